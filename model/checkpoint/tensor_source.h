@@ -1,0 +1,36 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flux {
+
+struct TensorInfo {
+  std::string name;
+  at::ScalarType dtype;
+  std::vector<int64_t> shape;
+  std::string file;  // for messages
+};
+
+/// Where weights come from: safetensors of a component's folder, random values, shapes only; decorators record and
+/// rename. Immutable and thread-safe after construction.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+
+  /// nullptr when there is no such tensor. The info lives as long as the source.
+  virtual const TensorInfo* find(std::string_view name) const = 0;
+
+  /// All names, sorted.
+  virtual std::vector<std::string> names() const = 0;
+
+  /// Copies rows row ... row + into.size(0) of the tensor (dimension 0; a scalar is one row) to `into`, a contiguous
+  /// CPU tensor of the tensor's dtype; never aliases a mapping. Throws Invalid when the file ends early.
+  virtual void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const = 0;
+};
+
+}  // namespace flux

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "model/checkpoint/tensor_source.h"
+
+namespace flux {
+
+/// Where a module's weights go and in which dtype it computes.
+struct Placing {
+  at::Device device = at::kCPU;
+  at::ScalarType compute = at::kFloat;
+};
+
+/// A cheap scoped view of a source: weights["single_transformer_blocks"][3]["attn"]. Copies share the source.
+class Weights {
+ public:
+  Weights(std::shared_ptr<const TensorSource> source, Placing placing);
+
+  Weights operator[](std::string_view child) const;
+  Weights operator[](int64_t index) const;
+  Weights with(Placing placing) const;
+
+  const Placing& placing() const { return placing_; }
+  bool has(std::string_view name) const;
+  std::string full_name(std::string_view name) const;  // for messages
+
+  /// The tensor in the compute dtype on the device (shapes-only sources give meta tensors).
+  /// Throws Invalid naming file, tensor, found and expected shape.
+  at::Tensor tensor(std::string_view name, at::IntArrayRef shape) const;
+
+  /// As tensor(), into rows of a larger one: for matrices stacked by rows. `into` is [rows, ...] of the compute dtype.
+  void read(std::string_view name, const at::Tensor& into) const;
+
+ private:
+  std::shared_ptr<const TensorSource> source_;
+  std::string prefix_;
+  Placing placing_;
+};
+
+}  // namespace flux

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+
+#include "model/encoder.h"
+
+namespace flux {
+
+/// Latents to a picture. diffusers: AutoencoderKL.decode and VaeImageProcessor.postprocess.
+class Decoder {
+ public:
+  Decoder(const Checkpoint& checkpoint, Placing placing);
+  ~Decoder();
+
+  /// latents: [H/16 * W/16, 4 * latent_channels], packed, fp32.
+  Image operator()(const at::Tensor& latents, const Picture& picture) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<const Parts> parts_;
+};
+
+}  // namespace flux

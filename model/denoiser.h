@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "model/encoder.h"
+#include "parallel/communicator.h"
+
+namespace flux {
+
+using OnStep = std::function<void(int64_t step, int64_t steps)>;  // after step `step` of `steps` (1 ... steps)
+
+/// The transformer and the Euler loop over a replica's ranks. Every rank of `sequence` makes the same calls.
+/// diffusers: FluxTransformer2DModel, FlowMatchEulerDiscreteScheduler.step.
+class Denoiser {
+ public:
+  /// `text_ranks`: the first ranks of the replica, which hold text tokens and the text-stream weights.
+  Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, int text_ranks);
+  ~Denoiser();
+
+  /// Conditioning equal on every rank, on the denoiser's device. Returns all latents [tokens, in_channels] fp32,
+  /// on every rank.
+  at::Tensor operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<const Parts> parts_;
+};
+
+}  // namespace flux

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "model/checkpoint/weights.h"
+#include "model/config.h"
+#include "model/request.h"
+
+namespace flux {
+
+/// The tensors of a model, by component. A rank opens only what its stages need.
+struct Checkpoint {
+  ModelFolder folder;
+  std::function<std::shared_ptr<const TensorSource>(const std::string& component)> open;
+};
+
+/// A folder's own safetensors.
+Checkpoint published(const ModelFolder& folder);
+
+/// Prompt to conditioning: both text encoders, the context embedder, and modulation of all steps at once
+/// (time, guidance and pooled-text embedders, every AdaLN linear, norm_out's linear).
+/// diffusers: FluxPipeline.encode_prompt and the modulation of FluxTransformer2DModel.
+class Encoder {
+ public:
+  Encoder(const Checkpoint& checkpoint, Placing placing);
+  ~Encoder();
+
+  /// Throws Invalid for a prompt that cannot be encoded (an id past the embedding).
+  /// `warn` gets a sentence for text that truncation dropped.
+  Conditioning operator()(const Prompt& prompt, const std::function<void(const std::string&)>& warn) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<const Parts> parts_;
+};
+
+}  // namespace flux

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string_view>
+
+#include "parallel/pending.h"
+
+namespace flux {
+
+enum class Reduction { sum, max };
+
+/// A group of ranks that compute together. Every rank makes the same calls in the same order, from one thread;
+/// on CUDA they are queued behind ATen's current stream. A group of one rank is allowed and moves nothing.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// Collective: memory that the transport can register. Uninitialised, the same sizes on every rank.
+  virtual at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) = 0;
+
+  /// Rank r owns rows[r] consecutive rows (dimension 0) of the contiguous tensor `all`, its own already in place.
+  /// rows.size() == size(), their sum is all.size(0); rows may be 0.
+  virtual Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) = 0;
+
+  /// The contiguous tensor `value` of rank `root` replaces everybody's.
+  virtual Pending broadcast(const at::Tensor& value, int root) = 0;
+
+  /// Elementwise over ranks, in place, the same bits on every rank. For few values.
+  virtual Pending reduce(const at::Tensor& value, Reduction op) = 0;
+
+  /// From any thread: every later wait, on every rank, throws Aborted(why).
+  virtual void abort(std::string_view why) noexcept = 0;
+};
+
+}  // namespace flux

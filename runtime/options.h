@@ -1,0 +1,56 @@
+#pragma once
+
+// What the command line, environment and --config say, as plain structs. options.proto is the one list of options;
+// option_parser turns it into these.
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/request.h"
+
+namespace flux {
+
+enum class DeviceChoice { automatic, cpu, cuda };
+enum class DtypeChoice { automatic, fp32, bf16, fp16 };
+enum class TransportChoice { automatic, mpi, nccl };
+enum class ImageFormat { png, jpg };
+enum class ProgressStyle { automatic, bar, lines, none };
+
+/// Who computes what.
+struct PlacementOptions {
+  DeviceChoice device = DeviceChoice::automatic;
+  DtypeChoice dtype = DtypeChoice::automatic;
+  TransportChoice transport = TransportChoice::automatic;
+  std::vector<int> replicas;             // one value: how many; several: the ranks of each. Empty: from the world
+  std::optional<int> ranks_per_replica;  // absent: from the world
+};
+
+struct OutputOptions {
+  std::filesystem::path folder;
+  ImageFormat format = ImageFormat::png;
+  bool overwrite = false;
+};
+
+struct OperationOptions {
+  std::chrono::milliseconds timeout{60'000};
+  std::chrono::milliseconds startup_timeout{600'000};
+  int threads = 0;  // 0: cores / ranks on the host
+  ProgressStyle progress = ProgressStyle::automatic;
+  std::string log_level = "info";
+  std::filesystem::path log_folder;  // empty: stderr only
+  bool json = false;
+};
+
+/// One picture to draw, or why it cannot be.
+struct Job {
+  int64_t index = 0;   // position in the run; names the file
+  std::string origin;  // "prompts.jsonl:3", "--prompt": for messages
+  Prompt prompt;
+  std::string error;  // not empty: bad input, this job alone fails and is never drawn
+};
+
+}  // namespace flux
