@@ -1,0 +1,78 @@
+#pragma once
+
+// Who computes what: a plain table, made once from the options and what the ranks are, printed by plan, executed by
+// generate. Pure: no rank is asked anything here.
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "parallel/world.h"
+#include "runtime/options.h"
+
+namespace flux {
+
+/// A GPU as one rank sees it. Ranks on one host may number the same card differently; the UUID tells.
+struct Card {
+  int index = 0;  // CUDA's number in that process
+  std::string uuid;
+  std::string name;
+  int capability = 0;  // 10 * major + minor: 75, 80, 90
+};
+
+/// What a rank stands on.
+struct RankFacts {
+  std::string host;
+  int64_t process = 0;  // id on the host: ranks as threads share it
+  int cores = 1;        // usable by this process
+  std::vector<Card> cards;
+};
+
+/// The largest picture of the run, which fixes the cut of the joint sequence.
+struct Demand {
+  int64_t image_tokens = 4096;
+  int64_t text_tokens = 512;
+};
+
+/// One rank's row.
+struct RankPlace {
+  int rank = 0;
+  std::string host;
+  bool encodes = false;  // holds the encoders, the modulation and the VAE
+  int replica = -1;      // -1: denoises nothing
+  int position = -1;     // within its replica; position 0 leads
+  bool text = false;     // holds text tokens and the text-stream weights
+  at::Device device = at::kCPU;
+  std::string card;  // UUID, empty on a CPU
+  int threads = 1;   // for ATen
+};
+
+/// One replica of the transformer: its world ranks in the order of the sequence.
+struct Replica {
+  std::vector<int> ranks;
+  int text_ranks = 1;
+  Transport transport = Transport::thread;
+};
+
+struct Placement {
+  std::vector<RankPlace> ranks;
+  std::vector<Replica> replicas;
+  at::ScalarType dtype = at::kFloat;
+
+  static constexpr int encoder = 0;  // the coordinator's rank
+};
+
+/// One entry of `ranks` for each rank of the world. Throws Invalid naming the flag, or the -n values that would fit.
+/// World = 1 encoder rank + the ranks of all replicas; a world of one does everything.
+Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& ranks,
+                const Demand& demand);
+
+/// The largest picture that the jobs ask for.
+Demand demand_of(const std::vector<Job>& jobs);
+
+/// As text, one line a rank.
+std::string table(const Placement& placement);
+
+}  // namespace flux
