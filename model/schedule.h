@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/config.h"
+
+namespace flux {
+
+/// Noise levels of a picture with this many packed tokens: `steps` + 1 values from 1 down to 0, the same float32 bits
+/// as FlowMatchEulerDiscreteScheduler gives FluxPipeline. `steps` is at least 1.
+std::vector<float> sigmas(const SchedulerConfig& config, int64_t steps, int64_t image_tokens);
+
+/// What the time embedder sees at each step (0 ... 1000), rounded in float32 where FluxPipeline rounds.
+std::vector<float> timesteps(const SchedulerConfig& config, const std::vector<float>& sigmas);
+
+}  // namespace flux
