@@ -36,7 +36,9 @@ class World {
   virtual std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport,
                                               at::Device device) = 0;
 
-  /// From any thread: ends the job on every rank; blocked calls throw Aborted(why). Does not return control to MPI.
+  /// From any thread: ends the job on every rank. "rank R: why" is printed once for the job, on stderr; blocked and
+  /// later calls on every rank throw Aborted. Under MPI all processes end with exit code 3 within a second or two, at
+  /// the latest when the world is destroyed, which does not return then.
   virtual void abort(std::string_view why) noexcept = 0;
 };
 
@@ -48,5 +50,8 @@ std::unique_ptr<World> mpi_world(Deadlines deadlines);
 
 /// What the environment says of the launcher (mpirun, srun), without initialising MPI: 1 when there is none.
 int launched_ranks();
+
+/// This process among them, 0 when there is no launcher: for what must be said once before MPI is initialised.
+int launched_rank();
 
 }  // namespace flux

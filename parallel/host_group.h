@@ -1,0 +1,19 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "parallel/communicator.h"
+
+namespace flux {
+
+/// A communicator that travels through the host, and so can say at any moment whether somebody called abort().
+class HostGroup : public Communicator {
+ public:
+  at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override { return at::empty(sizes, options); }
+
+  /// From any thread: why the group was aborted.
+  virtual std::optional<std::string> aborted() const = 0;
+};
+
+}  // namespace flux

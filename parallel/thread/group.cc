@@ -1,0 +1,109 @@
+#include "parallel/thread/group.h"
+
+#include <ATen/Functions.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "parallel/group.h"
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+std::string why_aborted(const ThreadGroup& group) {
+  return group.aborted.empty() ? group.gate->aborted : group.aborted;
+}
+
+void wait_until_done(ThreadGroup& group, const Meeting& meeting, const std::string& name, Deadlines deadlines) {
+  std::unique_lock lock(group.gate->mutex);
+  group.gate->changed.wait_for(lock, deadlines.collective, [&] { return meeting.done || !why_aborted(group).empty(); });
+  if (meeting.done) return;
+  if (const std::string why = why_aborted(group); !why.empty()) throw Aborted(fmt::format("{}: {}", name, why));
+  std::vector<int> missing;
+  for (int rank : meeting.missing()) missing.push_back(group.ranks[rank]);
+  group.aborted = fmt::format("{} did not come within {}", rank_names(missing), seconds(deadlines.collective));
+  group.gate->changed.notify_all();
+  throw TimedOut(fmt::format("{}: {}", name, group.aborted));
+}
+
+}  // namespace
+
+Pending ThreadCommunicator::meet(const std::string& name, const std::string& call, const at::Tensor& value,
+                                 const Meeting::Move& move) {
+  if (size() == 1) return Pending([] {});
+  std::shared_ptr<Meeting> meeting;
+  bool last = false;
+  {
+    const std::lock_guard lock(group_->gate->mutex);
+    std::shared_ptr<Meeting>& slot = group_->meetings[calls_];
+    if (!slot) slot = std::make_shared<Meeting>(call, size());
+    meeting = slot;
+    last = meeting->arrive(rank_, call, value);
+    if (last) group_->meetings.erase(calls_);
+  }
+  ++calls_;
+  if (last) carry_out(*meeting, move);
+  return Pending([group = group_, meeting, value, name, deadlines = deadlines_] {
+    wait_until_done(*group, *meeting, name, deadlines);
+    meeting->receive(value);
+  });
+}
+
+void ThreadCommunicator::carry_out(Meeting& meeting, const Meeting::Move& move) {
+  try {
+    if (!meeting.disagreement().empty()) throw std::invalid_argument(meeting.disagreement());
+    meeting.carry_out(move);
+  } catch (const std::exception& error) {
+    abort(error.what());
+    throw;
+  }
+  const std::lock_guard lock(group_->gate->mutex);
+  meeting.done = true;
+  group_->gate->changed.notify_all();
+}
+
+Pending ThreadCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {
+  gathered_ranges(all, rows, size());
+  const auto move = [rows = rows.vec()](const std::vector<at::Tensor>& by_rank) {
+    int64_t first = 0;
+    for (size_t from = 0; from < by_rank.size(); first += rows[from++])
+      for (size_t to = 0; to < by_rank.size(); ++to)
+        if (to != from)
+          by_rank[to].narrow(0, first, rows[from]).copy_(by_rank[from].narrow(0, first, rows[from]), true);
+  };
+  return meet("all_gather", fmt::format("all_gather of {} bytes, rows {}", all.nbytes(), rows.vec()), all, move);
+}
+
+Pending ThreadCommunicator::broadcast(const at::Tensor& value, int root) {
+  check_broadcast(value, root, size());
+  const auto move = [root](const std::vector<at::Tensor>& by_rank) {
+    for (size_t to = 0; to < by_rank.size(); ++to)
+      if (static_cast<int>(to) != root) by_rank[to].copy_(by_rank[root], true);
+  };
+  return meet("broadcast", fmt::format("broadcast of {} bytes from rank {}", value.nbytes(), root), value, move);
+}
+
+Pending ThreadCommunicator::reduce(const at::Tensor& value, Reduction op) {
+  check_reduce(value);
+  const auto move = [op](const std::vector<at::Tensor>& by_rank) {
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& part : by_rank) parts.push_back(part.to(by_rank[0].device()).flatten());
+    const at::Tensor result = folded(at::stack(parts), op);
+    for (const at::Tensor& to : by_rank) to.copy_(result.view(to.sizes()), true);
+  };
+  return meet("reduce", fmt::format("reduce {} of {} bytes", static_cast<int>(op), value.nbytes()), value, move);
+}
+
+void ThreadCommunicator::abort(std::string_view why) noexcept {
+  const std::lock_guard lock(group_->gate->mutex);
+  if (group_->aborted.empty()) group_->aborted = fmt::format("rank {}: {}", group_->ranks[rank_], why);
+  group_->gate->changed.notify_all();
+}
+
+std::optional<std::string> ThreadCommunicator::aborted() const {
+  const std::lock_guard lock(group_->gate->mutex);
+  const std::string why = why_aborted(*group_);
+  return why.empty() ? std::nullopt : std::optional(why);
+}
+
+}  // namespace flux

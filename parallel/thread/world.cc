@@ -1,0 +1,105 @@
+#include "parallel/world.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <map>
+#include <utility>
+
+#include "parallel/group.h"
+#include "parallel/nccl/group.h"
+#include "parallel/rank/errors.h"
+#include "parallel/thread/group.h"
+#include "parallel/thread/mailbox.h"
+
+namespace flux {
+namespace {
+
+/// What the worlds of one process share.
+struct Process {
+  explicit Process(int ranks) : gate(std::make_shared<Gate>()), office(std::make_shared<PostOffice>(gate, ranks)) {}
+
+  const std::shared_ptr<Gate> gate;
+  const std::shared_ptr<PostOffice> office;
+  // By their ranks, and how often the same ranks formed a group before. Guarded by the gate's mutex.
+  std::map<std::pair<std::vector<int>, int>, std::shared_ptr<ThreadGroup>> forming;
+};
+
+class ThreadWorld : public World {
+ public:
+  ThreadWorld(std::shared_ptr<Process> process, std::shared_ptr<ThreadGroup> all, int rank, Deadlines deadlines)
+      : process_(std::move(process)),
+        deadlines_(deadlines),
+        mailbox_(process_->office, rank),
+        everybody_(std::move(all), rank, {.collective = deadlines.startup, .startup = deadlines.startup}) {}
+
+  int rank() const override { return mailbox_.rank(); }
+  int size() const override { return mailbox_.size(); }
+  Mailbox& mailbox() override { return mailbox_; }
+  std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
+  std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
+  void abort(std::string_view why) noexcept override;
+
+ private:
+  std::unique_ptr<HostGroup> host_group(const std::vector<int>& ranks);
+
+  std::shared_ptr<Process> process_;
+  Deadlines deadlines_;
+  ThreadMailbox mailbox_;
+  ThreadCommunicator everybody_;
+  std::map<std::vector<int>, int> groups_formed_;
+};
+
+std::unique_ptr<HostGroup> ThreadWorld::host_group(const std::vector<int>& ranks) {
+  const int position = position_in(ranks, rank(), size());
+  const auto key = std::pair(ranks, groups_formed_[ranks]++);
+  std::unique_lock lock(process_->gate->mutex);
+  std::shared_ptr<ThreadGroup>& slot = process_->forming[key];
+  if (!slot) slot = std::make_shared<ThreadGroup>(process_->gate, ranks);
+  const std::shared_ptr<ThreadGroup> group = slot;
+  if (++group->formed == static_cast<int>(ranks.size())) process_->forming.erase(key);
+  process_->gate->changed.notify_all();
+  process_->gate->changed.wait_for(lock, deadlines_.startup, [&] {
+    return group->formed == static_cast<int>(ranks.size()) || !process_->gate->aborted.empty();
+  });
+  if (!process_->gate->aborted.empty()) throw Aborted("group: " + process_->gate->aborted);
+  if (group->formed < static_cast<int>(ranks.size()))
+    throw TimedOut(fmt::format("group of {}: {} of {} came within {}", rank_names(ranks), group->formed, ranks.size(),
+                               seconds(deadlines_.startup)));
+  return std::make_unique<ThreadCommunicator>(group, position, deadlines_);
+}
+
+std::unique_ptr<Communicator> ThreadWorld::group(const std::vector<int>& ranks, Transport transport,
+                                                 at::Device device) {
+  switch (transport) {
+    case Transport::thread:
+      return host_group(ranks);
+    case Transport::nccl:
+      return nccl_group(host_group(ranks), device, deadlines_);
+    case Transport::mpi:
+      break;
+  }
+  throw Invalid("--transport mpi: this program was not started by mpirun or srun");
+}
+
+void ThreadWorld::abort(std::string_view why) noexcept {
+  const std::lock_guard lock(process_->gate->mutex);
+  if (!process_->gate->aborted.empty()) return;
+  process_->gate->aborted = fmt::format("rank {}: {}", rank(), why);
+  std::fprintf(stderr, "%s\n", process_->gate->aborted.c_str());
+  process_->gate->changed.notify_all();
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines) {
+  const auto process = std::make_shared<Process>(ranks);
+  std::vector<int> all_ranks(ranks);
+  for (int rank = 0; rank < ranks; ++rank) all_ranks[rank] = rank;
+  const auto all = std::make_shared<ThreadGroup>(process->gate, all_ranks);
+  std::vector<std::unique_ptr<World>> worlds;
+  for (int rank : all_ranks) worlds.push_back(std::make_unique<ThreadWorld>(process, all, rank, deadlines));
+  return worlds;
+}
+
+}  // namespace flux

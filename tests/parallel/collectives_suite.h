@@ -1,0 +1,194 @@
+#pragma once
+
+// What every transport's collectives do. Instantiated over threads, under mpirun and over NCCL.
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "tests/parallel/ranks.h"
+
+namespace flux::collectives {
+
+using Group = Communicator&;
+
+/// The transport under test and the device of its tensors.
+struct Setting {
+  std::function<std::unique_ptr<Communicator>(World&)> group;
+  at::Device device;
+};
+
+/// Bytes that differ by rank, position and call, in any dtype.
+inline at::Tensor bytes_of(int rank, int64_t call, at::IntArrayRef sizes, at::ScalarType dtype) {
+  const int64_t count = c10::multiply_integers(sizes) * static_cast<int64_t>(c10::elementSize(dtype));
+  const at::Tensor bytes = (at::arange(count, at::kLong) * 7 + rank * 31 + call * 13).remainder(251).to(at::kByte);
+  return count == 0 ? at::empty(sizes, dtype) : bytes.view(dtype).view(sizes);
+}
+
+inline at::Tensor raw(const at::Tensor& tensor) {
+  const at::Tensor here = tensor.cpu().contiguous();
+  return here.numel() == 0 ? at::empty({0}, at::kByte) : here.flatten().view(at::kByte);
+}
+
+/// Gathers `rows` rows of shape `row` and compares with what every rank must then hold.
+inline void gather(Group group, at::Device device, std::vector<int64_t> rows, std::vector<int64_t> row,
+                   at::ScalarType dtype, int64_t call = 0) {
+  std::vector<at::Tensor> parts;
+  std::vector<int64_t> sizes = row;
+  sizes.insert(sizes.begin(), 0);
+  for (int rank = 0; rank < group.size(); ++rank) {
+    sizes[0] = rows[rank];
+    parts.push_back(raw(bytes_of(rank, call, sizes, dtype)));
+  }
+  sizes[0] = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+  const at::Tensor all = group.buffer(sizes, at::TensorOptions(device).dtype(dtype));
+  const int64_t first = std::accumulate(rows.begin(), rows.begin() + group.rank(), int64_t{0});
+  sizes[0] = rows[group.rank()];
+  all.narrow(0, first, rows[group.rank()]).copy_(bytes_of(group.rank(), call, sizes, dtype));
+  group.all_gather(all, rows).wait();
+  EXPECT_TRUE(at::equal(raw(all), at::cat(parts))) << "rank " << group.rank() << ", dtype " << dtype;
+}
+
+inline std::vector<int64_t> repeated(int64_t value, int times) { return std::vector<int64_t>(times, value); }
+
+class Collectives : public testing::TestWithParam<std::tuple<int, Setting>> {
+ protected:
+  void on_ranks(const std::function<void(World&, Group, at::Device)>& body) {
+    const Setting setting = std::get<1>(GetParam());
+    run_ranks(std::get<0>(GetParam()), [&](World& world) {
+      const std::unique_ptr<Communicator> group = setting.group(world);
+      ASSERT_EQ(group->size(), world.size());
+      ASSERT_EQ(group->rank(), world.rank());
+      body(world, *group, setting.device);
+    });
+  }
+};
+
+TEST_P(Collectives, GatherEvenRowsOfEveryDtype) {
+  on_ranks([](World&, Group group, at::Device device) {
+    for (at::ScalarType dtype : {at::kByte, at::kChar, at::kShort, at::kInt, at::kLong, at::kHalf, at::kBFloat16,
+                                 at::kFloat, at::kDouble, at::kFloat8_e4m3fn, at::kFloat8_e5m2})
+      gather(group, device, repeated(3, group.size()), {2, 5}, dtype);
+  });
+}
+
+TEST_P(Collectives, GatherUnevenRows) {
+  on_ranks([](World&, Group group, at::Device device) {
+    std::vector<int64_t> rows;
+    for (int rank = 0; rank < group.size(); ++rank) rows.push_back(1 + (rank * 3) % 4);
+    gather(group, device, rows, {7}, at::kFloat);
+    gather(group, device, rows, {}, at::kBFloat16);
+  });
+}
+
+TEST_P(Collectives, GatherWithRanksThatOwnNothing) {
+  on_ranks([](World&, Group group, at::Device device) {
+    for (int owner = 0; owner < group.size(); ++owner) {
+      std::vector<int64_t> rows = repeated(0, group.size());
+      rows[owner] = 4;
+      gather(group, device, rows, {3}, at::kFloat, owner);
+    }
+    gather(group, device, repeated(0, group.size()), {3}, at::kFloat);
+    gather(group, device, repeated(2, group.size()), {0}, at::kFloat);
+  });
+}
+
+TEST_P(Collectives, GatherLargeTensors) {
+  on_ranks([](World&, Group group, at::Device device) {
+    gather(group, device, repeated(1000, group.size()), {2053}, at::kBFloat16);
+  });
+}
+
+TEST_P(Collectives, ManySmallCallsStayInOrder) {
+  on_ranks([](World&, Group group, at::Device device) {
+    for (int call = 0; call < 300; ++call) gather(group, device, repeated(call % 3, group.size()), {2}, at::kInt, call);
+  });
+}
+
+TEST_P(Collectives, SeveralAreUnderWayAtOnceAndWaitedForInAnyOrder) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const int size = group.size();
+    std::vector<at::Tensor> values;
+    std::vector<Pending> pending;
+    for (int call = 0; call < 8; ++call) {
+      values.push_back(at::zeros({size, 100}, at::TensorOptions(device).dtype(at::kInt)));
+      values.back()[group.rank()].fill_(100 * call + group.rank());
+      pending.push_back(group.all_gather(values.back(), repeated(1, size)));
+    }
+    for (int turn = 0; turn < 8; ++turn) pending[(turn * 3 + group.rank()) % 8].wait();
+    for (int call = 0; call < 8; ++call)
+      for (int rank = 0; rank < size; ++rank)
+        EXPECT_TRUE(values[call][rank].eq(100 * call + rank).all().item<bool>()) << call << " " << rank;
+  });
+}
+
+TEST_P(Collectives, BroadcastFromEveryRoot) {
+  on_ranks([](World&, Group group, at::Device device) {
+    for (at::ScalarType dtype : {at::kByte, at::kBFloat16, at::kFloat, at::kLong, at::kFloat8_e4m3fn})
+      for (int root = 0; root < group.size(); ++root) {
+        const at::Tensor value = bytes_of(group.rank(), root, {5, 3}, dtype).to(device).clone();
+        group.broadcast(value, root).wait();
+        EXPECT_TRUE(at::equal(raw(value), raw(bytes_of(root, root, {5, 3}, dtype)))) << "root " << root;
+      }
+    const at::Tensor nothing = at::empty({0, 4}, device);
+    group.broadcast(nothing, 0).wait();
+    const at::Tensor scalar = at::full({}, group.rank() + 5.0, device);
+    group.broadcast(scalar, group.size() - 1).wait();
+    EXPECT_EQ(scalar.item<double>(), group.size() - 1 + 5.0);
+  });
+}
+
+TEST_P(Collectives, ReduceSumAndMax) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const int size = group.size();
+    for (at::ScalarType dtype : {at::kInt, at::kLong, at::kFloat, at::kDouble, at::kHalf, at::kBFloat16}) {
+      const at::Tensor sum = at::tensor({1, -2, 3}).to(dtype).to(device) * (group.rank() + 1);
+      group.reduce(sum, Reduction::sum).wait();
+      EXPECT_TRUE(at::equal(sum.cpu(), at::tensor({1, -2, 3}).to(dtype) * (size * (size + 1) / 2))) << dtype;
+      const at::Tensor max = at::tensor({1, -2, 3}).to(dtype).to(device) * (group.rank() + 1);
+      group.reduce(max, Reduction::max).wait();
+      EXPECT_TRUE(at::equal(max.cpu(), at::tensor({size, -2, 3 * size}).to(dtype))) << dtype;
+    }
+    const at::Tensor nothing = at::empty({0}, device);
+    group.reduce(nothing, Reduction::sum).wait();
+  });
+}
+
+TEST_P(Collectives, ReduceGivesTheSameBitsOnEveryRank) {
+  on_ranks([](World& world, Group group, at::Device device) {
+    at::manual_seed(group.rank());
+    for (at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      const at::Tensor value = (at::randn({97}) * 1000).to(dtype).to(device);
+      group.reduce(value, Reduction::sum).wait();
+      const at::Tensor bytes = raw(value);
+      const std::string mine(static_cast<const char*>(bytes.data_ptr()), bytes.nbytes());
+      EXPECT_THAT(world.exchange(mine), testing::Each(mine)) << dtype;
+    }
+  });
+}
+
+TEST_P(Collectives, WorksInsideInferenceMode) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const c10::InferenceMode inference;
+    gather(group, device, repeated(2, group.size()), {4}, at::kFloat);
+    const at::Tensor value = at::full({3}, group.rank(), device);
+    group.reduce(value, Reduction::max).wait();
+    EXPECT_EQ(value[0].item<double>(), group.size() - 1);
+  });
+}
+
+TEST_P(Collectives, WrongArgumentsAreRefusedBeforeAnythingMoves) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const at::Tensor all = at::zeros({group.size() * 2, 4}, device);
+    EXPECT_THROW(group.all_gather(all, repeated(1, group.size())), std::invalid_argument);
+    EXPECT_THROW(group.all_gather(all, repeated(2, group.size() + 1)), std::invalid_argument);
+    EXPECT_THROW(group.all_gather(all.t(), repeated(1, group.size())), std::invalid_argument);
+    EXPECT_THROW(group.broadcast(all, group.size()), std::invalid_argument);
+    EXPECT_THROW(group.reduce(all.t(), Reduction::sum), std::invalid_argument);
+    gather(group, device, repeated(2, group.size()), {4}, at::kFloat);
+  });
+}
+
+}  // namespace flux::collectives
