@@ -1,12 +1,12 @@
-# Included by ctest for one test program (`program`, `room`, `sources`, `python`, `reference_dir`, `environment`): one
+# Included by ctest for one test program (`program`, `name`, `sources`, `python`, `reference_dir`, `environment`): one
 # test for every gtest suite, after the references that the room's sources name.
 if(NOT EXISTS ${program})
-  add_test(${room}.not_built "${program}")
+  add_test(${name}.not_built "${program}")
   return()
 endif()
 execute_process(COMMAND ${program} --gtest_list_tests OUTPUT_VARIABLE listing RESULT_VARIABLE failed)
 if(failed)
-  add_test(${room}.cannot_list ${program} --gtest_list_tests)
+  add_test(${name}.cannot_list ${program} --gtest_list_tests)
   return()
 endif()
 
@@ -35,11 +35,11 @@ set(all_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\][^\n]*\n?)+$")
 string(REGEX MATCHALL "(^|\n)[^ \n][^\n]*\\.( |\n)" suites "${listing}")
 foreach(suite ${suites})
   string(REGEX REPLACE "^\n?([^ ]*)\\.[ \n].*$" "\\1" suite "${suite}")
-  string(REPLACE "/" "_" name "${suite}")
-  add_test(${room}.${name} ${program} --gtest_filter=${suite}.*)
-  set_tests_properties(${room}.${name} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT 900
+  string(REPLACE "/" "_" test "${name}.${suite}")
+  add_test(${test} ${program} --gtest_filter=${suite}.*)
+  set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT 900
                        FIXTURES_REQUIRED "${references}" SKIP_REGULAR_EXPRESSION "${all_skipped}")
   if(suite MATCHES Gpu)
-    set_tests_properties(${room}.${name} PROPERTIES LABELS gpu)
+    set_tests_properties(${test} PROPERTIES LABELS gpu)
   endif()
 endforeach()

@@ -1,0 +1,115 @@
+#!/bin/bash
+# Makes a machine ready and builds flux-dist: apt packages, a Python environment with pinned wheels, the program.
+# usage: launch/setup.sh [tests]      with `tests` also the references, the checkers and every test program
+# Touches no network when nothing is missing. Environment:
+#   FLUX_VENV    the Python environment (.venv in the checkout)
+#   FLUX_BUILD   the build folder (build in the checkout)
+#   FLUX_CUDA    ON, or OFF: fetches and links only what a CPU needs
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+purpose=${1:-program}
+venv=${FLUX_VENV:-$root/.venv}
+build=${FLUX_BUILD:-$root/build}
+cuda=${FLUX_CUDA:-ON}
+packages=$root/launch/packages
+
+say() { printf '[setup] %s\n' "$*" >&2; }
+stop() { printf 'setup.sh: %s\n' "$*" >&2; exit 2; }
+listed() { sed -e 's/ *#.*//' -e '/^$/d' "$@"; }
+
+check_choices() {
+  [[ $purpose == program || $purpose == tests ]] || stop "unknown argument '$purpose': give none, or tests"
+  [[ $cuda == ON || $cuda == OFF ]] || stop "FLUX_CUDA=$cuda: it is ON or OFF"
+  [[ $(uname -m) == x86_64 ]] || stop "this is $(uname -m): the wheels of libtorch used here are for x86_64"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || stop "python3 (3.10 or newer) is needed"
+}
+
+# A card that cannot run CUDA 13 is said now, not after an hour of downloads.
+check_cards() {
+  [[ $cuda == ON ]] && command -v nvidia-smi >/dev/null || return 0
+  local driver capability name
+  while IFS=, read -r driver capability name; do
+    [[ $driver =~ ^[0-9]+\. ]] || continue
+    ((${driver%%.*} >= 580)) || stop "driver $driver is older than 580, which CUDA 13 needs: update it, or set FLUX_CUDA=OFF"
+    capability=${capability// /}
+    ((${capability/./} >= 75)) ||
+      stop "${name# } has compute capability $capability and CUDA 13 needs 7.5: set FLUX_CUDA=OFF"
+  done < <(nvidia-smi --query-gpu=driver_version,compute_cap,name --format=csv,noheader 2>/dev/null)
+}
+
+missing_packages() {
+  listed "$packages/debian.txt" | while read -r name; do
+    dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep -q ^ii || echo "$name"
+  done
+}
+
+install_packages() {
+  command -v dpkg-query >/dev/null ||
+    stop "no dpkg here: Debian 12 and Ubuntu 24.04 are supported; elsewhere install what $packages/debian.txt lists and build with cmake"
+  local missing
+  missing=$(missing_packages | paste -sd ' ')
+  [[ -n $missing ]] || return 0
+  [[ $(id -u) == 0 ]] || stop "missing packages; as root: apt-get install --no-install-recommends $missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  say "apt packages: $(apt-get install --no-install-recommends --print-uris -qq $missing | awk '{n++; s += $3} END {printf "%d, %.0f MB to download", n, s / 1e6}')"
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# The pinned wheels of the lists given that are not in the environment.
+missing_wheels() {
+  listed "$@" | "$venv/bin/python" -c '
+import importlib.metadata, sys
+for line in sys.stdin:
+    name, version = line.strip().split("==")
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        found = None
+    if found != version:
+        print(line.strip())'
+}
+
+# Sum of the sizes that the lists give after `#`.
+megabytes() {
+  local missing=$1
+  shift
+  grep -hFf <(printf '%s\n' "$missing") "$@" | awk -F'# ' '{sum += $2} END {printf "%d", sum}'
+}
+
+install_wheels() {
+  local lists=("$packages/wheels.txt")
+  [[ $cuda == OFF && $purpose != tests ]] || lists+=("$packages/cuda.txt")
+  [[ $purpose != tests ]] || lists+=("$packages/tests.txt")
+  [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
+  local missing
+  missing=$(missing_wheels "${lists[@]}")
+  [[ -n $missing ]] || return 0
+  say "wheels from PyPI to $venv: $(wc -l <<<"$missing"), $(megabytes "$missing" "${lists[@]}") MB to download"
+  # The lists are complete: nothing else is resolved or fetched.
+  xargs "$venv/bin/python" -m pip install --no-deps --no-cache-dir --progress-bar off --disable-pip-version-check <<<"$missing" |
+    grep --line-buffered -E '^ *Downloading|Successfully' >&2
+}
+
+build_program() {
+  local gigabytes jobs
+  gigabytes=$(awk '/MemAvailable/ {print int($2 / 2097152)}' /proc/meminfo)
+  jobs=$(nproc)
+  ((gigabytes >= jobs)) || jobs=$((gigabytes > 0 ? gigabytes : 1))
+  export PATH=$venv/bin:$PATH
+  say "building in $build"
+  mkdir -p "$build"
+  cmake -G Ninja -S "$root" -B "$build" -DFLUX_VENV="$venv" -DFLUX_CUDA="$cuda" >"$build/configure.log" 2>&1 ||
+    { cat "$build/configure.log" >&2; stop "cmake failed"; }
+  local targets=(flux-dist)
+  [[ $purpose != tests ]] || targets=(all)
+  cmake --build "$build" -j "$jobs" --target "${targets[@]}" >&2
+}
+
+check_choices
+check_cards
+install_packages
+install_wheels
+build_program
