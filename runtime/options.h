@@ -25,8 +25,8 @@ struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
   DtypeChoice dtype = DtypeChoice::automatic;
   TransportChoice transport = TransportChoice::automatic;
-  std::vector<int> replicas;             // one value: how many; several: the ranks of each. Empty: from the world
-  std::optional<int> ranks_per_replica;  // absent: from the world
+  std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: from the world
+  std::optional<int> ranks_per_replica{};  // absent: from the world
 };
 
 struct OutputOptions {

@@ -1,0 +1,241 @@
+#include "runtime/placement.h"
+
+#include <algorithm>
+#include <iomanip>
+#include <map>
+#include <numeric>
+#include <sstream>
+#include <utility>
+
+#include "model/transformer/cut.h"
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+/// The oldest card that CUDA 13 programs.
+constexpr int kOldestCapability = 75;
+
+std::string named(const std::vector<RankFacts>& facts, int rank) {
+  return "rank " + std::to_string(rank) + " (" + facts[rank].host + ")";
+}
+
+[[noreturn]] void does_not_fit(int world, const std::string& why, const std::vector<int>& fitting, bool more) {
+  std::ostringstream text;
+  text << "a world of " << world << (world == 1 ? " rank" : " ranks") << " does not fit " << why
+       << ": start with mpirun";
+  for (size_t i = 0; i < fitting.size(); ++i) text << (i ? ", " : " ") << "-n " << fitting[i];
+  if (more) text << ", ...";
+  throw Invalid(text.str());
+}
+
+/// Worlds with 1 encoder rank and a multiple of `unit` transformer ranks, from those about `world` on.
+void require_multiple(int world, int unit, const std::string& flag) {
+  if (world == 1 ? unit == 1 : (world - 1) % unit == 0) return;
+  const int below = std::max(1, (world - 1) / unit);
+  does_not_fit(world, flag + " " + std::to_string(unit),
+               {1 + below * unit, 1 + (below + 1) * unit, 1 + (below + 2) * unit}, true);
+}
+
+/// Ranks of every replica, in order.
+std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
+  const int workers = std::max(1, world - 1);
+  for (int value : options.replicas)
+    if (value < 1) throw Invalid("--replicas " + std::to_string(value) + ": give values of at least 1");
+  if (options.ranks_per_replica && *options.ranks_per_replica < 1)
+    throw Invalid("--ranks-per-replica " + std::to_string(*options.ranks_per_replica) + ": give a value of at least 1");
+
+  if (options.replicas.size() > 1) {
+    if (options.ranks_per_replica)
+      throw Invalid("--replicas with several values gives the ranks of each replica: leave out --ranks-per-replica");
+    const int sum = std::accumulate(options.replicas.begin(), options.replicas.end(), 0);
+    if (sum != world - 1)
+      does_not_fit(world, "--replicas with " + std::to_string(sum) + " ranks in all", {1 + sum}, false);
+    return options.replicas;
+  }
+  if (options.replicas.empty()) {
+    if (!options.ranks_per_replica) return {workers};
+    require_multiple(world, *options.ranks_per_replica, "--ranks-per-replica");
+    return std::vector<int>(workers / *options.ranks_per_replica, *options.ranks_per_replica);
+  }
+  const int replicas = options.replicas.front();
+  if (!options.ranks_per_replica) {
+    require_multiple(world, replicas, "--replicas");
+    return std::vector<int>(replicas, workers / replicas);
+  }
+  const int each = *options.ranks_per_replica;
+  if (replicas * each != workers) {
+    std::vector<int> fitting = {1 + replicas * each};
+    if (replicas * each == 1) fitting.insert(fitting.begin(), 1);
+    does_not_fit(world, "--replicas " + std::to_string(replicas) + " --ranks-per-replica " + std::to_string(each),
+                 fitting, false);
+  }
+  return std::vector<int>(replicas, each);
+}
+
+bool use_cuda(DeviceChoice choice, const std::vector<RankFacts>& facts) {
+  if (choice == DeviceChoice::cpu) return false;
+  int without = -1;
+  for (size_t rank = 0; rank < facts.size(); ++rank)
+    if (facts[rank].cards.empty()) without = static_cast<int>(rank);
+  if (without < 0) return true;
+  if (choice == DeviceChoice::cuda)
+    throw Invalid("--device cuda: " + named(facts, without) +
+                  " sees no card; start it where one is (see flux-dist doctor), or give --device cpu");
+  const bool any = std::any_of(facts.begin(), facts.end(), [](const RankFacts& rank) { return !rank.cards.empty(); });
+  if (any)
+    throw Invalid(named(facts, without) +
+                  " sees no card while other ranks do: start it where one is, or give --device cpu");
+  return false;
+}
+
+/// Deals cards to ranks: always the visible one with the fewest ranks on it.
+class Dealer {
+ public:
+  explicit Dealer(const std::vector<RankFacts>& facts) : facts_(facts) {}
+
+  const Card& deal(int rank) {
+    const auto& cards = facts_[rank].cards;
+    const auto card = std::min_element(cards.begin(), cards.end(), [&](const Card& a, const Card& b) {
+      return ranks_on_[{facts_[rank].host, a.uuid}] < ranks_on_[{facts_[rank].host, b.uuid}];
+    });
+    if (card->capability < kOldestCapability)
+      throw Invalid(named(facts_, rank) + ": " + card->name +
+                    " is older than compute capability 7.5, which CUDA 13 needs");
+    ++ranks_on_[{facts_[rank].host, card->uuid}];
+    return *card;
+  }
+
+ private:
+  const std::vector<RankFacts>& facts_;
+  std::map<std::pair<std::string, std::string>, int> ranks_on_;  // by (host, UUID)
+};
+
+void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
+  Dealer dealer(facts);
+  const auto give = [&](int rank) {
+    const Card& card = dealer.deal(rank);
+    placement.ranks[rank].device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(card.index));
+    placement.ranks[rank].card = card.uuid;
+  };
+  for (const auto& replica : placement.replicas)
+    for (int rank : replica.ranks) give(rank);
+  if (placement.ranks[Placement::encoder].replica < 0) give(Placement::encoder);  // the encoder shares if anybody does
+}
+
+/// A rank of the replica whose card another rank of it has, or -1.
+int sharing_rank(const Placement& placement, const Replica& replica) {
+  std::vector<std::pair<std::string, std::string>> seen;
+  for (int rank : replica.ranks) {
+    const std::pair<std::string, std::string> card = {placement.ranks[rank].host, placement.ranks[rank].card};
+    if (std::find(seen.begin(), seen.end(), card) != seen.end()) return rank;
+    seen.push_back(card);
+  }
+  return -1;
+}
+
+Transport transport_of(TransportChoice choice, const Placement& placement, const Replica& replica,
+                       const std::vector<RankFacts>& facts, bool cuda) {
+  const bool one_process = std::all_of(facts.begin(), facts.end(), [&](const RankFacts& rank) {
+    return rank.host == facts[0].host && rank.process == facts[0].process;
+  });
+  const int sharing = cuda ? sharing_rank(placement, replica) : -1;
+  if (choice == TransportChoice::nccl) {
+    if (!cuda)
+      throw Invalid("--transport nccl joins cards and the ranks compute on CPUs: give --transport mpi or auto");
+    if (sharing >= 0)
+      throw Invalid(
+          "--transport nccl: " + named(facts, sharing) +
+          " shares its card with another rank of its replica, which NCCL refuses: give --transport mpi, or a card "
+          "to each");
+    return Transport::nccl;
+  }
+  if (one_process) return Transport::thread;
+  if (choice == TransportChoice::mpi || !cuda || sharing >= 0 || replica.ranks.size() == 1) return Transport::mpi;
+  return Transport::nccl;
+}
+
+at::ScalarType dtype_of(DtypeChoice choice, const Placement& placement, const std::vector<RankFacts>& facts,
+                        bool cuda) {
+  switch (choice) {
+    case DtypeChoice::fp32:
+      return at::kFloat;
+    case DtypeChoice::bf16:
+      return at::kBFloat16;
+    case DtypeChoice::fp16:
+      return at::kHalf;
+    case DtypeChoice::automatic:
+      break;
+  }
+  if (!cuda) return at::kFloat;
+  int lowest = 1000;
+  for (size_t rank = 0; rank < facts.size(); ++rank)
+    for (const auto& card : facts[rank].cards)
+      if (card.uuid == placement.ranks[rank].card) lowest = std::min(lowest, card.capability);
+  return lowest >= 80 ? at::kBFloat16 : at::kHalf;
+}
+
+}  // namespace
+
+Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
+                const Demand& demand) {
+  const int world = static_cast<int>(facts.size());
+  Placement placement;
+  std::map<std::string, int> ranks_on_host;
+  for (const auto& rank : facts) ++ranks_on_host[rank.host];
+  for (int rank = 0; rank < world; ++rank) {
+    RankPlace place;
+    place.rank = rank;
+    place.host = facts[rank].host;
+    place.threads = threads > 0 ? threads : std::max(1, facts[rank].cores / ranks_on_host[facts[rank].host]);
+    placement.ranks.push_back(place);
+  }
+  placement.ranks[Placement::encoder].encodes = true;
+
+  int next = world == 1 ? 0 : 1;
+  for (int size : replica_sizes(options, world)) {
+    Replica replica;
+    replica.text_ranks = text_ranks(demand.text_tokens, demand.image_tokens, size);
+    for (int position = 0; position < size; ++position, ++next) {
+      RankPlace& place = placement.ranks[next];
+      place.replica = static_cast<int>(placement.replicas.size());
+      place.position = position;
+      place.text = position < replica.text_ranks;
+      replica.ranks.push_back(next);
+    }
+    placement.replicas.push_back(replica);
+  }
+
+  const bool cuda = use_cuda(options.device, facts);
+  if (cuda) deal_cards(placement, facts);
+  for (auto& replica : placement.replicas)
+    replica.transport = transport_of(options.transport, placement, replica, facts, cuda);
+  placement.dtype = dtype_of(options.dtype, placement, facts, cuda);
+  return placement;
+}
+
+Demand demand_of(const std::vector<Job>& jobs) {
+  Demand demand{0, 0};
+  for (const auto& job : jobs) {
+    if (!job.error.empty()) continue;
+    const Demand one{job.prompt.picture.tokens(), job.prompt.max_sequence_length};
+    if (one.image_tokens + one.text_tokens > demand.image_tokens + demand.text_tokens) demand = one;
+  }
+  return demand.image_tokens > 0 ? demand : Demand{};
+}
+
+std::string table(const Placement& placement) {
+  std::ostringstream text;
+  for (const auto& rank : placement.ranks) {
+    text << "rank " << rank.rank << "  " << rank.host << "  " << rank.device
+         << (rank.card.empty() ? "" : " " + rank.card);
+    if (rank.encodes) text << "  encodes, decodes";
+    if (rank.replica >= 0)
+      text << (rank.encodes ? "," : " ") << " denoises: replica " << rank.replica << ", part " << rank.position + 1
+           << " of " << placement.replicas[rank.replica].ranks.size() << (rank.text ? ", text and image" : ", image");
+    text << "  " << rank.threads << (rank.threads == 1 ? " thread\n" : " threads\n");
+  }
+  return text.str();
+}
+
+}  // namespace flux

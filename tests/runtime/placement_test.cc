@@ -1,0 +1,178 @@
+#include "runtime/placement.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<RankFacts> cpu_world(int ranks) {
+  std::vector<RankFacts> facts(ranks, RankFacts{"node", 0, 16, {}});
+  for (int rank = 0; rank < ranks; ++rank) facts[rank].process = 100 + rank;
+  return facts;
+}
+
+/// A host's cards, seen by every rank on it.
+std::vector<RankFacts> gpu_world(int ranks, int cards, int capability = 90) {
+  auto facts = cpu_world(ranks);
+  for (auto& rank : facts)
+    for (int card = 0; card < cards; ++card)
+      rank.cards.push_back({card, "GPU-" + std::to_string(card), "NVIDIA Card", capability});
+  return facts;
+}
+
+Placement place(const PlacementOptions& options, const std::vector<RankFacts>& facts) {
+  return place(options, 0, facts, Demand{});
+}
+
+std::string refusal(const PlacementOptions& options, const std::vector<RankFacts>& facts) {
+  try {
+    place(options, facts);
+  } catch (const Invalid& error) {
+    return error.what();
+  }
+  return "placed";
+}
+
+std::vector<std::vector<int>> replica_ranks(const Placement& placement) {
+  std::vector<std::vector<int>> ranks;
+  for (const auto& replica : placement.replicas) ranks.push_back(replica.ranks);
+  return ranks;
+}
+
+TEST(Placement, AWorldOfOneDoesEverything) {
+  const auto placement = place({}, cpu_world(1));
+  ASSERT_EQ(placement.ranks.size(), 1u);
+  EXPECT_TRUE(placement.ranks[0].encodes);
+  EXPECT_EQ(placement.ranks[0].replica, 0);
+  EXPECT_TRUE(placement.ranks[0].text);
+  EXPECT_EQ(placement.ranks[0].threads, 16);
+  EXPECT_EQ(placement.replicas[0].transport, Transport::thread);
+  EXPECT_EQ(placement.dtype, at::kFloat);
+}
+
+TEST(Placement, TheFirstRankEncodesAndTheOthersAreOneReplica) {
+  const auto placement = place({}, cpu_world(3));
+  EXPECT_TRUE(placement.ranks[0].encodes);
+  EXPECT_EQ(placement.ranks[0].replica, -1);
+  EXPECT_THAT(replica_ranks(placement), ElementsAre(ElementsAre(1, 2)));
+  EXPECT_FALSE(placement.ranks[1].encodes);
+  EXPECT_EQ(placement.replicas[0].transport, Transport::mpi);
+  EXPECT_EQ(placement.ranks[1].threads, 5);
+}
+
+TEST(Placement, ReplicasShareTheOtherRanks) {
+  EXPECT_THAT(replica_ranks(place({.replicas = {2}}, cpu_world(5))), ElementsAre(ElementsAre(1, 2), ElementsAre(3, 4)));
+  EXPECT_THAT(replica_ranks(place({.ranks_per_replica = 1}, cpu_world(3))),
+              ElementsAre(ElementsAre(1), ElementsAre(2)));
+  EXPECT_THAT(replica_ranks(place({.replicas = {1, 3}}, cpu_world(5))),
+              ElementsAre(ElementsAre(1), ElementsAre(2, 3, 4)));
+  EXPECT_THAT(replica_ranks(place({.replicas = {2}, .ranks_per_replica = 2}, cpu_world(5))),
+              ElementsAre(ElementsAre(1, 2), ElementsAre(3, 4)));
+}
+
+TEST(Placement, AWorldThatDoesNotFitSaysWhichWould) {
+  EXPECT_THAT(refusal({.ranks_per_replica = 2}, cpu_world(4)), HasSubstr("-n 3, -n 5, -n 7, ..."));
+  EXPECT_THAT(refusal({.replicas = {3}}, cpu_world(6)), HasSubstr("-n 4, -n 7, -n 10, ..."));
+  EXPECT_THAT(refusal({.replicas = {3, 4}}, cpu_world(3)), HasSubstr("mpirun -n 8"));
+  EXPECT_THAT(refusal({.replicas = {2}, .ranks_per_replica = 2}, cpu_world(3)), HasSubstr("mpirun -n 5"));
+  EXPECT_THAT(refusal({.replicas = {1}, .ranks_per_replica = 1}, cpu_world(3)), HasSubstr("-n 1, -n 2"));
+  EXPECT_THAT(refusal({.replicas = {2}}, cpu_world(1)), HasSubstr("-n 3"));
+  EXPECT_THAT(refusal({.replicas = {3, 4}, .ranks_per_replica = 2}, cpu_world(8)), HasSubstr("--ranks-per-replica"));
+  EXPECT_THAT(refusal({.replicas = {0}}, cpu_world(3)), HasSubstr("--replicas 0"));
+  EXPECT_THAT(refusal({.ranks_per_replica = 0}, cpu_world(3)), HasSubstr("--ranks-per-replica 0"));
+}
+
+TEST(Placement, TheEvenCutOfTheLargestPictureSaysWhoHoldsText) {
+  const auto text = [](int ranks, int64_t image_tokens) {
+    return place({}, 0, cpu_world(ranks + 1), {image_tokens, 512}).replicas[0].text_ranks;
+  };
+  EXPECT_EQ(text(8, 4096), 1);
+  EXPECT_EQ(text(4, 1024), 2);
+  EXPECT_EQ(text(2, 256), 2);
+  EXPECT_EQ(text(1, 4096), 1);
+  const auto placement = place({}, 0, cpu_world(5), {1024, 512});
+  EXPECT_TRUE(placement.ranks[1].text && placement.ranks[2].text);
+  EXPECT_FALSE(placement.ranks[3].text || placement.ranks[4].text);
+}
+
+TEST(Placement, TransformerRanksGetCardsOfTheirOwnAndTheEncoderShares) {
+  const auto placement = place({}, gpu_world(3, 2));
+  EXPECT_NE(placement.ranks[1].card, placement.ranks[2].card);
+  EXPECT_EQ(placement.ranks[0].card, "GPU-0");
+  EXPECT_EQ(placement.replicas[0].transport, Transport::nccl);
+  EXPECT_EQ(placement.dtype, at::kBFloat16);
+  const auto roomy = place({}, gpu_world(3, 3));
+  EXPECT_EQ(roomy.ranks[0].card, "GPU-2") << "a card of its own where there is one";
+}
+
+TEST(Placement, CardsAreToldApartByHostAndUuid) {
+  // srun shows each rank one card, all numbered 0.
+  auto facts = cpu_world(3);
+  for (int rank = 0; rank < 3; ++rank) facts[rank].cards = {{0, "GPU-" + std::to_string(rank), "NVIDIA Card", 80}};
+  EXPECT_EQ(place({}, facts).replicas[0].transport, Transport::nccl);
+  facts[2].cards[0].uuid = "GPU-1";
+  EXPECT_EQ(place({}, facts).replicas[0].transport, Transport::mpi) << "shared: through the host";
+  facts[2].host = "other";
+  EXPECT_EQ(place({}, facts).replicas[0].transport, Transport::nccl);
+}
+
+TEST(Placement, RanksThatShareACardCannotUseNccl) {
+  EXPECT_THAT(refusal({.transport = TransportChoice::nccl}, gpu_world(3, 1)),
+              HasSubstr("rank 2 (node) shares its card"));
+  EXPECT_THAT(refusal({.transport = TransportChoice::nccl}, cpu_world(3)), HasSubstr("--transport nccl"));
+  EXPECT_EQ(place({.transport = TransportChoice::mpi}, gpu_world(3, 2)).replicas[0].transport, Transport::mpi);
+  EXPECT_EQ(place({}, gpu_world(3, 1)).replicas[0].transport, Transport::mpi);
+}
+
+TEST(Placement, ReplicasSpreadOverCards) {
+  const auto placement = place({.ranks_per_replica = 2}, gpu_world(5, 4));
+  EXPECT_EQ(placement.replicas[0].transport, Transport::nccl);
+  EXPECT_EQ(placement.replicas[1].transport, Transport::nccl);
+  EXPECT_NE(placement.ranks[1].card, placement.ranks[3].card);
+}
+
+TEST(Placement, TheOldestCardDecidesTheDtype) {
+  EXPECT_EQ(place({}, gpu_world(3, 2, 75)).dtype, at::kHalf);
+  auto mixed = gpu_world(3, 2);
+  for (auto& rank : mixed) rank.cards[1].capability = 75;
+  EXPECT_EQ(place({}, mixed).dtype, at::kHalf);
+  EXPECT_EQ(place({.dtype = DtypeChoice::fp32}, mixed).dtype, at::kFloat);
+  EXPECT_THAT(refusal({}, gpu_world(2, 1, 70)), HasSubstr("older than compute capability 7.5"));
+}
+
+TEST(Placement, AMissingCardIsNamed) {
+  auto facts = gpu_world(3, 2);
+  facts[1].cards.clear();
+  EXPECT_THAT(refusal({.device = DeviceChoice::cuda}, facts), HasSubstr("rank 1 (node) sees no card"));
+  EXPECT_THAT(refusal({}, facts), HasSubstr("rank 1 (node) sees no card"));
+  EXPECT_EQ(place({.device = DeviceChoice::cpu}, facts).ranks[1].device.type(), at::kCPU);
+}
+
+TEST(Placement, TheTableHasALineForEveryRank) {
+  const auto text = table(place({}, gpu_world(3, 2)));
+  EXPECT_THAT(text, HasSubstr("rank 0  node  cuda:0 GPU-0  encodes, decodes"));
+  EXPECT_THAT(text, HasSubstr("rank 2  node  cuda:1 GPU-1  denoises: replica 0, part 2 of 2, image"));
+}
+
+TEST(Placement, TheLargestPictureIsTheDemand) {
+  std::vector<Job> jobs(3);
+  jobs[0].prompt.picture.height = jobs[0].prompt.picture.width = 64;
+  jobs[1].prompt.picture.height = 128;
+  jobs[1].prompt.picture.width = 256;
+  jobs[1].prompt.max_sequence_length = 77;
+  jobs[2].prompt.picture.height = jobs[2].prompt.picture.width = 4096;
+  jobs[2].error = "impossible";
+  for (auto& job : jobs)
+    if (job.prompt.max_sequence_length == 512) job.prompt.max_sequence_length = 20;
+  EXPECT_EQ(demand_of(jobs).image_tokens, 128);
+  EXPECT_EQ(demand_of(jobs).text_tokens, 77);
+}
+
+}  // namespace
+}  // namespace flux
