@@ -1,5 +1,6 @@
 #include <sentencepiece_processor.h>
 
+#include "model/tokenizer/character_map.h"
 #include "model/tokenizer/special_tokens.h"
 #include "model/tokenizer/tokenizer.h"
 #include "parallel/rank/errors.h"
@@ -23,7 +24,9 @@ std::string next_line_as_space(std::string_view text) {
 class Pieces {
  public:
   explicit Pieces(const std::filesystem::path& file) {
-    const auto status = processor_.LoadFromSerializedProto(read_whole_file(file, kMaxModelBytes));
+    const std::string model = read_whole_file(file, kMaxModelBytes);
+    check_character_map(model, file);
+    const auto status = processor_.LoadFromSerializedProto(model);
     if (!status.ok()) throw Invalid(file.string() + ": is no sentencepiece model: " + status.ToString());
     for (int id = 0; id < processor_.GetPieceSize(); ++id) {
       if (processor_.IsByte(id)) throw Invalid(file.string() + ": byte_fallback is not implemented");
