@@ -13,7 +13,7 @@ namespace flux {
 /// diffusers FluxTransformer2DModel
 struct TransformerConfig {
   int64_t in_channels = 64;  // of a packed token
-  int64_t num_layers = 19;          // double-stream blocks
+  int64_t num_layers = 19;   // double-stream blocks
   int64_t num_single_layers = 38;
   int64_t attention_head_dim = 128;
   int64_t num_attention_heads = 24;

@@ -4,20 +4,11 @@
 #include <memory>
 #include <string>
 
+#include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/weights.h"
-#include "model/config.h"
 #include "model/request.h"
 
 namespace flux {
-
-/// The tensors of a model, by component. A rank opens only what its stages need.
-struct Checkpoint {
-  ModelFolder folder;
-  std::function<std::shared_ptr<const TensorSource>(const std::string& component)> open;
-};
-
-/// A folder's own safetensors.
-Checkpoint published(const ModelFolder& folder);
 
 /// Prompt to conditioning: both text encoders, the context embedder, and modulation of all steps at once
 /// (time, guidance and pooled-text embedders, every AdaLN linear, norm_out's linear).

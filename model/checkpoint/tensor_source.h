@@ -25,11 +25,17 @@ class TensorSource {
   /// nullptr when there is no such tensor. The info lives as long as the source.
   virtual const TensorInfo* find(std::string_view name) const = 0;
 
+  /// The folder or file that a message about a missing tensor names.
+  virtual std::string where() const = 0;
+
+  /// False when only shapes are known: then nothing may be read, and Weights gives meta tensors.
+  virtual bool has_values() const { return true; }
+
   /// All names, sorted.
   virtual std::vector<std::string> names() const = 0;
 
-  /// Copies rows row ... row + into.size(0) of the tensor (dimension 0; a scalar is one row) to `into`, a contiguous
-  /// CPU tensor of the tensor's dtype; never aliases a mapping. Throws Invalid when the file ends early.
+  /// Copies rows row ... row + into.size(0) of the tensor (dimension 0; a scalar is one row of [1]) to `into`, a
+  /// contiguous CPU tensor of the tensor's dtype; never aliases a mapping. Throws Invalid when the file ends early.
   virtual void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const = 0;
 };
 

@@ -18,6 +18,7 @@ struct Placing {
 };
 
 /// A cheap scoped view of a source: weights["single_transformer_blocks"][3]["attn"]. Copies share the source.
+/// Over a source that knows only shapes the placing's device is meta, so modules come out as meta tensors.
 class Weights {
  public:
   Weights(std::shared_ptr<const TensorSource> source, Placing placing);
@@ -30,7 +31,7 @@ class Weights {
   bool has(std::string_view name) const;
   std::string full_name(std::string_view name) const;  // for messages
 
-  /// The tensor in the compute dtype on the device (shapes-only sources give meta tensors).
+  /// The tensor in the compute dtype on the device, converted in row blocks: the peak stays near what is kept.
   /// Throws Invalid naming file, tensor, found and expected shape.
   at::Tensor tensor(std::string_view name, at::IntArrayRef shape) const;
 
@@ -38,6 +39,8 @@ class Weights {
   void read(std::string_view name, const at::Tensor& into) const;
 
  private:
+  const TensorInfo& checked(std::string_view name, at::IntArrayRef shape) const;
+
   std::shared_ptr<const TensorSource> source_;
   std::string prefix_;
   Placing placing_;

@@ -1,0 +1,50 @@
+#include "model/checkpoint/checkpoint.h"
+
+#include <algorithm>
+
+#include "model/checkpoint/component.h"
+#include "model/checkpoint/renamed.h"
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+/// transformers 5 saves CLIPTextModel without the prefix that published files have.
+std::shared_ptr<const TensorSource> with_published_clip_names(std::shared_ptr<const TensorSource> source) {
+  constexpr std::string_view prefix = "text_model.";
+  const auto names = source->names();
+  if (std::any_of(names.begin(), names.end(), [&](auto& name) { return name.starts_with(prefix); })) return source;
+  return renamed(std::move(source), [&](const std::string& name) { return std::string(prefix) + name; });
+}
+
+/// T5's embedding is stored under either of its two names.
+std::shared_ptr<const TensorSource> with_published_t5_names(std::shared_ptr<const TensorSource> source) {
+  const std::string embedding = "shared.weight", alias = "encoder.embed_tokens.weight";
+  if (source->find(embedding) != nullptr || source->find(alias) == nullptr) return source;
+  return renamed(std::move(source), [&](const std::string& name) { return name == alias ? embedding : name; });
+}
+
+}  // namespace
+
+Checkpoint published(const ModelFolder& folder) {
+  return {folder, [path = folder.path](const std::string& component) {
+            auto source = open_component(path / component);
+            if (component == "text_encoder") return with_published_clip_names(std::move(source));
+            if (component == "text_encoder_2") return with_published_t5_names(std::move(source));
+            return source;
+          }};
+}
+
+at::ScalarType default_noise_dtype(const Checkpoint& checkpoint) {
+  const auto source = checkpoint.open("text_encoder_2");
+  const TensorInfo* embedding = source->find("shared.weight");
+  if (embedding == nullptr) throw Invalid(source->where() + ": tensor 'shared.weight' is missing");
+  const at::ScalarType dtype = embedding->dtype;
+  if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kHalf) {
+    throw Invalid(embedding->file + ": text_encoder_2 is stored as " + c10::toString(dtype) +
+                  ", in which no noise can be drawn; say --noise-dtype");
+  }
+  return dtype;
+}
+
+}  // namespace flux

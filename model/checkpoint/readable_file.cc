@@ -1,0 +1,70 @@
+#include "model/checkpoint/readable_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+std::string last_error() { return std::generic_category().message(errno); }
+
+}  // namespace
+
+ReadableFile::ReadableFile(const std::filesystem::path& path) : path_(path.string()) {
+  // Non-blocking: opening a named pipe would wait for a writer.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) throw Invalid(path_ + ": cannot be opened: " + last_error());
+  struct stat status{};
+  if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor_);
+    throw Invalid(path_ + ": is not a regular file");
+  }
+  size_ = status.st_size;
+}
+
+ReadableFile::~ReadableFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+ReadableFile::ReadableFile(ReadableFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+
+void ReadableFile::read(int64_t offset, void* into, int64_t bytes) const {
+  auto* to = static_cast<char*>(into);
+  while (bytes > 0) {
+    const ssize_t got = ::pread(descriptor_, to, static_cast<size_t>(bytes), offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Invalid(path_ + ": cannot be read: " + last_error());
+    if (got == 0) {
+      throw Invalid(path_ + ": ends at byte " + std::to_string(offset) + " though it was longer when it was opened (" +
+                    std::to_string(size_) + " bytes); is it still being written?");
+    }
+    to += got;
+    offset += got;
+    bytes -= got;
+  }
+}
+
+std::string printable(std::string_view name) {
+  constexpr size_t longest = 120;
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text = "'";
+  for (const char c : name.substr(0, longest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      text += c;
+    } else {
+      text += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return text + (name.size() > longest ? "...'" : "'");
+}
+
+}  // namespace flux
