@@ -17,10 +17,10 @@ namespace {
 
 /// What the worlds of one process share.
 struct Process {
-  explicit Process(int ranks) : gate(std::make_shared<Gate>()), office(std::make_shared<PostOffice>(gate, ranks)) {}
+  explicit Process(int ranks) : inboxes(std::make_shared<std::vector<Inbox>>(ranks, Inbox(gate))) {}
 
-  const std::shared_ptr<Gate> gate;
-  const std::shared_ptr<PostOffice> office;
+  const std::shared_ptr<Gate> gate = std::make_shared<Gate>();
+  const std::shared_ptr<std::vector<Inbox>> inboxes;
   // By their ranks, and how often the same ranks formed a group before. Guarded by the gate's mutex.
   std::map<std::pair<std::vector<int>, int>, std::shared_ptr<ThreadGroup>> forming;
 };
@@ -30,7 +30,7 @@ class ThreadWorld : public World {
   ThreadWorld(std::shared_ptr<Process> process, std::shared_ptr<ThreadGroup> all, int rank, Deadlines deadlines)
       : process_(std::move(process)),
         deadlines_(deadlines),
-        mailbox_(process_->office, rank),
+        mailbox_(process_->inboxes, rank),
         everybody_(std::move(all), rank, {.collective = deadlines.startup, .startup = deadlines.startup}) {}
 
   int rank() const override { return mailbox_.rank(); }

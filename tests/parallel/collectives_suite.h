@@ -8,6 +8,7 @@
 
 #include <numeric>
 
+#include "parallel/rank/errors.h"
 #include "tests/parallel/ranks.h"
 
 namespace flux::collectives {

@@ -1,0 +1,144 @@
+#include "parallel/mpi/group.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "parallel/group.h"
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+/// Host memory like `tensor`; for a CUDA tensor pinned, so that copies leave the host alone.
+at::Tensor host_memory(const at::Tensor& tensor, at::IntArrayRef sizes) {
+  return at::empty(sizes, tensor.options().device(at::kCPU).pinned_memory(tensor.is_cuda()));
+}
+
+at::Tensor part(const at::Tensor& tensor, int64_t first, int64_t rows) { return tensor.narrow(0, first, rows); }
+
+}  // namespace
+
+MpiCommunicator::MpiCommunicator(Engine& engine, Notices& notices, std::shared_ptr<Gate> gate, std::vector<int> ranks,
+                                 int tag, std::chrono::milliseconds deadline)
+    : notices_(notices),
+      gate_(std::move(gate)),
+      ranks_(std::move(ranks)),
+      rank_(position_in(ranks_, engine.rank(), engine.size())),
+      tag_(tag),
+      deadline_(deadline),
+      queue_(std::make_shared<OperationQueue>(engine, notices, gate_, tag)) {
+  engine.add(queue_);
+}
+
+/// Everybody's rows of `host` to everybody.
+std::shared_ptr<Operation> MpiCommunicator::gathering(const std::string& name, const at::Tensor& host,
+                                                      at::IntArrayRef rows) const {
+  const auto operation = std::make_shared<Operation>();
+  operation->name = name;
+  operation->memory = {host};
+  auto* data = static_cast<char*>(host.data_ptr());
+  const std::vector<ByteRange> ranges = gathered_ranges(host, rows, size());
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank_) continue;
+    operation->sends.push_back({ranks_[peer], data + ranges[rank_].offset, ranges[rank_].size});
+    operation->receives.push_back({ranks_[peer], data + ranges[peer].offset, ranges[peer].size});
+  }
+  return operation;
+}
+
+/// To the engine, behind the copies that ATen's current stream makes from `staged_from` to the host.
+void MpiCommunicator::submit(const std::shared_ptr<Operation>& operation, const at::Tensor& staged_from) {
+  if (staged_from.is_cuda()) {
+    const at::Device device = staged_from.device();
+    operation->copied.emplace(device.type());
+    operation->copied->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  }
+  queue_->submit(operation);
+}
+
+void MpiCommunicator::wait(const Operation& operation) {
+  std::string why;
+  {
+    std::unique_lock lock(gate_->mutex);
+    gate_->changed.wait_for(lock, deadline_, [&] { return operation.done || !notices_.why(tag_).empty(); });
+    if (operation.done) return;
+    why = notices_.why(tag_);
+    if (!why.empty()) throw Aborted(fmt::format("{}: {}", operation.name, why));
+    const std::vector<int> late(operation.unfinished.begin(), operation.unfinished.end());
+    why = operation.on_its_way
+              ? fmt::format("{} did not come within {}", rank_names(late), seconds(deadline_))
+              : fmt::format("the card of rank {} did not come so far within {}", ranks_[rank_], seconds(deadline_));
+  }
+  notices_.abort_group(tag_, ranks_, why);
+  throw TimedOut(fmt::format("{}: {}", operation.name, why));
+}
+
+Pending MpiCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {
+  gathered_ranges(all, rows, size());
+  if (size() == 1) return Pending([] {});
+  int64_t before = 0;
+  for (int rank = 0; rank < rank_; ++rank) before += rows[rank];
+  const int64_t mine = rows[rank_];
+  const int64_t after = all.size(0) - before - mine;
+
+  const at::Tensor host = all.is_cpu() ? all : host_memory(all, all.sizes());
+  if (!all.is_cpu()) part(host, before, mine).copy_(part(all, before, mine), true);
+  const std::shared_ptr<Operation> operation = gathering("all_gather", host, rows);
+  submit(operation, all);
+  return Pending([=, this] {
+    wait(*operation);
+    if (all.is_cpu()) return;
+    const c10::InferenceMode inference;
+    part(all, 0, before).copy_(part(host, 0, before), true);
+    part(all, before + mine, after).copy_(part(host, before + mine, after), true);
+  });
+}
+
+Pending MpiCommunicator::broadcast(const at::Tensor& value, int root) {
+  check_broadcast(value, root, size());
+  if (size() == 1) return Pending([] {});
+  const at::Tensor host = value.is_cpu() ? value : host_memory(value, value.sizes());
+  if (rank_ == root && !value.is_cpu()) host.copy_(value, true);
+  const auto operation = std::make_shared<Operation>();
+  operation->name = "broadcast";
+  operation->memory = {host};
+  auto* data = static_cast<char*>(host.data_ptr());
+  if (rank_ != root) operation->receives.push_back({ranks_[root], data, host.nbytes()});
+  for (int peer = 0; peer < size() && rank_ == root; ++peer)
+    if (peer != root) operation->sends.push_back({ranks_[peer], data, host.nbytes()});
+  submit(operation, value);
+  return Pending([=, this] {
+    wait(*operation);
+    const c10::InferenceMode inference;
+    if (rank_ != root && !value.is_cpu()) value.copy_(host, true);
+  });
+}
+
+Pending MpiCommunicator::reduce(const at::Tensor& value, Reduction op) {
+  check_reduce(value);
+  if (size() == 1) return Pending([] {});
+  const at::Tensor parts = host_memory(value, {size(), value.numel()});
+  parts[rank_].copy_(value.flatten(), true);
+  const std::shared_ptr<Operation> operation = gathering("reduce", parts, std::vector<int64_t>(size(), 1));
+  submit(operation, value);
+  return Pending([=, this] {
+    wait(*operation);
+    const c10::InferenceMode inference;
+    value.copy_(folded(parts, op).view(value.sizes()));
+  });
+}
+
+void MpiCommunicator::abort(std::string_view why) noexcept {
+  notices_.abort_group(tag_, ranks_, fmt::format("rank {}: {}", ranks_[rank_], why));
+}
+
+std::optional<std::string> MpiCommunicator::aborted() const {
+  const std::lock_guard lock(gate_->mutex);
+  const std::string& why = notices_.why(tag_);
+  return why.empty() ? std::nullopt : std::optional(why);
+}
+
+}  // namespace flux

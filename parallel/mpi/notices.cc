@@ -1,0 +1,117 @@
+#include "parallel/mpi/notices.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+#include "parallel/mpi/tags.h"
+
+namespace flux {
+namespace {
+
+constexpr int kWholeJob = -1;
+constexpr int kExitCode = 3;
+constexpr std::chrono::milliseconds kGrace{1000};
+
+}  // namespace
+
+void Notices::abort_job(const std::string& why) {
+  const std::lock_guard lock(gate_->mutex);
+  if (!gate_->aborted.empty()) return;
+  gate_->aborted = why;
+  first_here_ = true;
+  gate_->changed.notify_all();
+  engine_.wake();
+}
+
+void Notices::abort_group(int tag, const std::vector<int>& ranks, const std::string& why) {
+  const std::lock_guard lock(gate_->mutex);
+  if (!ended_groups_.emplace(tag, why).second) return;
+  to_send_.emplace_back(fmt::format("{} {}", tag, why), ranks);
+  gate_->changed.notify_all();
+  engine_.wake();
+}
+
+const std::string& Notices::why(int tag) const {
+  const auto group = ended_groups_.find(tag);
+  return group == ended_groups_.end() ? gate_->aborted : group->second;
+}
+
+bool Notices::progress() {
+  const bool received = receive();
+  const bool posted = post();
+  for (Letter& letter : letters_)
+    for (Transfer& transfer : letter.transfers) transfer.progress();
+  letters_.remove_if([](const Letter& letter) {
+    return std::all_of(letter.transfers.begin(), letter.transfers.end(),
+                       [](const Transfer& t) { return t.finished(); });
+  });
+  if (Clock::now() >= end_) end_job();
+  return received || posted;
+}
+
+bool Notices::receive() {
+  int found = 0;
+  MPI_Message message;
+  MPI_Status status;
+  check_mpi(MPI_Improbe(MPI_ANY_SOURCE, kNoticeTag, engine_.control(), &found, &message, &status), "MPI_Improbe",
+            MPI_ANY_SOURCE);
+  if (!found) return false;
+  int size = 0;
+  MPI_Get_count(&status, MPI_BYTE, &size);
+  std::string text(size, '\0');
+  check_mpi(MPI_Mrecv(text.data(), size, MPI_BYTE, &message, &status), "MPI_Mrecv", status.MPI_SOURCE);
+  const size_t space = text.find(' ');
+  int tag = 0;
+  std::from_chars(text.data(), text.data() + space, tag);
+
+  const std::lock_guard lock(gate_->mutex);
+  if (tag != kWholeJob) {
+    ended_groups_.emplace(tag, text.substr(space + 1));
+  } else {
+    if (gate_->aborted.empty()) gate_->aborted = text.substr(space + 1);
+    if (status.MPI_SOURCE == 0) printed_ = true;
+  }
+  gate_->changed.notify_all();
+  return true;
+}
+
+/// Sends what is to be sent, and starts the end of the job when its reason has come to be known.
+bool Notices::post() {
+  std::vector<std::pair<std::string, std::vector<int>>> notices;
+  {
+    const std::lock_guard lock(gate_->mutex);
+    notices.swap(to_send_);
+    if (!gate_->aborted.empty() && end_ == Clock::time_point::max()) {
+      end_ = Clock::now() + kGrace;
+      std::vector<int> everybody(engine_.size());
+      for (int rank = 0; rank < engine_.size(); ++rank) everybody[rank] = rank;
+      // Rank 0 speaks for the job, and tells the others that it did.
+      if (engine_.rank() == 0) {
+        std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
+        printed_ = true;
+      }
+      if (first_here_ || engine_.rank() == 0)
+        notices.emplace_back(fmt::format("{} {}", kWholeJob, gate_->aborted), everybody);
+    }
+  }
+  for (const auto& [text, ranks] : notices) tell(text, ranks);
+  return !notices.empty();
+}
+
+void Notices::tell(const std::string& text, const std::vector<int>& ranks) {
+  Letter& letter = letters_.emplace_back(Letter{text, {}});
+  for (int rank : ranks)
+    if (rank != engine_.rank())
+      letter.transfers.push_back(
+          Transfer::sending(engine_.control(), rank, kNoticeTag, letter.text.data(), letter.text.size()));
+}
+
+void Notices::end_job() {
+  if (first_here_ && !printed_) std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
+  MPI_Abort(MPI_COMM_WORLD, kExitCode);
+}
+
+}  // namespace flux

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "parallel/mpi/notices.h"
+
+namespace flux {
+
+/// Notices that another rank of this host has died, before the launcher ends the job, and says which.
+class Peers : public Activity {
+ public:
+  /// What the others must know of this process.
+  static std::string introduction();
+
+  /// `introductions`: by rank.
+  Peers(Notices& notices, int rank, const std::vector<std::string>& introductions);
+  ~Peers() override;
+  Peers(const Peers&) = delete;
+  Peers& operator=(const Peers&) = delete;
+
+  /// From any thread: whoever ends from now on may.
+  void stop() { watching_ = false; }
+
+  bool progress() override;
+  bool finished() const override { return !watching_; }
+
+ private:
+  struct Peer {
+    int rank;
+    int process;  // pidfd
+  };
+
+  Notices& notices_;
+  std::vector<Peer> peers_;
+  std::atomic<bool> watching_ = true;
+  Clock::time_point next_{};
+};
+
+}  // namespace flux

@@ -1,0 +1,116 @@
+#include "parallel/world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "parallel/group.h"
+#include "parallel/mpi/group.h"
+#include "parallel/mpi/mailbox.h"
+#include "parallel/mpi/peers.h"
+#include "parallel/mpi/tags.h"
+#include "parallel/nccl/group.h"
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+class MpiWorld : public World {
+ public:
+  explicit MpiWorld(Deadlines deadlines);
+  ~MpiWorld() override;
+
+  int rank() const override { return engine_.rank(); }
+  int size() const override { return engine_.size(); }
+  Mailbox& mailbox() override { return mailbox_; }
+  std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
+  std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
+  void abort(std::string_view why) noexcept override { notices_->abort_job(fmt::format("rank {}: {}", rank(), why)); }
+
+ private:
+  std::unique_ptr<HostGroup> host_group(const std::vector<int>& ranks);
+  [[noreturn]] void await_the_end();
+
+  Deadlines deadlines_;
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  Engine engine_;
+  std::shared_ptr<Notices> notices_;
+  MpiMailbox mailbox_;
+  MpiCommunicator everybody_;
+  std::shared_ptr<Peers> peers_;
+  int next_tag_ = kFirstGroupTag;
+};
+
+std::vector<int> all_ranks(int size) {
+  std::vector<int> ranks(size);
+  for (int rank = 0; rank < size; ++rank) ranks[rank] = rank;
+  return ranks;
+}
+
+MpiWorld::MpiWorld(Deadlines deadlines)
+    : deadlines_(deadlines),
+      engine_([this](const std::string& why) { abort(why); }),
+      notices_(std::make_shared<Notices>(engine_, gate_)),
+      mailbox_(engine_, gate_, deadlines.collective),
+      everybody_(engine_, *notices_, gate_, all_ranks(engine_.size()), kWorldTag, deadlines.startup) {
+  engine_.add(notices_);
+  try {
+    peers_ = std::make_shared<Peers>(*notices_, rank(), exchange(Peers::introduction()));
+    engine_.add(peers_);
+  } catch (const std::exception& error) {
+    abort(error.what());
+    await_the_end();
+  }
+}
+
+MpiWorld::~MpiWorld() {
+  // The ranks leave together: until the last has come here, messages of this one may still be on their way.
+  peers_->stop();
+  try {
+    MpiCommunicator leaving(engine_, *notices_, gate_, all_ranks(size()), kLeavingTag, deadlines_.collective);
+    exchange_strings(leaving, "");
+  } catch (const std::exception& error) {
+    abort(fmt::format("leaving: {}", error.what()));
+    await_the_end();
+  }
+}
+
+/// The job is aborted: the engine is about to end the process.
+void MpiWorld::await_the_end() {
+  std::unique_lock lock(gate_->mutex);
+  gate_->changed.wait(lock, [] { return false; });
+  std::abort();
+}
+
+std::unique_ptr<HostGroup> MpiWorld::host_group(const std::vector<int>& ranks) {
+  // The members agree on a tag that none of them has used.
+  MpiCommunicator forming(engine_, *notices_, gate_, ranks, kFormingTag, deadlines_.startup);
+  const std::string members = fmt::format("{}", fmt::join(ranks, ","));
+  for (const std::string& theirs : exchange_strings(forming, fmt::format("{} {}", next_tag_, members))) {
+    const size_t space = theirs.find(' ');
+    if (theirs.substr(space + 1) != members)
+      throw std::invalid_argument(
+          fmt::format("group: some rank forms {}, this one {}", theirs.substr(space + 1), members));
+    next_tag_ = std::max(next_tag_, std::stoi(theirs.substr(0, space)));
+  }
+  return std::make_unique<MpiCommunicator>(engine_, *notices_, gate_, ranks, next_tag_++, deadlines_.collective);
+}
+
+std::unique_ptr<Communicator> MpiWorld::group(const std::vector<int>& ranks, Transport transport, at::Device device) {
+  switch (transport) {
+    case Transport::mpi:
+      return host_group(ranks);
+    case Transport::nccl:
+      return nccl_group(host_group(ranks), device, deadlines_);
+    case Transport::thread:
+      break;
+  }
+  throw Invalid("transport thread: these ranks are processes; use --transport mpi or nccl");
+}
+
+}  // namespace
+
+std::unique_ptr<World> mpi_world(Deadlines deadlines) { return std::make_unique<MpiWorld>(deadlines); }
+
+}  // namespace flux
