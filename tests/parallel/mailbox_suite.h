@@ -58,7 +58,7 @@ TEST_P(Mailboxes, HeadersMayBeEmptyOrHoldAnyBytes) {
     const int to = (world.rank() + 1) % world.size();
     const std::vector<std::string> headers = {"", std::string("\0\xff\n", 3), std::string(300'000, 'x')};
     for (const std::string& header : headers) world.mailbox().send(to, {header, {}});
-    for (const std::string& header : headers) EXPECT_EQ(next(world).parcel.header, header);
+    for (const std::string& header : headers) EXPECT_TRUE(next(world).parcel.header == header) << header.size();
   });
 }
 
@@ -94,7 +94,6 @@ TEST_P(Mailboxes, SeveralThreadsSend) {
       const Received received = next(world);
       EXPECT_EQ(received.parcel.tensors.at(0)[0].item<int>(), (expected[{received.from, received.parcel.header}]++));
     }
-    world.exchange("done");
   });
 }
 
@@ -103,7 +102,6 @@ TEST_P(Mailboxes, ReceiveReturnsNothingAfterItsPatience) {
     const auto start = std::chrono::steady_clock::now();
     EXPECT_FALSE(world.mailbox().receive(50ms).has_value());
     EXPECT_GE(std::chrono::steady_clock::now() - start, 50ms);
-    world.exchange("done");
   });
 }
 
