@@ -16,8 +16,11 @@ check() {
   "$@" || failures+=("$name")
 }
 
-sources() { git -C "$root" ls-files --cached --others --exclude-standard -- '*.h' '*.cc' '*.cu' '*.cuh' | sed "s#^#$root/#"; }
-format() { sources | xargs clang-format --dry-run --Werror; }
+format() {
+  (cd "$root" && find parallel model runtime launch tests \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' \) -print0) |
+    (cd "$root" && xargs -0 clang-format --dry-run --Werror)
+}
+
 check structure "$root/tests/structure.sh"
 check format format
 check tests ctest --test-dir "$build" --output-on-failure -j "$(nproc)" "$@"

@@ -1,0 +1,132 @@
+"""The scripts that set a machine up: what they refuse, and what a build without CUDA and an installation hold."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+SOURCE = pathlib.Path(os.environ["FLUX_SOURCE_DIR"])
+VENV = pathlib.Path(os.environ["FLUX_PYTHON"]).parent.parent
+NOBODY = 65534
+
+
+def run(*command, **environment):
+    return subprocess.run(
+        [str(word) for word in command], env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+class Setup(unittest.TestCase):
+    """launch/setup.sh beside programs that answer as another machine's would."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.folder.chmod(0o755)
+        self.addCleanup(shutil.rmtree, self.folder)
+        shutil.copytree(SOURCE / "launch", self.folder / "launch")
+        (self.folder / "bin").mkdir()
+
+    def pretend(self, program, answer):
+        path = self.folder / "bin" / program
+        path.write_text(f"#!/bin/sh\n{answer}\n")
+        path.chmod(0o755)
+
+    def setup(self, *prefix, **environment):
+        environment["PATH"] = f"{self.folder}/bin:{os.environ['PATH']}"
+        environment["FLUX_VENV"] = str(self.folder / "venv")
+        environment["FLUX_BUILD"] = str(self.folder / "build")
+        return run(*prefix, self.folder / "launch/setup.sh", **environment)
+
+    def refused(self, result, words):
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn(words, result.stderr)
+        self.assertFalse((self.folder / "venv").exists())
+
+    def test_an_old_driver_is_one_line(self):
+        self.pretend("nvidia-smi", "echo '535.104.05, 8.0, NVIDIA A100'")
+        self.refused(self.setup(FLUX_CUDA="ON"), "driver 535.104.05 is older than 580")
+
+    def test_an_old_card_is_one_line(self):
+        self.pretend("nvidia-smi", "echo '580.65.06, 7.0, Tesla V100-SXM2-16GB'")
+        self.refused(self.setup(FLUX_CUDA="ON"), "Tesla V100-SXM2-16GB has compute capability 7.0")
+
+    def test_an_unknown_choice_is_one_line(self):
+        self.refused(self.setup(FLUX_CUDA="yes"), "FLUX_CUDA=yes")
+
+    def test_without_root_the_missing_packages_are_named(self):
+        self.pretend("dpkg-query", "test $4 != libspdlog-dev -a $4 != mold && echo 'ii '")
+        drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.getuid() == 0 else []
+        result = self.setup(*drop, FLUX_CUDA="OFF")
+        self.refused(result, "apt-get install --no-install-recommends libspdlog-dev mold")
+
+    def test_nothing_is_listed_without_a_version(self):
+        for name in ["wheels", "cuda", "tests"]:
+            for line in (SOURCE / f"launch/packages/{name}.txt").read_text().splitlines():
+                self.assertRegex(line, r"^(#.*|[A-Za-z0-9_.-]+==[0-9][^ ]*(  # [0-9]+)?)$")
+
+
+class Structure(unittest.TestCase):
+    """tests/structure.sh sees an arrow that goes back."""
+
+    def broken(self, path, text):
+        with tempfile.TemporaryDirectory() as folder:
+            for room in ["parallel", "model", "runtime", "launch", "tests"]:
+                (pathlib.Path(folder) / room).mkdir()
+            (pathlib.Path(folder) / path).write_text(text)
+            return run(SOURCE / "tests/structure.sh", folder)
+
+    def test_arrows_and_sizes(self):
+        for path, text, words in [
+            ("parallel/a.h", '#include "model/request.h"\n', "parallel includes a higher room"),
+            ("model/a.cc", "#  include <runtime/options.h>\n", "model includes a higher room"),
+            ("runtime/a.cc", '#include "launch/verb.h"\n', "runtime includes a higher room"),
+            ("runtime/a.cc", "#include <mpi.h>\n", "MPI and NCCL headers belong in parallel"),
+            ("launch/a.cc", '#include "runtime/options.pb.h"\n', "protobuf's headers belong in runtime"),
+            ("model/a.cu", "#include <ATen/ATen.h>\n", "kernels see raw pointers"),
+            ("tests/a.py", "\n" * 401, "400 at most"),
+        ]:
+            with self.subTest(words):
+                result = self.broken(path, text)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(words, result.stdout)
+        self.assertEqual(self.broken("launch/a.cc", '#include "model/request.h"\n').returncode, 0)
+
+
+class Build(unittest.TestCase):
+    def test_without_cuda_nothing_of_it_is_linked(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cmake = VENV / "bin/cmake"
+            result = run(cmake, "-G", "Ninja", "-S", SOURCE, "-B", folder, f"-DFLUX_VENV={VENV}", "-DFLUX_CUDA=OFF",
+                         f"-DCMAKE_MAKE_PROGRAM={VENV}/bin/ninja")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            rules = (pathlib.Path(folder) / "build.ninja").read_text()
+            self.assertIn("libtorch_cpu.so", rules)
+            for library in ["libtorch_cuda", "libc10_cuda", "libnccl", "libcudart", "nvcc"]:
+                self.assertNotIn(library, rules)
+
+
+class Installation(unittest.TestCase):
+    def test_runs_from_anywhere_beside_a_venv(self):
+        build = pathlib.Path(os.environ["FLUX_DIST"]).parent.parent
+        with tempfile.TemporaryDirectory() as folder:
+            first, moved = pathlib.Path(folder) / "first", pathlib.Path(folder) / "moved"
+            installed = run(VENV / "bin/cmake", "--install", build, "--prefix", first)
+            self.assertEqual(installed.returncode, 0, installed.stderr)
+            first.rename(moved)
+            libraries = {path.name.split(".so")[0] for path in (moved / "lib").iterdir()}
+            self.assertLessEqual({"libstdc++", "libgcc_s", "libspdlog", "libsentencepiece"}, libraries)
+            self.assertNotIn("libmpi", libraries)
+            self.assertTrue((moved / "configs/demo.textproto").exists())
+
+            program = moved / "bin/flux-dist"
+            self.assertEqual(run(program, "--help", FLUX_VENV=str(VENV)).returncode, 0)
+            lost = run(program, "--help", FLUX_VENV="/nowhere")
+            self.assertEqual(lost.returncode, 2)
+            self.assertIn("FLUX_VENV=/nowhere", lost.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
