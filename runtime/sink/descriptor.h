@@ -1,0 +1,50 @@
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+
+#include "parallel/rank/errors.h"
+
+namespace flux {
+
+/// An open file of ours. Errors are Invalid and name it.
+class Descriptor {
+ public:
+  Descriptor(std::filesystem::path path, int flags)
+      : path_(std::move(path)), fd_(open(path_.c_str(), flags | O_CLOEXEC, 0666)) {
+    if (fd_ < 0) fail("open");
+  }
+  ~Descriptor() { close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  void write_all(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = write(fd_, bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail("write");
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+  }
+
+  /// To the disk.
+  void sync() {
+    if (fsync(fd_) != 0) fail("write");
+  }
+
+ private:
+  [[noreturn]] void fail(const char* what) const {
+    const int error = errno;
+    throw Invalid("cannot " + std::string(what) + " " + path_.string() + ": " + std::strerror(error));
+  }
+
+  std::filesystem::path path_;
+  int fd_;
+};
+
+}  // namespace flux

@@ -1,0 +1,96 @@
+#include "runtime/sink/gallery.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "runtime/printable_line.h"
+
+namespace flux {
+namespace {
+
+constexpr size_t kOnePart = 100;
+
+// The part that the address names is shown; the first one, which is last in the page, when it names none.
+constexpr const char* kStyle = R"(
+body { margin: 2rem; background: #16181d; color: #e6e6e6; font: 15px/1.4 system-ui, sans-serif; }
+a { color: #9ecbff; }
+nav a { margin-right: .6rem; }
+section { display: none; }
+section:target, #part1 { display: block; }
+section:target ~ #part1 { display: none; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: 1.2rem; }
+figure { margin: 0; }
+img { width: 100%; height: auto; border-radius: 4px; image-rendering: auto; background: #000; }
+figcaption { overflow-wrap: anywhere; }
+small { color: #9a9a9a; }
+.failed { color: #ff9e9e; }
+)";
+
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (char c : printable_line(text, 2000)) {
+    switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
+void figure(std::ostream& html, const Record& record) {
+  const Prompt& prompt = record.job.prompt;
+  html << "<figure>";
+  if (record.drawn())
+    html << "<a href=\"" << record.file << "\"><img loading=\"lazy\" src=\"" << record.file << "\" width=\""
+         << prompt.picture.width << "\" height=\"" << prompt.picture.height << "\" alt=\"" << escaped(prompt.prompt)
+         << "\"></a>";
+  html << "<figcaption>" << escaped(prompt.prompt) << "<br><small>" << record.job.index << " &middot; ";
+  if (record.drawn())
+    html << "seed " << prompt.picture.seed << " &middot; " << prompt.picture.width << " x " << prompt.picture.height
+         << " &middot; " << prompt.num_inference_steps << " steps &middot; guidance " << prompt.guidance_scale;
+  else
+    html << "<span class=\"failed\">" << escaped(record.error) << "</span>";
+  html << "</small></figcaption></figure>\n";
+}
+
+}  // namespace
+
+std::string gallery(const std::vector<Record>& records, const RunFacts& facts) {
+  const size_t parts = std::max<size_t>(1, (records.size() + kOnePart - 1) / kOnePart);
+  std::ostringstream html;
+  html << "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>flux-dist</title>"
+       << "<meta name=\"viewport\" content=\"width=device-width\"><style>" << kStyle << "</style></head><body>\n<h1>"
+       << records.size() << (records.size() == 1 ? " picture" : " pictures") << "</h1><p>" << escaped(facts.model)
+       << ", " << dtype_name(facts.placement.dtype) << "</p>\n";
+  if (parts > 1) {
+    html << "<nav>";
+    for (size_t part = 1; part <= parts; ++part) html << "<a href=\"#part" << part << "\">" << part << "</a>";
+    html << "</nav>\n";
+  }
+  const auto section = [&](size_t part) {
+    html << "<section id=\"part" << part + 1 << "\"><div class=\"pictures\">\n";
+    for (size_t i = part * kOnePart; i < std::min(records.size(), (part + 1) * kOnePart); ++i) figure(html, records[i]);
+    html << "</div></section>\n";
+  };
+  for (size_t part = 1; part < parts; ++part) section(part);
+  section(0);
+  html << "</body></html>\n";
+  return html.str();
+}
+
+}  // namespace flux
