@@ -8,6 +8,10 @@
 
 namespace flux {
 
+/// The picture's starting latents, [tokens, in_channels] fp32 on the CPU: drawn by the CPU generator of its seed, in
+/// its noise dtype, and packed. diffusers: FluxPipeline.prepare_latents with a generator for this picture.
+at::Tensor noise(const Picture& picture, int64_t in_channels);
+
 using OnStep = std::function<void(int64_t step, int64_t steps)>;  // after step `step` of `steps` (1 ... steps)
 
 /// The transformer and the Euler loop over a replica's ranks. Every rank of `sequence` makes the same calls.
@@ -18,13 +22,13 @@ class Denoiser {
   Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, int text_ranks);
   ~Denoiser();
 
-  /// Conditioning equal on every rank, on the denoiser's device. Returns all latents [tokens, in_channels] fp32,
-  /// on every rank.
-  at::Tensor operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step) const;
+  /// Conditioning equal on every rank, on the denoiser's device, its branches of one length. Returns all latents
+  /// [tokens, in_channels] fp32, on every rank. Buffers are kept for the next picture of the same size.
+  at::Tensor operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step);
 
  private:
   struct Parts;
-  std::unique_ptr<const Parts> parts_;
+  std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace flux

@@ -1,0 +1,37 @@
+#include "model/linear/linear.h"
+
+namespace flux {
+
+Linear::Linear(const Weights& weights, const std::vector<std::string>& parts, int64_t out, int64_t in, Bias bias) {
+  const auto count = static_cast<int64_t>(parts.size());
+  const int64_t rows = out / count;
+  TORCH_CHECK(rows * count == out, out, " rows do not divide into ", count, " parts");
+  const auto options = at::dtype(weights.placing().compute).device(weights.placing().device);
+  weight_ = at::empty({out, in}, options);
+  if (bias == Bias::present) bias_ = at::empty({out}, options);
+  for (int64_t part = 0; part < count; ++part) {
+    weights.read(parts[part] + ".weight", weight_.narrow(0, part * rows, rows));
+    if (bias_.defined()) weights.read(parts[part] + ".bias", bias_.narrow(0, part * rows, rows));
+  }
+}
+
+void Linear::operator()(const at::Tensor& x, const at::Tensor& out) const {
+  at::Tensor y = out;  // ATen's out parameter
+  if (out.scalar_type() == x.scalar_type()) {
+    bias_.defined() ? at::addmm_out(y, bias_, x, weight_.t()) : at::mm_out(y, x, weight_.t());
+  } else if (x.is_cuda()) {  // 16-bit inputs, fp32 sums
+    at::mm_out(y, x, weight_.t(), at::kFloat);
+    if (bias_.defined()) y.add_(bias_);
+  } else {
+    at::mm_out(y, x.to(at::kFloat), weight_.to(at::kFloat).t());
+    if (bias_.defined()) y.add_(bias_);
+  }
+}
+
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  auto out = at::empty({x.size(0), weight_.size(0)}, x.options());
+  (*this)(x, out);
+  return out;
+}
+
+}  // namespace flux

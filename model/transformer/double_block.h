@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint/weights.h"
+#include "model/config.h"
+#include "model/linear/linear.h"
+#include "model/transformer/qk_norm.h"
+#include "model/transformer/scratch.h"
+#include "model/transformer/shift_scale_gate.h"
+
+namespace flux {
+
+/// The checkpoint's names of one stream of a double block.
+struct StreamNames {
+  std::vector<std::string> keys_values;
+  std::string queries, norm_k, norm_q, out, mlp;
+};
+
+/// Text or image in a double block: weights of its own around the attention that both share.
+class Stream {
+ public:
+  Stream(const Weights& block, const TransformerConfig& config, const StreamNames& names);
+
+  void keys_values(const Rows& rows, const ShiftScaleGate& modulation) const;  // of the modulated norm of the residual
+  void queries(const Rows& rows) const;
+  void add_attention(const Rows& rows, const ShiftScaleGate& modulation) const;
+  void add_mlp(const Rows& rows, const ShiftScaleGate& modulation) const;
+
+ private:
+  Linear kv_, q_, out_, up_, down_;
+  QkNorm norm_k_, norm_q_;
+};
+
+/// Attention over both streams, then an MLP for each. diffusers: FluxTransformerBlock.
+class DoubleBlock {
+ public:
+  /// The modulation of both streams, attention before MLP.
+  struct Modulations {
+    ShiftScaleGate img_attention, img_mlp, txt_attention, txt_mlp;
+  };
+
+  /// The text stream's weights are read only where text is held.
+  DoubleBlock(const Weights& weights, const TransformerConfig& config, bool holds_text);
+
+  void operator()(Scratch& scratch, const Modulations& modulations) const;
+
+ private:
+  std::optional<Stream> txt_;
+  Stream img_;
+};
+
+}  // namespace flux

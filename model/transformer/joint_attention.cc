@@ -1,0 +1,30 @@
+#include "model/transformer/joint_attention.h"
+
+namespace flux {
+
+namespace {
+
+at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); }  // [1, heads, tokens, head_dim]
+
+}  // namespace
+
+JointAttention::JointAttention(const TransformerConfig& config, const Cut& cut, Communicator& sequence,
+                               at::TensorOptions options)
+    : sequence_(sequence),
+      rows_(cut.rows_by_rank()),
+      all_(sequence.buffer({cut.tokens(), 2, config.num_attention_heads, config.attention_head_dim}, options)),
+      mine_(all_.narrow(0, cut.begin(sequence.rank()), cut.rows(sequence.rank()))) {}
+
+void JointAttention::send() { travelling_.emplace(sequence_.all_gather(all_, rows_)); }
+
+void JointAttention::attend(const at::Tensor& q, const at::Tensor& out) {
+  travelling_->wait();
+  travelling_.reset();
+  if (q.size(0) == 0) return;
+  const auto keys = heads_first(all_.select(1, 0));
+  const auto values = heads_first(all_.select(1, 1));
+  const auto attended = at::scaled_dot_product_attention(heads_first(q), keys, values);
+  out.unflatten(1, {q.size(1), q.size(2)}).copy_(attended.squeeze(0).transpose(0, 1));
+}
+
+}  // namespace flux

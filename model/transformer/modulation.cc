@@ -1,0 +1,64 @@
+#include "model/transformer/modulation.h"
+
+#include <cmath>
+
+namespace flux {
+
+namespace {
+
+constexpr int64_t sinusoids = 256;  // of a timestep or a guidance scale
+
+/// diffusers: Timesteps(256, flip_sin_to_cos=True, downscale_freq_shift=0). t: [rows] -> [rows, 256] fp32.
+at::Tensor sinusoidal(const at::Tensor& t) {
+  constexpr int64_t half = sinusoids / 2;
+  const auto exponent = -std::log(10000.0) * at::arange(half, at::kFloat) / half;
+  const auto angle = t.unsqueeze(1) * at::exp(exponent).unsqueeze(0);
+  return at::cat({angle.cos(), angle.sin()}, 1);
+}
+
+}  // namespace
+
+VecEmbedder::VecEmbedder(const Weights& weights, int64_t d, int64_t in)
+    : linear_1_(weights, {"linear_1"}, d, in), linear_2_(weights, {"linear_2"}, d, d) {}
+
+at::Tensor VecEmbedder::operator()(const at::Tensor& x) const { return linear_2_(at::silu(linear_1_(x))); }
+
+Modulation::Modulation(const Weights& transformer, const TransformerConfig& config)
+    : layout_(config),
+      placing_(transformer.placing()),
+      timestep_embedder_(transformer["time_text_embed"]["timestep_embedder"], layout_.d, sinusoids),
+      text_embedder_(transformer["time_text_embed"]["text_embedder"], layout_.d, config.pooled_projection_dim) {
+  if (config.guidance_embeds) {
+    guidance_embedder_.emplace(transformer["time_text_embed"]["guidance_embedder"], layout_.d, sinusoids);
+  }
+  const auto add = [&](const Weights& norm, int64_t begin, int64_t vectors) {
+    linears_.push_back({Linear(norm, {"linear"}, vectors * layout_.d, layout_.d), begin, vectors * layout_.d});
+  };
+  for (int64_t block = 0; block < config.num_layers; ++block) {
+    add(transformer["transformer_blocks"][block]["norm1"], layout_.img(block), 6);
+    add(transformer["transformer_blocks"][block]["norm1_context"], layout_.txt(block), 6);
+  }
+  for (int64_t block = 0; block < config.num_single_layers; ++block) {
+    add(transformer["single_transformer_blocks"][block]["norm"], layout_.single(block), 3);
+  }
+  add(transformer["norm_out"], layout_.norm_out(), 2);
+}
+
+at::Tensor Modulation::vec(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const {
+  const auto embedded = [&](const VecEmbedder& embedder, const at::Tensor& t) {
+    return embedder(sinusoidal(t).to(placing_.device, placing_.compute)).to(at::kFloat);
+  };
+  auto sum = embedded(timestep_embedder_, at::tensor(timesteps, at::kFloat));
+  if (guidance_embedder_) sum = sum + embedded(*guidance_embedder_, at::full({1}, guidance, at::kFloat) * 1000.0);
+  return sum + text_embedder_(pooled.to(placing_.device, placing_.compute).unsqueeze(0)).to(at::kFloat);
+}
+
+at::Tensor Modulation::operator()(const std::vector<float>& timesteps, double guidance,
+                                  const at::Tensor& pooled) const {
+  const auto activated = at::silu(vec(timesteps, guidance, pooled)).to(placing_.compute);
+  auto table = at::empty({activated.size(0), layout_.size()}, activated.options());
+  for (const auto& [linear, begin, size] : linears_) linear(activated, table.narrow(1, begin, size));
+  return table;
+}
+
+}  // namespace flux
