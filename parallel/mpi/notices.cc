@@ -11,17 +11,21 @@
 namespace flux {
 namespace {
 
+// In the place of a group's tag.
 constexpr int kWholeJob = -1;
+constexpr int kWholeJobPrinted = -2;
+
 constexpr int kExitCode = 3;
 constexpr std::chrono::milliseconds kGrace{1000};
 
 }  // namespace
 
-void Notices::abort_job(const std::string& why) {
+void Notices::abort_job(const std::string& why, int speaker) {
   const std::lock_guard lock(gate_->mutex);
   if (!gate_->aborted.empty()) return;
   gate_->aborted = why;
   first_here_ = true;
+  speaker_ = speaker;
   gate_->changed.notify_all();
   engine_.wake();
 }
@@ -68,11 +72,11 @@ bool Notices::receive() {
   std::from_chars(text.data(), text.data() + space, tag);
 
   const std::lock_guard lock(gate_->mutex);
-  if (tag != kWholeJob) {
+  if (tag >= 0) {
     ended_groups_.emplace(tag, text.substr(space + 1));
   } else {
     if (gate_->aborted.empty()) gate_->aborted = text.substr(space + 1);
-    if (status.MPI_SOURCE == 0) printed_ = true;
+    if (tag == kWholeJobPrinted) printed_ = true;
   }
   gate_->changed.notify_all();
   return true;
@@ -88,13 +92,13 @@ bool Notices::post() {
       end_ = Clock::now() + kGrace;
       std::vector<int> everybody(engine_.size());
       for (int rank = 0; rank < engine_.size(); ++rank) everybody[rank] = rank;
-      // Rank 0 speaks for the job, and tells the others that it did.
-      if (engine_.rank() == 0) {
+      const bool speaks = engine_.rank() == speaker_ && !printed_;
+      if (speaks) {
         std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
         printed_ = true;
       }
-      if (first_here_ || engine_.rank() == 0)
-        notices.emplace_back(fmt::format("{} {}", kWholeJob, gate_->aborted), everybody);
+      const int tag = speaks ? kWholeJobPrinted : kWholeJob;
+      if (speaks || first_here_) notices.emplace_back(fmt::format("{} {}", tag, gate_->aborted), everybody);
     }
   }
   for (const auto& [text, ranks] : notices) tell(text, ranks);

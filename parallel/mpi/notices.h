@@ -16,8 +16,8 @@ class Notices : public Activity {
  public:
   Notices(Engine& engine, std::shared_ptr<Gate> gate) : engine_(engine), gate_(std::move(gate)) {}
 
-  /// From any thread. The first reason is the one that is kept and printed.
-  void abort_job(const std::string& why);
+  /// From any thread. The first reason is the one that is kept; `speaker` prints it for the job.
+  void abort_job(const std::string& why, int speaker = 0);
 
   /// From any thread: ends one group, known by its tag, on its ranks (world ranks).
   void abort_group(int tag, const std::vector<int>& ranks, const std::string& why);
@@ -46,7 +46,8 @@ class Notices : public Activity {
   bool first_here_ = false;                                        // under the gate's mutex
   std::list<Letter> letters_;
   Clock::time_point end_ = Clock::time_point::max();
-  bool printed_ = false;  // here, or by rank 0
+  int speaker_ = 0;       // under the gate's mutex
+  bool printed_ = false;  // by the speaker
 };
 
 }  // namespace flux

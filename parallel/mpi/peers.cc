@@ -51,7 +51,7 @@ bool Peers::progress() {
   for (const Peer& peer : peers_) {
     pollfd watched{peer.process, POLLIN, 0};
     if (poll(&watched, 1, 0) == 1) {
-      notices_.abort_job(fmt::format("rank {} died (on {})", peer.rank, host_name()));
+      notices_.abort_job(fmt::format("rank {} died (on {})", peer.rank, host_name()), peer.rank == 0 ? 1 : 0);
       return true;
     }
   }
