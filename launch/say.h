@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "runtime/options.h"
+
+namespace flux {
+
+/// The default logger: standard error (rank 0 in full, the others from warnings on), and a file a rank in the log
+/// folder. Control characters of prompts never reach a terminal. Throws Invalid for a folder that cannot be written.
+void start_logging(const OperationOptions& operation, int rank);
+
+/// One line on standard error, whatever the log level.
+void say_error(std::string_view text);
+
+/// Without control characters, save for the ends of lines.
+std::string for_terminal(std::string_view text);
+
+}  // namespace flux

@@ -1,0 +1,72 @@
+#include "runtime/options/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <map>
+
+#include "parallel/rank/errors.h"
+#include "runtime/options/help.h"
+#include "runtime/options/option.h"
+
+namespace flux {
+namespace {
+
+std::string flag_names(const Option& option) {
+  return (option.short_flag.empty() ? "" : "-" + option.short_flag + ",") + option.flag;
+}
+
+void add(CLI::App& app, const Option& option, std::string& text) {
+  auto* added = option.yes_no ? app.add_flag(flag_names(option), text, option.help)
+                              : app.add_option(flag_names(option), text, option.help)->type_name(option.metavar);
+  added->group(option.group)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  if (!option.default_text.empty()) added->default_str(option.default_text);
+}
+
+std::string one_line(std::string text) {
+  text.erase(text.find_last_not_of('\n') + 1);
+  std::ranges::replace(text, '\n', ' ');
+  return text;
+}
+
+CommandLine read_verb(const std::string& verb, std::vector<std::string> arguments) {
+  CommandLine line{verb, {}, {}};
+  CLI::App app(help_summary(verb), "flux-dist " + verb);
+  app.set_help_flag("-h,--help", "this text")->group("Operation");
+  app.get_formatter()->column_width(36);
+  app.footer(help_footer(verb));
+  std::map<std::string, std::string> texts;
+  for (const Option& option : all_options()) {
+    if (option.belongs_to(verb)) add(app, option, texts[option.name]);
+  }
+  std::ranges::reverse(arguments);  // CLI11 takes them from the back
+  try {
+    app.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    line.answer = app.help();
+  } catch (const CLI::ExtrasError&) {
+    throw Invalid("flux-dist " + verb + ": " + app.remaining().front() + " is none of its options; see flux-dist " +
+                  verb + " --help");
+  } catch (const CLI::ParseError& error) {
+    throw Invalid("flux-dist " + verb + ": " + one_line(error.what()));
+  }
+  for (const auto& [name, text] : texts) {
+    if (app.count(find_option(name)->flag) > 0) line.values.emplace_back(name, text);
+  }
+  return line;
+}
+
+}  // namespace
+
+CommandLine read_command_line(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) throw Invalid("flux-dist: say what to do, such as generate; see flux-dist --help");
+  const std::string& first = arguments.front();
+  if (first == "--help" || first == "-h") return {"", {}, help_of_program()};
+  if (first == "--version") return {"", {}, version_text()};
+  if (std::ranges::find(all_verbs(), first) == all_verbs().end()) {
+    throw Invalid("flux-dist: " + first + " is none of its verbs; see flux-dist --help");
+  }
+  return read_verb(first, {arguments.begin() + 1, arguments.end()});
+}
+
+}  // namespace flux

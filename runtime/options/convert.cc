@@ -1,0 +1,125 @@
+#include "runtime/options/convert.h"
+
+#include <string>
+
+#include "parallel/rank/errors.h"
+#include "runtime/options.pb.h"
+#include "runtime/options/field.h"
+
+namespace flux {
+namespace {
+
+DeviceChoice plain(proto::Device::Value value) {
+  switch (value) {
+    case proto::Device::auto_:
+      return DeviceChoice::automatic;
+    case proto::Device::cpu:
+      return DeviceChoice::cpu;
+    case proto::Device::cuda:
+      return DeviceChoice::cuda;
+  }
+  throw std::logic_error("device");
+}
+
+DtypeChoice plain(proto::Dtype::Value value) {
+  switch (value) {
+    case proto::Dtype::auto_:
+      return DtypeChoice::automatic;
+    case proto::Dtype::fp32:
+      return DtypeChoice::fp32;
+    case proto::Dtype::bf16:
+      return DtypeChoice::bf16;
+    case proto::Dtype::fp16:
+      return DtypeChoice::fp16;
+  }
+  throw std::logic_error("dtype");
+}
+
+TransportChoice plain(proto::Transport::Value value) {
+  switch (value) {
+    case proto::Transport::auto_:
+      return TransportChoice::automatic;
+    case proto::Transport::mpi:
+      return TransportChoice::mpi;
+    case proto::Transport::nccl:
+      return TransportChoice::nccl;
+  }
+  throw std::logic_error("transport");
+}
+
+ProgressStyle plain(proto::Progress::Value value) {
+  switch (value) {
+    case proto::Progress::auto_:
+      return ProgressStyle::automatic;
+    case proto::Progress::bar:
+      return ProgressStyle::bar;
+    case proto::Progress::lines:
+      return ProgressStyle::lines;
+    case proto::Progress::none:
+      return ProgressStyle::none;
+  }
+  throw std::logic_error("progress");
+}
+
+}  // namespace
+
+TextOptions text_options(const Settings& settings) {
+  const proto::Options& options = settings.message();
+  TextOptions text{options.prompt(), {}, {}};
+  if (options.has_prompt_2()) text.prompt_2 = options.prompt_2();
+  if (options.has_max_sequence_length()) text.max_sequence_length = options.max_sequence_length();
+  return text;
+}
+
+PlanOptions plan_options(const Settings& settings) {
+  const proto::Options& options = settings.message();
+  PlanOptions plan{.ranks = options.ranks(),
+                   .card_gib = {options.card_gib().begin(), options.card_gib().end()},
+                   .picture = {.height = options.height() / 16 * 16, .width = options.width() / 16 * 16},
+                   .num_inference_steps = options.num_inference_steps(),
+                   .max_sequence_length = options.max_sequence_length()};
+  return plan;
+}
+
+PlacementOptions placement_options(const Settings& settings) {
+  const proto::Options& options = settings.message();
+  PlacementOptions placement;
+  placement.device = plain(options.device());
+  placement.dtype = plain(options.dtype());
+  placement.transport = plain(options.transport());
+  placement.replicas.assign(options.replicas().begin(), options.replicas().end());
+  if (options.has_ranks_per_replica()) placement.ranks_per_replica = options.ranks_per_replica();
+  return placement;
+}
+
+OutputOptions output_options(const Settings& settings) {
+  const proto::Options& options = settings.message();
+  return {.folder = options.output_dir(),
+          .format = options.format() == proto::Format::png ? ImageFormat::png : ImageFormat::jpg,
+          .overwrite = options.overwrite()};
+}
+
+OperationOptions operation_options(const Settings& settings) {
+  const proto::Options& options = settings.message();
+  return {.timeout = parse_duration(options.timeout()),
+          .startup_timeout = parse_duration(options.startup_timeout()),
+          .threads = options.threads(),
+          .progress = plain(options.progress()),
+          .log_level = proto::LogLevel::Value_Name(options.log_level()),
+          .log_folder = options.log_dir(),
+          .json = options.json()};
+}
+
+Deadlines deadlines(const Settings& settings) {
+  const OperationOptions operation = operation_options(settings);
+  return {.collective = operation.timeout, .startup = operation.startup_timeout};
+}
+
+std::filesystem::path model_path(const Settings& settings) {
+  if (!settings.has("model")) {
+    throw Invalid("--model is missing: a diffusers folder of FLUX.1, or an id such as black-forest-labs/FLUX.1-dev");
+  }
+  return settings.message().model();
+}
+
+}  // namespace flux

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parallel/world.h"
+#include "runtime/options.h"
+#include "runtime/options/settings.h"
+
+namespace flux {
+
+// The plain structs that the rest of the program sees.
+
+/// What tokenize reads.
+struct TextOptions {
+  std::string prompt;
+  std::optional<std::string> prompt_2;
+  std::optional<int64_t> max_sequence_length;
+};
+
+/// What plan lays out beside the placement.
+struct PlanOptions {
+  int ranks = 1;
+  std::vector<int> card_gib;  // of each rank's card; one value: all alike; empty: nothing to fit into
+  Picture picture;
+  int64_t num_inference_steps = 28;
+  int64_t max_sequence_length = 512;
+};
+
+TextOptions text_options(const Settings& settings);
+PlanOptions plan_options(const Settings& settings);  // of settings that hold the model's defaults
+PlacementOptions placement_options(const Settings& settings);
+OutputOptions output_options(const Settings& settings);
+OperationOptions operation_options(const Settings& settings);
+Deadlines deadlines(const Settings& settings);
+
+/// --model. Throws Invalid when there is none.
+std::filesystem::path model_path(const Settings& settings);
+
+}  // namespace flux

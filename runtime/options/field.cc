@@ -1,0 +1,176 @@
+#include "runtime/options/field.h"
+
+#include <fmt/format.h>
+#include <utf8proc.h>
+
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "parallel/rank/errors.h"
+#include "runtime/options.pb.h"
+#include "runtime/printable_line.h"
+
+namespace flux {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+std::string quoted(std::string_view text) { return fmt::format("\"{}\"", printable_line(text, 60)); }
+
+template <typename Number>
+Number parse_number(std::string_view text, std::string_view wanted) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range) throw Invalid(quoted(text) + " is too large");
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw Invalid(quoted(text) + " is not " + std::string(wanted));
+  }
+  return value;
+}
+
+bool parse_bool(std::string_view text) {
+  if (text == "true" || text == "1") return true;
+  if (text == "false" || text == "0") return false;
+  throw Invalid(quoted(text) + " is neither true nor false");
+}
+
+const google::protobuf::EnumValueDescriptor& parse_enum(const FieldDescriptor& field, std::string_view text) {
+  const auto& type = *field.enum_type();
+  if (const auto* value = type.FindValueByName(std::string(text))) return *value;
+  std::string names;
+  for (int i = 0; i < type.value_count(); ++i) names += (i > 0 ? ", " : "") + type.value(i)->name();
+  throw Invalid(quoted(text) + " is none of " + names);
+}
+
+void add_values(Message& message, const FieldDescriptor& field, std::string_view text) {
+  const auto& reflection = *message.GetReflection();
+  reflection.ClearField(&message, &field);
+  while (true) {
+    const size_t comma = text.find(',');
+    reflection.AddInt32(&message, &field, parse_number<int32_t>(text.substr(0, comma), "a whole number"));
+    if (comma == std::string_view::npos) return;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+bool valid_utf8(std::string_view text) {
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  auto left = static_cast<utf8proc_ssize_t>(text.size());
+  while (left > 0) {
+    utf8proc_int32_t code_point = 0;
+    const utf8proc_ssize_t used = utf8proc_iterate(bytes, left, &code_point);
+    if (used <= 0) return false;
+    bytes += used;
+    left -= used;
+  }
+  return true;
+}
+
+std::string text_problem(const std::string& text, proto::Flag::Kind kind) {
+  if (!valid_utf8(text)) return "is not UTF-8";
+  if (text.find('\0') != std::string::npos) return "holds a NUL character";
+  if (kind == proto::Flag::path && text.empty()) return "is empty";
+  if (kind == proto::Flag::duration) {
+    try {
+      parse_duration(text);
+    } catch (const Invalid& error) {
+      return error.what();
+    }
+  }
+  return "";
+}
+
+std::string shown(double value) {
+  std::string text = std::to_string(value);
+  if (text.find('.') != std::string::npos) text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+std::string number_problem(double value, const proto::Flag& flag) {
+  if (!std::isfinite(value)) return "is not a finite number";
+  if (flag.has_least() && value < flag.least()) return shown(value) + " is less than " + shown(flag.least());
+  if (flag.has_most() && value > flag.most()) return shown(value) + " is more than " + shown(flag.most());
+  return "";
+}
+
+/// The numbers a field holds, one or several. Seeds and texts have no range and give none.
+std::vector<double> numbers(const Message& message, const FieldDescriptor& field) {
+  const auto& reflection = *message.GetReflection();
+  if (field.is_repeated()) {
+    std::vector<double> values;
+    for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+      values.push_back(reflection.GetRepeatedInt32(message, &field, i));
+    }
+    return values;
+  }
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return {static_cast<double>(reflection.GetInt32(message, &field))};
+    case FieldDescriptor::CPPTYPE_INT64:
+      return {static_cast<double>(reflection.GetInt64(message, &field))};
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return {reflection.GetDouble(message, &field)};
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+void set_field(Message& message, const FieldDescriptor& field, std::string_view text) {
+  const auto& reflection = *message.GetReflection();
+  if (field.is_repeated()) return add_values(message, field, text);
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return reflection.SetInt32(&message, &field, parse_number<int32_t>(text, "a whole number"));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return reflection.SetInt64(&message, &field, parse_number<int64_t>(text, "a whole number"));
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return reflection.SetUInt64(&message, &field, parse_number<uint64_t>(text, "a whole number from 0"));
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return reflection.SetDouble(&message, &field, parse_number<double>(text, "a number"));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection.SetBool(&message, &field, parse_bool(text));
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return reflection.SetEnum(&message, &field, &parse_enum(field, text));
+    case FieldDescriptor::CPPTYPE_STRING:
+      return reflection.SetString(&message, &field, std::string(text));
+    default:
+      throw std::logic_error("options.proto: " + field.name() + " has a type that no option has");
+  }
+}
+
+std::string field_problem(const Message& message, const FieldDescriptor& field) {
+  const proto::Flag& flag = field.options().GetExtension(proto::flag);
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+    return text_problem(message.GetReflection()->GetString(message, &field), flag.kind());
+  }
+  for (double value : numbers(message, field)) {
+    if (auto problem = number_problem(value, flag); !problem.empty()) return problem;
+  }
+  return "";
+}
+
+bool field_present(const Message& message, const FieldDescriptor& field) {
+  const auto& reflection = *message.GetReflection();
+  return field.is_repeated() ? reflection.FieldSize(message, &field) > 0 : reflection.HasField(message, &field);
+}
+
+std::chrono::milliseconds parse_duration(std::string_view text) {
+  static const std::map<std::string_view, double> units = {{"ms", 1}, {"s", 1e3}, {"min", 60e3}, {"h", 3600e3}};
+  constexpr double longest = 365.0 * 24 * 3600e3;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto unit = units.find(text.substr(static_cast<size_t>(end - text.data())));
+  const double milliseconds = unit == units.end() ? 0 : value * unit->second;
+  if (error != std::errc() || !(milliseconds >= 1) || milliseconds > longest) {
+    throw Invalid(quoted(text) + " is not a time such as 500ms, 60s, 10min or 1h");
+  }
+  return std::chrono::milliseconds(std::llround(milliseconds));
+}
+
+}  // namespace flux

@@ -1,0 +1,26 @@
+#pragma once
+
+// One field of options.proto's messages, whichever way its value comes: one setter and one check for all types.
+
+#include <google/protobuf/message.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace flux {
+
+/// Sets the field from its text on a command line: a repeated one takes `3,4`. Throws Invalid("why"), without a prefix.
+void set_field(google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field,
+               std::string_view text);
+
+/// What is wrong with the value that is set (range, NaN, UTF-8, duration); empty when nothing is.
+std::string field_problem(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field);
+
+/// Whether the field is there, or holds values where it is repeated.
+bool field_present(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field);
+
+/// 500ms, 60s, 10min, 1h. Throws Invalid.
+std::chrono::milliseconds parse_duration(std::string_view text);
+
+}  // namespace flux

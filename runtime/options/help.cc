@@ -1,0 +1,84 @@
+#include "runtime/options/help.h"
+
+#include <map>
+#include <stdexcept>
+
+#include "runtime/options/option.h"
+
+namespace flux {
+namespace {
+
+constexpr const char* version = FLUX_CUDA ? "flux-dist 0.1.0 (CUDA and CPU)\n" : "flux-dist 0.1.0 (CPU only)\n";
+
+struct VerbText {
+  std::string summary;
+  std::string examples;
+};
+
+const std::map<std::string_view, VerbText>& verb_texts() {
+  static const std::map<std::string_view, VerbText> texts = {
+      {"generate",
+       {"Draws one prompt (-p) or many (--prompts).",
+        "  mpirun -q -n 3 flux-dist generate --config configs/demo.textproto\n"
+        "  mpirun -q -n 5 flux-dist generate --model black-forest-labs/FLUX.1-dev -p \"a lighthouse at dusk\"\n"
+        "  mpirun -q -n 7 flux-dist generate --model FLUX.1-schnell --prompts prompts.jsonl --replicas 3,3\n"
+        "  head -5 prompts.txt | mpirun -q -n 3 flux-dist generate --model FLUX.1-dev --prompts - --seed 1\n"
+        "\n"
+        "--prompts: a line of .txt is a prompt. A line of .jsonl is an object such as\n"
+        "  {\"prompt\": \"a red circle\", \"seed\": 7, \"width\": 768}\n"
+        "Other names and - are taken as .jsonl if their first line begins with {. A bad line fails alone.\n"}},
+      {"plan",
+       {"Prints what goes on which rank and card, in bytes, and whether it fits. Touches no card.",
+        "  flux-dist plan --model black-forest-labs/FLUX.1-dev --ranks 4 --device cuda --card-gib 16\n"
+        "  flux-dist plan --config configs/flux1-dev.textproto --json\n"}},
+      {"inspect",
+       {"Prints what a checkpoint holds and what is missing.",
+        "  flux-dist inspect --model black-forest-labs/FLUX.1-dev\n"}},
+      {"tokenize",
+       {"Prints the token ids of a prompt as JSON, unpadded.",
+        "  flux-dist tokenize --model FLUX.1-dev -p \"a cat\"\n"}},
+      {"doctor",
+       {"Prints one row a rank (host, card, driver, libraries), then what the links between ranks carry.",
+        "  mpirun -q -n 4 --hostfile hosts flux-dist doctor\n"}},
+  };
+  return texts;
+}
+
+constexpr const char* sources_of_options =
+    "Every option may also stand in a textproto (--config; height: 768) and in the environment\n"
+    "(FLUX_DIST_HEIGHT=768; empty: not set). A flag wins over the environment, that over --config, that over\n"
+    "the model's default. --print-config shows the result and where each value came from.\n";
+
+constexpr const char* exit_codes =
+    "Exit codes, the same on every rank:\n"
+    "  0 done   1 some pictures failed, each named   2 the request or configuration is wrong\n"
+    "  3 a rank failed or did not answer in time\n";
+
+const VerbText& text_of(std::string_view verb) {
+  const auto found = verb_texts().find(verb);
+  if (found == verb_texts().end()) throw std::logic_error("no help for the verb " + std::string(verb));
+  return found->second;
+}
+
+}  // namespace
+
+std::string help_of_program() {
+  std::string text =
+      "flux-dist draws pictures with FLUX.1, spread over several cards by mpirun or srun.\n\n"
+      "Usage: [mpirun -n RANKS] flux-dist VERB [options]\n\n";
+  for (const std::string& verb : all_verbs()) {
+    text += "  " + verb + std::string(10 - verb.size(), ' ') + text_of(verb).summary + "\n";
+  }
+  return text + "\nflux-dist VERB --help lists the options of a verb; --version says which program this is.\n\n" +
+         sources_of_options + "\n" + exit_codes;
+}
+
+std::string version_text() { return version; }
+
+std::string help_summary(std::string_view verb) { return text_of(verb).summary; }
+
+std::string help_footer(std::string_view verb) {
+  return "Examples:\n" + text_of(verb).examples + "\n" + sources_of_options + "\n" + exit_codes;
+}
+
+}  // namespace flux

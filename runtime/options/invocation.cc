@@ -1,0 +1,69 @@
+#include "runtime/options/invocation.h"
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+
+#include "parallel/rank/errors.h"
+#include "runtime/options.pb.h"
+#include "runtime/options/command_line.h"
+#include "runtime/options/option.h"
+
+namespace flux {
+namespace {
+
+constexpr std::string_view prefix = "FLUX_DIST_";
+
+void add_flags(Settings& settings, const CommandLine& line) {
+  for (const auto& [name, text] : line.values) settings.set(name, text, find_option(name)->flag);
+}
+
+void add_environment(Settings& settings, const Environment& environment) {
+  for (const auto& [variable, text] : environment) {
+    if (text.empty()) continue;
+    const auto option = std::ranges::find(all_options(), variable, &Option::environment);
+    if (option == all_options().end()) throw Invalid(variable + ": there is no such option; unset it");
+    settings.set(option->name, text, variable);
+  }
+}
+
+/// One prompt and a file of prompts exclude each other: the stronger layer decides.
+void add_layer(Settings& settings, const std::function<void()>& add) {
+  const bool one = settings.has("prompt");
+  const bool many = settings.has("prompts");
+  add();
+  if (!settings.has("prompt") || !settings.has("prompts")) return;
+  if (!one && !many) {
+    throw Invalid(settings.origin("prompt") + " and " + settings.origin("prompts") +
+                  ": give one prompt, or a file of prompts, not both");
+  }
+  settings.clear(one ? "prompts" : "prompt");
+}
+
+}  // namespace
+
+Environment environment_of(char** environment) {
+  Environment result;
+  for (; *environment != nullptr; ++environment) {
+    const std::string_view entry = *environment;
+    const size_t equals = entry.find('=');
+    if (entry.starts_with(prefix) && equals != std::string_view::npos) {
+      result.emplace(entry.substr(0, equals), entry.substr(equals + 1));
+    }
+  }
+  return result;
+}
+
+Invocation read_invocation(const std::vector<std::string>& arguments, const Environment& environment) {
+  const CommandLine line = read_command_line(arguments);
+  Invocation invocation{line.verb, {}, false, line.answer};
+  if (!line.answer.empty()) return invocation;
+  Settings& settings = invocation.settings;
+  add_layer(settings, [&] { add_flags(settings, line); });
+  add_layer(settings, [&] { add_environment(settings, environment); });
+  if (settings.has("config")) add_layer(settings, [&] { settings.add_file(settings.message().config()); });
+  invocation.print_config = settings.message().print_config();
+  return invocation;
+}
+
+}  // namespace flux

@@ -1,0 +1,224 @@
+#include "runtime/options/invocation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "parallel/rank/errors.h"
+#include "runtime/options/convert.h"
+#include "runtime/options/option.h"
+#include "tests/runtime/options/scratch_folder.h"
+
+namespace flux {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+using Arguments = std::vector<std::string>;
+
+/// What is wrong with an invocation; empty when nothing is.
+std::string problem(const Arguments& arguments, const Environment& environment = {}) {
+  try {
+    read_invocation(arguments, environment);
+  } catch (const Invalid& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// A value that the option accepts, as text on a command line.
+std::string sample(const Option& option) {
+  if (option.yes_no) return "true";
+  if (option.name == "timeout" || option.name == "startup_timeout") return "90s";
+  if (option.metavar.find('|') != std::string::npos && std::islower(option.metavar.front())) {
+    return option.metavar.substr(option.metavar.rfind('|') + 1);
+  }
+  return "32";  // a number, a text and a path alike
+}
+
+/// As it stands in a textproto.
+std::string in_textproto(const Option& option) {
+  const std::string value = sample(option);
+  const bool quoted = option.metavar == "TEXT" || option.metavar == "TIME" || option.metavar.find("FILE") == 0 ||
+                      option.metavar.find("FOLDER") == 0;
+  return option.name + ": " + (quoted ? "\"" + value + "\"" : value) + "\n";
+}
+
+std::string value_line(const Invocation& invocation, const Option& option) {
+  for (const std::string& verb : option.verbs) {
+    const std::string text = invocation.settings.print(verb);
+    const size_t start = text.find("\n" + option.name + ": ");
+    if (text.starts_with(option.name + ": ")) return text.substr(0, text.find('\n'));
+    if (start != std::string::npos) return text.substr(start + 1, text.find('\n', start + 1) - start - 1);
+  }
+  return "";
+}
+
+/// --config itself needs a file, and the tests below read one.
+std::vector<Option> options_but_config() {
+  std::vector<Option> options = all_options();
+  std::erase_if(options, [](const Option& option) { return option.name == "config"; });
+  return options;
+}
+
+class EveryOption : public ::testing::TestWithParam<Option> {};
+
+TEST_P(EveryOption, IsAFlagOfItsVerbsAndOfNoOther) {
+  const Option& option = GetParam();
+  EXPECT_FALSE(option.help.empty());
+  EXPECT_FALSE(option.group.empty());
+  ASSERT_FALSE(option.verbs.empty());
+  for (const std::string& verb : all_verbs()) {
+    const Arguments arguments =
+        option.yes_no ? Arguments{verb, option.flag} : Arguments{verb, option.flag, sample(option)};
+    if (!option.belongs_to(verb)) {
+      EXPECT_THAT(problem(arguments), HasSubstr(option.flag + " is none of its options"));
+      continue;
+    }
+    const Invocation invocation = read_invocation(arguments, {});
+    EXPECT_TRUE(invocation.settings.has(option.name));
+    EXPECT_EQ(invocation.settings.origin(option.name), option.flag);
+    EXPECT_THAT(read_invocation({verb, "--help"}, {}).answer, HasSubstr(option.flag));
+  }
+}
+
+TEST_P(EveryOption, IsAnEnvironmentVariable) {
+  const Option& option = GetParam();
+  const Invocation invocation = read_invocation({"generate"}, {{option.environment, sample(option)}});
+  EXPECT_TRUE(invocation.settings.has(option.name));
+  EXPECT_EQ(invocation.settings.origin(option.name), option.environment);
+}
+
+TEST_P(EveryOption, IsAFieldOfConfig) {
+  const Option& option = GetParam();
+  const ScratchFolder folder;
+  const auto file = folder.write("a.textproto", "# first line\n" + in_textproto(option));
+  const Arguments arguments = {"generate", "--config", file.string()};
+  if (option.command_line_only) {
+    EXPECT_THAT(problem(arguments), StartsWith(file.string() + ":2:1: "));
+    return;
+  }
+  const Invocation invocation = read_invocation(arguments, {});
+  EXPECT_TRUE(invocation.settings.has(option.name));
+  EXPECT_THAT(value_line(invocation, option), HasSubstr("# " + file.string() + ":2"));
+}
+
+TEST_P(EveryOption, FlagBeatsEnvironmentBeatsConfig) {
+  const Option& option = GetParam();
+  if (option.command_line_only) return;
+  const ScratchFolder folder;
+  const auto file = folder.write("a.textproto", in_textproto(option));
+  const std::string verb = option.verbs.front();
+  const std::string value = sample(option);
+  const Environment environment = {{option.environment, value}};
+  const std::string flag = option.yes_no ? option.flag : option.flag + "=" + value;
+  const auto origin = [&](const Arguments& arguments, const Environment& variables) {
+    return read_invocation(arguments, variables).settings.origin(option.name);
+  };
+  EXPECT_EQ(origin({verb, flag, "--config", file.string()}, environment), option.flag);
+  EXPECT_EQ(origin({verb, "--config", file.string()}, environment), option.environment);
+  EXPECT_EQ(origin({verb, "--config", file.string()}, {}), file.string() + ":1");
+  EXPECT_EQ(origin({verb}, {}), "default");
+}
+
+TEST_P(EveryOption, SurvivesTheWayToOtherRanks) {
+  const Option& option = GetParam();
+  const Invocation invocation = read_invocation({"generate"}, {{option.environment, sample(option)}});
+  EXPECT_EQ(Settings::deserialized(invocation.settings.serialized()).text(option.name),
+            invocation.settings.text(option.name));
+}
+
+INSTANTIATE_TEST_SUITE_P(Options, EveryOption, ::testing::ValuesIn(options_but_config()),
+                         [](const auto& option) { return option.param.name; });
+
+TEST(Invocation, WhatComesInLaterVersionsIsUnknown) {
+  for (const std::string flag : {"--quantize", "--memory-limit", "--trace", "--resume", "--simulate"}) {
+    EXPECT_EQ(problem({"generate", flag, "1"}),
+              "flux-dist generate: " + flag + " is none of its options; see flux-dist generate --help");
+  }
+  EXPECT_THAT(problem({"plan", "--simulate"}), HasSubstr("--simulate is none of its options"));
+  for (const std::string verb : {"bench", "quantize", "", "--bogus"}) {
+    EXPECT_THAT(problem({verb}), HasSubstr("is none of its verbs"));
+  }
+  EXPECT_THAT(problem({}), HasSubstr("say what to do"));
+}
+
+TEST(Invocation, SaysWhichFlagIsWrong) {
+  EXPECT_EQ(problem({"generate", "--height", "12.5"}), "--height: \"12.5\" is not a whole number");
+  EXPECT_EQ(problem({"generate", "--height", "8"}), "--height: 8 is less than 16");
+  EXPECT_EQ(problem({"generate", "--height", "99999999999999999999"}),
+            "--height: \"99999999999999999999\" is too large");
+  EXPECT_EQ(problem({"generate", "--guidance-scale", "nan"}), "--guidance-scale: is not a finite number");
+  EXPECT_EQ(problem({"generate", "--guidance-scale", "inf"}), "--guidance-scale: is not a finite number");
+  EXPECT_EQ(problem({"generate", "--seed=-1"}), "--seed: \"-1\" is not a whole number from 0");
+  EXPECT_EQ(problem({"generate", "--device", "CPU"}), "--device: \"CPU\" is none of auto, cpu, cuda");
+  EXPECT_EQ(problem({"generate", "--timeout", "60"}),
+            "--timeout: \"60\" is not a time such as 500ms, 60s, 10min or 1h");
+  EXPECT_EQ(problem({"generate", "--replicas", "3,0"}), "--replicas: 0 is less than 1");
+  EXPECT_EQ(problem({"generate", "--replicas", "3,"}), "--replicas: \"\" is not a whole number");
+  EXPECT_EQ(problem({"generate", "--max-sequence-length", "513"}), "--max-sequence-length: 513 is more than 512");
+  EXPECT_EQ(problem({"generate", "-p", "a\xff"}), "--prompt: is not UTF-8");
+  EXPECT_EQ(problem({"generate", "--output-dir", ""}), "--output-dir: is empty");
+  EXPECT_EQ(problem({"generate", "--overwrite=maybe"}), "--overwrite: \"maybe\" is neither true nor false");
+  EXPECT_THAT(problem({"generate", "--height", "32", "--height", "48"}), HasSubstr("--height"));
+  EXPECT_THAT(problem({"generate", "--height"}), HasSubstr("--height"));
+  EXPECT_THAT(problem({"generate", "a", "stray", "prompt"}), HasSubstr("a is none of its options"));
+}
+
+TEST(Invocation, SaysWhichVariableIsWrong) {
+  EXPECT_EQ(problem({"generate"}, {{"FLUX_DIST_WIDTH", "x"}}), "FLUX_DIST_WIDTH: \"x\" is not a whole number");
+  EXPECT_EQ(problem({"generate"}, {{"FLUX_DIST_WIDHT", "32"}}), "FLUX_DIST_WIDHT: there is no such option; unset it");
+  EXPECT_EQ(problem({"generate"}, {{"FLUX_DIST_WIDTH", ""}}), "");
+}
+
+TEST(Invocation, TextsOfFlagsAreTakenAsTheyAre) {
+  for (const std::string text : {"[a, b]", "{a}", "a,b", "'quoted'", "\"twice\"", "a=b", "", " ", "%x", "#no comment",
+                                 "line\nbreak", "\xe2\x9d\xa4"}) {
+    const Invocation invocation = read_invocation({"tokenize", "-p", text}, {});
+    EXPECT_EQ(text_options(invocation.settings).prompt, text);
+  }
+  EXPECT_EQ(text_options(read_invocation({"tokenize", "--prompt=-minus"}, {}).settings).prompt, "-minus");
+}
+
+TEST(Invocation, AFlagTakesBackWhatConfigSays) {
+  const ScratchFolder folder;
+  const auto file = folder.write("a.textproto", "overwrite: true\nprompts: \"many.txt\"");
+  const Invocation invocation =
+      read_invocation({"generate", "--config", file.string(), "--overwrite=false", "-p", "one"}, {});
+  EXPECT_FALSE(output_options(invocation.settings).overwrite);
+  EXPECT_FALSE(invocation.settings.has("prompts"));
+  EXPECT_EQ(problem({"generate", "-p", "one", "--prompts", "many.txt"}),
+            "--prompt and --prompts: give one prompt, or a file of prompts, not both");
+}
+
+TEST(Invocation, HelpTeachesAndStops) {
+  const std::string text = read_invocation({"generate", "--help"}, {}).answer;
+  for (const std::string part : {"--num-inference-steps", "dev 28, schnell 4", "auto|cpu|cuda", "Examples:", "mpirun",
+                                 "Exit codes", "FLUX_DIST_HEIGHT"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("--ranks ")));
+  EXPECT_THAT(read_invocation({"--help"}, {}).answer, HasSubstr("tokenize"));
+  EXPECT_THAT(read_invocation({"--version"}, {}).answer, StartsWith("flux-dist "));
+}
+
+TEST(Invocation, PrintedConfigReadsBack) {
+  const ScratchFolder folder;
+  const Invocation invocation =
+      read_invocation({"generate", "-p", "\"quotes\"\n\xe2\x9d\xa4", "--replicas", "3,4", "--timeout", "5s", "--seed",
+                       "18446744073709551615", "--overwrite", "--true-cfg-scale", "2.5"},
+                      {});
+  const std::string printed = invocation.settings.print("generate");
+  const auto file = folder.write("printed.textproto", printed);
+  const Invocation again = read_invocation({"generate", "--config", file.string()}, {});
+  EXPECT_EQ(again.settings.text("prompt"), invocation.settings.text("prompt"));
+  EXPECT_EQ(again.settings.text("seed"), "18446744073709551615");
+  EXPECT_EQ(placement_options(again.settings).replicas, (std::vector<int>{3, 4}));
+  EXPECT_EQ(operation_options(again.settings).timeout, std::chrono::seconds(5));
+  EXPECT_THAT(printed, HasSubstr("height: 1024  # default\n"));
+  EXPECT_THAT(printed, HasSubstr("# log_dir: standard error only\n"));
+}
+
+}  // namespace
+}  // namespace flux

@@ -1,0 +1,223 @@
+#include "runtime/source/jobs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "parallel/rank/errors.h"
+#include "tests/runtime/options/scratch_folder.h"
+
+namespace flux {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// As generate has them before it reads the prompts of a dev-like model.
+Settings dev_settings(std::initializer_list<std::pair<const char*, const char*>> given) {
+  Settings settings;
+  for (const auto& [name, text] : given) settings.set(name, text, std::string("--") + name);
+  settings.set("num_inference_steps", "28", "model");
+  settings.set("guidance_scale", "3.5", "model");
+  settings.set("max_sequence_length", "256", "model");
+  settings.set("noise_dtype", "bf16", "model");
+  settings.set("seed", "100", "random");
+  return settings;
+}
+
+struct Drawn {
+  std::vector<Job> jobs;
+  std::vector<std::string> warnings;
+};
+
+Drawn drawn(const Settings& settings, const std::string& standard_input = "", int64_t longest = 512) {
+  std::istringstream stream(standard_input);
+  Drawn result;
+  result.jobs = read_jobs(settings, longest, stream, [&](const std::string& text) { result.warnings.push_back(text); });
+  return result;
+}
+
+std::vector<Job> from_stdin(const std::string& text) { return drawn(dev_settings({{"prompts", "-"}}), text).jobs; }
+
+std::string only_error(const std::string& line) {
+  const auto jobs = from_stdin("{\"prompt\": \"good\"}\n" + line);
+  EXPECT_EQ(jobs.size(), 2U);
+  EXPECT_EQ(jobs[0].error, "");
+  return jobs.at(1).error;
+}
+
+TEST(Jobs, OnePromptHasTheRunsValues) {
+  const auto [jobs, warnings] =
+      drawn(dev_settings({{"prompt", "a cat"}, {"negative_prompt", "dog"}, {"width", "512"}}));
+  ASSERT_EQ(jobs.size(), 1U);
+  const Prompt& prompt = jobs[0].prompt;
+  EXPECT_EQ(jobs[0].origin, "--prompt");
+  EXPECT_EQ(prompt.prompt, "a cat");
+  EXPECT_EQ(prompt.prompt_2, std::nullopt);
+  EXPECT_EQ(prompt.negative_prompt, "dog");
+  EXPECT_EQ(prompt.num_inference_steps, 28);
+  EXPECT_EQ(prompt.guidance_scale, 3.5);
+  EXPECT_EQ(prompt.true_cfg_scale, 1.0);
+  EXPECT_EQ(prompt.max_sequence_length, 256);
+  EXPECT_EQ(prompt.picture.height, 1024);
+  EXPECT_EQ(prompt.picture.width, 512);
+  EXPECT_EQ(prompt.picture.seed, 100U);
+  EXPECT_EQ(prompt.picture.noise_dtype, at::kBFloat16);
+  EXPECT_THAT(warnings, IsEmpty());
+}
+
+TEST(Jobs, NothingToDrawIsAnError) {
+  EXPECT_THROW(drawn(dev_settings({})), Invalid);
+  EXPECT_THROW(drawn(dev_settings({{"prompts", "-"}}), ""), Invalid);
+  EXPECT_THROW(drawn(dev_settings({{"prompts", "/nowhere/prompts.txt"}})), Invalid);
+  EXPECT_THROW(drawn(dev_settings({{"prompts", "/tmp"}})), Invalid);
+}
+
+TEST(Jobs, PictureIOfTheRunHasSeedPlusI) {
+  const auto jobs = drawn(dev_settings({{"prompts", "-"}, {"num_images_per_prompt", "2"}}), "one\ntwo\n").jobs;
+  ASSERT_EQ(jobs.size(), 4U);
+  for (int64_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(jobs[i].index, i);
+    EXPECT_EQ(jobs[i].prompt.picture.seed, 100U + i);
+    EXPECT_EQ(jobs[i].origin, i < 2 ? "stdin:1" : "stdin:2");
+  }
+}
+
+TEST(Jobs, ARequestWithItsOwnSeedCountsFromThere) {
+  const auto jobs = from_stdin("{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"seed\": 7, \"num_images_per_prompt\": 2}\n");
+  ASSERT_EQ(jobs.size(), 3U);
+  EXPECT_EQ(jobs[0].prompt.picture.seed, 100U);
+  EXPECT_EQ(jobs[1].prompt.picture.seed, 7U);
+  EXPECT_EQ(jobs[2].prompt.picture.seed, 8U);
+}
+
+TEST(Jobs, JsonFieldsAreDiffusersNames) {
+  const auto jobs = from_stdin(
+      R"({"prompt": "p", "prompt_2": "p2", "negative_prompt": "n", "negative_prompt_2": "n2", "true_cfg_scale": 2,)"
+      R"( "height": 64, "width": 32, "num_inference_steps": 3, "guidance_scale": 1.25, "max_sequence_length": 16,)"
+      R"( "seed": 18446744073709551615, "num_images_per_prompt": 1, "noise_dtype": "fp16"})");
+  ASSERT_EQ(jobs.size(), 1U);
+  ASSERT_EQ(jobs[0].error, "");
+  const Prompt& prompt = jobs[0].prompt;
+  EXPECT_EQ(prompt.prompt_2, "p2");
+  EXPECT_EQ(prompt.negative_prompt_2, "n2");
+  EXPECT_EQ(prompt.true_cfg_scale, 2.0);
+  EXPECT_EQ(prompt.picture.height, 64);
+  EXPECT_EQ(prompt.picture.width, 32);
+  EXPECT_EQ(prompt.num_inference_steps, 3);
+  EXPECT_EQ(prompt.guidance_scale, 1.25);
+  EXPECT_EQ(prompt.max_sequence_length, 16);
+  EXPECT_EQ(prompt.picture.seed, 18446744073709551615U);
+  EXPECT_EQ(prompt.picture.noise_dtype, at::kHalf);
+}
+
+TEST(Jobs, BadJsonFailsAloneWithItsLine) {
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"steps\": 3}"), "stdin:2: there is no field \"steps\"");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"output_dir\": \"/\"}"), "stdin:2: there is no field \"output_dir\"");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"prompt\": \"b\"}"), "stdin:2: prompt: is there twice");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": null}"), "stdin:2: height: is null; leave it out");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": 64.5}"), "stdin:2: height: \"64.5\" is not a whole number");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": -64}"), "stdin:2: height: -64 is less than 16");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": \"64\"}"), "stdin:2: height: is a text; a number is wanted");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": [64]}"), HasSubstr("height: is an array"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": true}"), HasSubstr("height: is a truth value"));
+  EXPECT_THAT(only_error("{\"prompt\": 3}"), "stdin:2: prompt: is a number; a text is wanted");
+  EXPECT_THAT(only_error("{\"prompt\": {\"a\": 1}}"), HasSubstr("prompt: is an object"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"guidance_scale\": NaN}"), HasSubstr("stdin:2: is not JSON at column"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"guidance_scale\": \"NaN\"}"), HasSubstr("guidance_scale: is a text"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"guidance_scale\": 1e999}"), HasSubstr("stdin:2: "));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"noise_dtype\": \"int8\"}"), HasSubstr("is none of fp32, bf16, fp16"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"max_sequence_length\": 513}"), HasSubstr("513 is more than 512"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\\u0000\"}"), "stdin:2: prompt: holds a NUL character");
+  EXPECT_THAT(only_error("{\"prompt\": \"\\ud800\"}"), HasSubstr("is not JSON at column"));
+  EXPECT_THAT(only_error("{\"prompt\": \"\xff\"}"), HasSubstr("is not JSON at column"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\"} {}"), HasSubstr("is not JSON at column"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\""), HasSubstr("is not JSON at column"));
+  EXPECT_THAT(only_error("{\"seed\": 1}"), "stdin:2: there is no \"prompt\"");
+  EXPECT_THAT(only_error("[\"a\"]"), HasSubstr("is no JSON object"));
+  EXPECT_THAT(only_error("\"a\""), HasSubstr("is no JSON object"));
+  EXPECT_THAT(only_error("17"), HasSubstr("is no JSON object"));
+  EXPECT_THAT(only_error("null"), HasSubstr("is no JSON object"));
+  EXPECT_THAT(only_error("\n"), "stdin:2: is empty");
+  EXPECT_THAT(only_error(std::string(100'000, '[')), HasSubstr("is no JSON object"));
+  EXPECT_THAT(only_error("{\"prompt\":" + std::string(100'000, '{')), HasSubstr("prompt: is an object"));
+}
+
+TEST(Jobs, EveryCutOfAGoodLineFailsCleanly) {
+  const std::string line = R"({"prompt": "caf\u00e9 \ud83d\ude00", "height": 64, "guidance_scale": 1.5e0, "seed": 3})";
+  for (size_t length = 1; length < line.size(); ++length) {
+    EXPECT_NE(only_error(line.substr(0, length)), "") << line.substr(0, length);
+  }
+  EXPECT_EQ(only_error(line), "");
+}
+
+TEST(Jobs, EveryByteOfAGoodLineMayBeAnother) {
+  const std::string line = R"({"prompt": "a", "height": 64})";
+  for (size_t i = 0; i < line.size(); ++i) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string mutant = line;
+      mutant[i] = static_cast<char>(byte);
+      if (byte == '\n') continue;
+      EXPECT_THAT(only_error(mutant), ::testing::AnyOf("", HasSubstr("stdin:2: ")));
+    }
+  }
+}
+
+TEST(Jobs, TextLinesFailAlone) {
+  const auto jobs = from_stdin("\xef\xbb\xbfone\r\n\r\n \t\nnot utf-8 \xc0\xaf\n\xed\xa0\x80\nlast, without an end");
+  ASSERT_EQ(jobs.size(), 6U);
+  EXPECT_EQ(jobs[0].prompt.prompt, "one");
+  EXPECT_EQ(jobs[1].error, "stdin:2: is empty");
+  EXPECT_EQ(jobs[2].error, "stdin:3: is empty");
+  EXPECT_EQ(jobs[3].error, "stdin:4: is not UTF-8");
+  EXPECT_EQ(jobs[4].error, "stdin:5: is not UTF-8");
+  EXPECT_EQ(jobs[5].prompt.prompt, "last, without an end");
+  EXPECT_EQ(jobs[5].prompt.picture.seed, 105U);
+}
+
+TEST(Jobs, AHugeLineFailsAloneAndIsNotKept) {
+  const auto jobs = from_stdin("one\n" + std::string(3 << 20, 'x') + "\n" + std::string(1 << 20, 'y') + "\r\nfour");
+  ASSERT_EQ(jobs.size(), 4U);
+  EXPECT_EQ(jobs[1].error, "stdin:2: is over 1 MiB");
+  EXPECT_EQ(jobs[2].prompt.prompt.size(), size_t{1} << 20);
+  EXPECT_EQ(jobs[3].prompt.prompt, "four");
+}
+
+TEST(Jobs, ARunThatIsTooLargeIsRefused) {
+  EXPECT_THROW(drawn(dev_settings({{"prompts", "-"}, {"num_images_per_prompt", "1000"}}),
+                     std::string(1 << 20, 'x') + "\n" + std::string(1 << 20, 'x')),
+               Invalid);
+}
+
+TEST(Jobs, TheNameOfAFileSaysItsFormat) {
+  const ScratchFolder folder;
+  const auto text = folder.write("a.txt", "{\"prompt\": \"as text\"}\n");
+  const auto json = folder.write("a.jsonl", "  {\"prompt\": \"as json\"}\n");
+  const auto other = folder.write("pipe", "  {\"prompt\": \"by its first character\"}\n");
+  EXPECT_EQ(drawn(dev_settings({{"prompts", text.c_str()}})).jobs[0].prompt.prompt, "{\"prompt\": \"as text\"}");
+  EXPECT_EQ(drawn(dev_settings({{"prompts", json.c_str()}})).jobs[0].prompt.prompt, "as json");
+  EXPECT_EQ(drawn(dev_settings({{"prompts", other.c_str()}})).jobs[0].prompt.prompt, "by its first character");
+  EXPECT_EQ(drawn(dev_settings({{"prompts", json.c_str()}})).jobs[0].origin, json.string() + ":1");
+}
+
+TEST(Jobs, SizesAreRoundedDownWithAWarning) {
+  const auto whole_run = drawn(dev_settings({{"prompts", "-"}, {"height", "100"}}), "one\ntwo\n");
+  EXPECT_EQ(whole_run.jobs[1].prompt.picture.height, 96);
+  EXPECT_THAT(whole_run.warnings, ElementsAre("--height: 100 is not a multiple of 16; drawing 96"));
+  const auto one = drawn(dev_settings({{"prompts", "-"}}), "{\"prompt\": \"a\", \"width\": 129}\n");
+  EXPECT_EQ(one.jobs[0].prompt.picture.width, 128);
+  EXPECT_THAT(one.warnings, ElementsAre("stdin:1: width: 129 is not a multiple of 16; drawing 128"));
+}
+
+TEST(Jobs, MoreTokensThanTheTokenizersAreRefused) {
+  EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"max_sequence_length", "64"}}), "", 32), Invalid);
+  Settings settings = dev_settings({{"prompts", "-"}, {"max_sequence_length", "32"}});
+  const auto jobs = drawn(settings, "{\"prompt\": \"a\", \"max_sequence_length\": 33}\n{\"prompt\": \"b\"}", 32).jobs;
+  EXPECT_EQ(jobs[0].error, "stdin:1: max_sequence_length: 33 is more than the 32 that the model's tokenizer allows");
+  EXPECT_EQ(jobs[1].error, "");
+}
+
+}  // namespace
+}  // namespace flux
