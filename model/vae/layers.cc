@@ -1,0 +1,57 @@
+#include "model/vae/layers.h"
+
+namespace flux {
+
+namespace {
+
+constexpr double epsilon = 1e-6;  // of every norm in diffusers' AutoencoderKL
+
+}  // namespace
+
+Convolution::Convolution(const Weights& weights, int64_t out, int64_t in, int64_t kernel)
+    : weight_(weights.tensor("weight", {out, in, kernel, kernel})),
+      bias_(weights.tensor("bias", {out})),
+      padding_(kernel / 2) {}
+
+at::Tensor Convolution::operator()(const at::Tensor& x) const {
+  return at::conv2d(x, weight_, bias_, /*stride=*/1, padding_);
+}
+
+GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups)
+    : weight_(weights.tensor("weight", {channels})), bias_(weights.tensor("bias", {channels})), groups_(groups) {}
+
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
+  return at::group_norm(x, groups_, weight_, bias_, epsilon);
+}
+
+ResnetBlock::ResnetBlock(const Weights& weights, int64_t out, int64_t in, int64_t groups)
+    : norm_1_(weights["norm1"], in, groups),
+      conv_1_(weights["conv1"], out, in, 3),
+      norm_2_(weights["norm2"], out, groups),
+      conv_2_(weights["conv2"], out, out, 3) {
+  if (out != in) shortcut_.emplace(weights["conv_shortcut"], out, in, 1);
+}
+
+at::Tensor ResnetBlock::operator()(const at::Tensor& x) const {
+  const auto once = conv_1_(at::silu(norm_1_(x)));
+  const auto twice = conv_2_(at::silu(norm_2_(once)));
+  return (shortcut_ ? (*shortcut_)(x) : x) + twice;
+}
+
+PixelAttention::Projection::Projection(const Weights& weights, int64_t channels)
+    : weight(weights.tensor("weight", {channels, channels})), bias(weights.tensor("bias", {channels})) {}
+
+PixelAttention::PixelAttention(const Weights& weights, int64_t channels, int64_t groups)
+    : norm_(weights["group_norm"], channels, groups),
+      q_(weights["to_q"], channels),
+      k_(weights["to_k"], channels),
+      v_(weights["to_v"], channels),
+      out_(weights["to_out"][0], channels) {}
+
+at::Tensor PixelAttention::operator()(const at::Tensor& x) const {
+  const auto pixels = norm_(x).flatten(2).transpose(1, 2).unsqueeze(1);  // [1, one head, pixels, channels]
+  const auto attended = at::scaled_dot_product_attention(q_(pixels), k_(pixels), v_(pixels));
+  return x + out_(attended).squeeze(1).transpose(1, 2).reshape_as(x);
+}
+
+}  // namespace flux

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+#include "model/checkpoint/weights.h"
+
+namespace flux {
+
+/// A convolution with stride 1 that keeps height and width.
+class Convolution {
+ public:
+  Convolution(const Weights& weights, int64_t out, int64_t in, int64_t kernel);
+  at::Tensor operator()(const at::Tensor& x) const;  // [1, in, h, w] to [1, out, h, w]
+
+ private:
+  at::Tensor weight_, bias_;
+  int64_t padding_;
+};
+
+/// Normalises groups of channels over the whole map.
+class GroupNorm {
+ public:
+  GroupNorm(const Weights& weights, int64_t channels, int64_t groups);
+  at::Tensor operator()(const at::Tensor& x) const;  // [1, channels, h, w]
+
+ private:
+  at::Tensor weight_, bias_;
+  int64_t groups_;
+};
+
+/// x + conv(silu(norm(conv(silu(norm(x)))))), x through a 1 x 1 convolution where channels change.
+/// diffusers: ResnetBlock2D without a time embedding.
+class ResnetBlock {
+ public:
+  ResnetBlock(const Weights& weights, int64_t out, int64_t in, int64_t groups);
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  GroupNorm norm_1_;
+  Convolution conv_1_;
+  GroupNorm norm_2_;
+  Convolution conv_2_;
+  std::optional<Convolution> shortcut_;
+};
+
+/// x + attention(norm(x)) over all pixels of the map, one head. diffusers: Attention of UNetMidBlock2D.
+class PixelAttention {
+ public:
+  PixelAttention(const Weights& weights, int64_t channels, int64_t groups);
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  struct Projection {
+    Projection(const Weights& weights, int64_t channels);
+    at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+
+    at::Tensor weight, bias;
+  };
+  GroupNorm norm_;
+  Projection q_, k_, v_, out_;
+};
+
+}  // namespace flux

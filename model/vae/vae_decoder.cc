@@ -1,0 +1,50 @@
+#include "model/vae/vae_decoder.h"
+
+namespace flux {
+
+VaeDecoder::VaeDecoder(const Weights& weights, const VaeConfig& config)
+    : conv_in_(weights["decoder"]["conv_in"], config.block_out_channels.back(), config.latent_channels, 3),
+      middle_1_(weights["decoder"]["mid_block"]["resnets"][0], config.block_out_channels.back(),
+                config.block_out_channels.back(), config.norm_num_groups),
+      middle_2_(weights["decoder"]["mid_block"]["resnets"][1], config.block_out_channels.back(),
+                config.block_out_channels.back(), config.norm_num_groups),
+      norm_out_(weights["decoder"]["conv_norm_out"], config.block_out_channels.front(), config.norm_num_groups),
+      conv_out_(weights["decoder"]["conv_out"], config.out_channels, config.block_out_channels.front(), 3) {
+  if (config.use_post_quant_conv) {
+    post_quant_conv_.emplace(weights["post_quant_conv"], config.latent_channels, config.latent_channels, 1);
+  }
+  auto channels = config.block_out_channels.back();
+  if (config.mid_block_add_attention) {
+    middle_attention_.emplace(weights["decoder"]["mid_block"]["attentions"][0], channels, config.norm_num_groups);
+  }
+
+  const auto blocks = static_cast<int64_t>(config.block_out_channels.size());
+  for (int64_t i = 0; i < blocks; ++i) {
+    const auto from = weights["decoder"]["up_blocks"][i];
+    const auto out = config.block_out_channels[blocks - 1 - i];
+    auto& block = up_blocks_.emplace_back();
+    for (int64_t layer = 0; layer <= config.layers_per_block; ++layer) {  // one more than the encoder's blocks have
+      block.resnets.emplace_back(from["resnets"][layer], out, channels, config.norm_num_groups);
+      channels = out;
+    }
+    if (i + 1 < blocks) block.upsampler.emplace(from["upsamplers"][0]["conv"], out, out, 3);
+  }
+}
+
+at::Tensor VaeDecoder::operator()(const at::Tensor& latents) const {
+  auto x = conv_in_(post_quant_conv_ ? (*post_quant_conv_)(latents) : latents);
+
+  x = middle_1_(x);
+  if (middle_attention_) x = (*middle_attention_)(x);
+  x = middle_2_(x);
+
+  for (const auto& block : up_blocks_) {
+    for (const auto& resnet : block.resnets) x = resnet(x);
+    if (block.upsampler) {
+      x = (*block.upsampler)(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
+    }
+  }
+  return conv_out_(at::silu(norm_out_(x)));
+}
+
+}  // namespace flux
