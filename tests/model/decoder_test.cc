@@ -19,7 +19,7 @@ TEST(Decoder, DrawsThePictureOfFluxPipeline) {
   ASSERT_EQ(image.rgb.sizes(), rgb.sizes());
   EXPECT_TRUE(image.rgb.is_contiguous());
   const auto difference = (image.rgb.to(at::kInt) - rgb.to(at::kInt)).abs();
-  EXPECT_LE(difference.max().item<int>(), 1);                          // sums in another order may cross a rounding
+  EXPECT_LE(difference.max().item<int>(), 1);  // sums in another order may cross a rounding
   EXPECT_LT(difference.to(at::kFloat).mean().item<float>(), 1e-3);
   EXPECT_GT(rgb.to(at::kFloat).std().item<float>(), 10);  // the picture is not one colour
 }

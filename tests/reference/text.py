@@ -45,8 +45,15 @@ def randomize(model):
             parameter.data *= model.config.d_kv**-0.5
 
 
+def publish_names(file):
+    """As in FLUX.1's folders; transformers 5 loads this too, and writes names without the prefix."""
+    save_file({f"text_model.{name}": tensor for name, tensor in load_file(file).items()}, file)
+
+
 def write_case(folder, model, ids, output):
     model.save_pretrained(folder)
+    if model.config.model_type == "clip_text_model":
+        publish_names(folder / "model.safetensors")
     expected = {"ids": ids}
     for name, dtype in DTYPES.items():
         with torch.no_grad():  # loaded, not cast: T5 then keeps wo in fp32 under fp16
@@ -72,9 +79,6 @@ def write_clip(folder, seed):
     ids = torch.randint(10, 99, (tokens,))
     ids[5 + seed:] = 99 if fields["eos_token_id"] == 2 else fields["eos_token_id"]
     write_case(folder, model, ids, lambda out: out.pooler_output[0])
-    if seed % 2:  # as published: transformers 5 loads either and writes without
-        file = folder / "model.safetensors"
-        save_file({f"text_model.{name}": tensor for name, tensor in load_file(file).items()}, file)
 
 
 if __name__ == "__main__":
