@@ -36,14 +36,14 @@ struct Prompt {
   std::string prompt;
   std::optional<std::string> prompt_2;           // for T5; absent: prompt
   std::optional<std::string> negative_prompt;    // true CFG when present and true_cfg_scale > 1
-  std::optional<std::string> negative_prompt_2;  // absent: negative_prompt
+  std::optional<std::string> negative_prompt_2;  // for T5, beside negative_prompt; absent: negative_prompt
   double true_cfg_scale = 1.0;
   double guidance_scale = 3.5;
   int64_t num_inference_steps = 28;
   int64_t max_sequence_length = 512;  // T5 tokens, padded up to this
   Picture picture;
 
-  bool true_cfg() const { return true_cfg_scale > 1.0 && (negative_prompt || negative_prompt_2); }
+  bool true_cfg() const { return true_cfg_scale > 1.0 && negative_prompt; }
 };
 
 /// Conditioning of one pass through the transformer.

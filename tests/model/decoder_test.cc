@@ -9,7 +9,7 @@ namespace flux {
 namespace {
 
 TEST(Decoder, DrawsThePictureOfFluxPipeline) {
-  const Decoder decoder(published(ModelFolder(std::filesystem::path(FLUX_SOURCE_DIR) / "configs/demo")), {});
+  const Decoder decoder(published(ModelFolder(source_folder() / "configs/demo")), {});
   const auto expected = open_component(reference("vae") / "demo");
   const auto rgb = stored(*expected, "rgb");
 
