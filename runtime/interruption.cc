@@ -1,5 +1,12 @@
 #include "runtime/interruption.h"
 
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <thread>
+
 namespace flux {
 namespace {
 
@@ -7,21 +14,29 @@ volatile std::sig_atomic_t noted = 0;  // all that a signal handler may touch
 
 void note(int signal) { noted = signal; }
 
+void handle(void (*handler)(int)) {
+  struct sigaction action{};
+  action.sa_handler = handler;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+}
+
 }  // namespace
 
 Interruption::Interruption() {
   noted = 0;
-  struct sigaction action{};
-  action.sa_handler = note;
-  sigaction(SIGTERM, &action, &before_term_);
-  sigaction(SIGINT, &action, &before_int_);
+  handle(note);
 }
 
-Interruption::~Interruption() {
-  sigaction(SIGTERM, &before_term_, nullptr);
-  sigaction(SIGINT, &before_int_, nullptr);
-}
+Interruption::~Interruption() { handle(SIG_DFL); }
 
 int Interruption::signal() const { return noted; }
+
+void leave(int exit_code, std::chrono::milliseconds after) {
+  spdlog::default_logger()->flush();
+  std::cout.flush();
+  std::this_thread::sleep_for(after);
+  std::_Exit(exit_code);
+}
 
 }  // namespace flux

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <csignal>
+#include <chrono>
 
 namespace flux {
 
-/// While it lives, SIGTERM and SIGINT are noted instead of ending the process. One at a time.
+/// While it lives, SIGTERM and SIGINT are noted instead of ending the process.
 class Interruption {
  public:
   Interruption();
@@ -14,9 +14,9 @@ class Interruption {
 
   /// The signal that came, or 0.
   int signal() const;
-
- private:
-  struct sigaction before_term_, before_int_;
 };
+
+/// Ends the process at once, whatever its threads are doing: a launcher that told it to end gives it two seconds.
+[[noreturn]] void leave(int exit_code, std::chrono::milliseconds after);
 
 }  // namespace flux

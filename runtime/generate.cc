@@ -1,0 +1,134 @@
+#include "runtime/generate.h"
+
+#include <ATen/Parallel.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <utility>
+
+#include "parallel/rank/errors.h"
+#include "runtime/coordinator.h"
+#include "runtime/rank_facts.h"
+
+namespace flux {
+namespace {
+
+/// Everybody's facts, and the first error that a rank has.
+struct Roll {
+  std::vector<RankFacts> facts;
+  std::string error;
+};
+
+Roll call_roll(const Hello& mine, World& world) {
+  Roll roll;
+  for (const auto& bytes : world.exchange(pack(mine))) {
+    Hello hello = unpack_hello(bytes);
+    if (roll.error.empty()) roll.error = hello.error;
+    roll.facts.push_back(std::move(hello.facts));
+  }
+  return roll;
+}
+
+bool anything_to_draw(const std::vector<Job>& jobs) {
+  return std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.error.empty(); });
+}
+
+/// The coordinator's placement, on every rank; without ranks when there is nothing that can be drawn.
+Assign assign(const GenerateRequest& request, const Roll& roll, World& world) {
+  Assign mine;
+  mine.error = roll.error;
+  if (world.rank() == Placement::encoder && mine.error.empty()) {
+    try {
+      const auto placement = place(request.placement, request.operation.threads, roll.facts, demand_of(request.jobs));
+      if (anything_to_draw(request.jobs)) mine.placement = placement;
+    } catch (const Invalid& error) {
+      mine.error = error.what();
+    }
+  }
+  return unpack_assign(world.exchange(pack(mine))[Placement::encoder]);
+}
+
+/// Results go to stdout, one line each.
+void print_result(const Record& record, const RunFacts& facts, const GenerateRequest& request) {
+  if (request.operation.json)
+    std::cout << result_line(record, facts, request.output.folder) << std::endl;
+  else if (record.drawn())
+    std::cout << (request.output.folder / record.file).string() << std::endl;
+}
+
+void tell_others(const Stop& stop, World& world) {
+  for (int rank = 0; rank < world.size(); ++rank)
+    if (rank != world.rank()) world.mailbox().send(rank, pack(Message(stop)));
+}
+
+/// Everybody else returns what the coordinator returns.
+int dismiss(const Ending& ending, World& world) {
+  if (ending.exit_code == 3 && ending.signal == 0) {
+    world.abort(ending.why);  // which says it
+    return 3;
+  }
+  if (!ending.why.empty()) spdlog::error("{}", ending.why);
+  if (ending.exit_code != 3) tell_others({ending.exit_code}, world);
+  if (ending.signal != 0) leave(ending.exit_code, std::chrono::milliseconds(100));
+  return ending.exit_code;
+}
+
+/// Rank 0.
+int coordinate(const GenerateRequest& request, OutputFolder folder, const Placement& placement, World& world,
+               const Interruption& interruption) {
+  const RunFacts facts{request.folder.path.string(), placement};
+  Progress progress(request.operation.progress, static_cast<int64_t>(request.jobs.size()));
+  Sink sink(std::move(folder), facts, [&](const Record& record) {
+    progress.recorded(record);
+    print_result(record, facts, request);
+    world.mailbox().send(world.rank(), pack(Message(Written{record.job.index})));
+  });
+  for (const auto& job : request.jobs)
+    if (!job.error.empty()) sink.put({job, "", job.error, -1, {}, {}}, std::nullopt);
+  if (placement.ranks.empty()) return 1;
+
+  Worker worker(published(request.folder), placement, world);
+  Coordinator coordinator({world, worker, sink, progress, interruption}, placement, request.operation);
+  Ending ending = coordinator.run(request.jobs);
+  const bool gallery = sink.finish();
+  progress.finish();
+  if (ending.exit_code == 0 && (progress.failed() > 0 || !gallery)) ending.exit_code = 1;
+  return dismiss(ending, world);
+}
+
+}  // namespace
+
+int run_generate(const GenerateRequest& request, World& world) {
+  const bool coordinates = world.rank() == Placement::encoder;
+  std::optional<OutputFolder> folder;
+  Hello hello{rank_facts(request.placement.device), ""};
+  try {
+    if (coordinates && request.jobs.empty()) throw Invalid("there is nothing to draw: give --prompt or --prompts");
+    if (coordinates) folder.emplace(request.output);
+  } catch (const Invalid& error) {
+    hello.error = error.what();
+  }
+  const Roll roll = call_roll(hello, world);
+  const Assign assigned = assign(request, roll, world);
+  if (!assigned.error.empty()) {
+    if (coordinates) spdlog::error("{}", assigned.error);
+    return 2;
+  }
+  const Placement& placement = assigned.placement;
+  const Interruption interruption;
+  try {
+    if (!placement.ranks.empty()) at::set_num_threads(placement.ranks[world.rank()].threads);
+    if (coordinates) return coordinate(request, std::move(*folder), placement, world, interruption);
+    if (placement.ranks.empty()) return 1;
+    return work(published(request.folder), placement, world, interruption);
+  } catch (const std::exception& error) {
+    world.abort(error.what());  // which says it, if nobody aborted before
+    return 3;
+  }
+}
+
+}  // namespace flux
