@@ -1,0 +1,106 @@
+"""What a run leaves and says when a rank dies or hangs, or when it is told to end."""
+
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from PIL import Image
+
+from runtime.program import DEMO, PROGRAM, journal, mpirun
+
+
+def processes_of(program, launcher):
+    """By rank: the processes that run `program` below the process `launcher`."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "exe").resolve() != Path(program).resolve():
+                continue
+            environment = dict(v.split("=", 1) for v in (folder / "environ").read_text().split("\0") if "=" in v)
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, UnicodeDecodeError):
+            continue
+        if parent == launcher:
+            found[int(environment.get("OMPI_COMM_WORLD_RANK", 0))] = int(folder.name)
+    return found
+
+
+class Faults(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.out = Path(self.temporary.name) / "out"
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def start(self, ranks, *flags):
+        """A run of many pictures, of which at least one is there when this returns."""
+        command = [PROGRAM, "generate", "--model", DEMO, "-p", "a red circle", "--num-images-per-prompt", "500",
+                   "--num-inference-steps", "4", "--output-dir", self.out, "--height", "64", "--width", "64",
+                   "--seed", "1", *flags]
+        run = subprocess.Popen([str(part) for part in (mpirun(ranks) + command if ranks else command)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: run.poll() is None and run.kill())
+        deadline = time.monotonic() + 60
+        while not list(self.out.glob("*.png")):
+            self.assertIsNone(run.poll(), run.poll() is not None and run.stderr.read())
+            self.assertLess(time.monotonic(), deadline, "no picture within a minute")
+            time.sleep(0.05)
+        return run
+
+    def check_what_is_left(self):
+        """Every picture is whole and journaled; nothing is half written."""
+        pictures = {picture.name for picture in self.out.glob("*.png")}
+        for name in pictures:
+            Image.open(self.out / name).load()
+        self.assertEqual({line["file"] for line in journal(self.out)}, pictures)
+        self.assertGreater(len(pictures), 0)
+        self.assertEqual(list(self.out.glob(".*")), [])
+
+    def end(self, run):
+        _, said = run.communicate(timeout=60)
+        return said
+
+    def test_a_rank_that_is_killed_is_named(self):
+        for rank in (1, 2):
+            with self.subTest(rank=rank), tempfile.TemporaryDirectory() as folder:
+                self.out = Path(folder) / "out"
+                run = self.start(3)
+                subprocess.run(["kill", "-9", str(processes_of(PROGRAM, run.pid)[rank])], check=True)
+                said = self.end(run)
+                self.assertIn(f"rank {rank} ", said)
+                self.assertIn(run.returncode, (3, 137))
+                self.assertTrue((self.out / "index.html").exists())
+                self.check_what_is_left()
+
+    def test_a_rank_that_hangs_is_named(self):
+        run = self.start(3, "--timeout", "3s")
+        began = time.monotonic()
+        subprocess.run(["kill", "-STOP", str(processes_of(PROGRAM, run.pid)[2])], check=True)
+        said = self.end(run)
+        self.assertLess(time.monotonic() - began, 15)
+        self.assertIn("rank 2", said)
+        self.assertEqual(run.returncode, 3, said)
+        self.check_what_is_left()
+
+    def test_told_to_end(self):
+        for ranks, sent, codes in ((0, signal.SIGTERM, {143}), (0, signal.SIGINT, {130}), (3, signal.SIGTERM, {1, 143})):
+            with self.subTest(ranks=ranks, signal=sent), tempfile.TemporaryDirectory() as folder:
+                self.out = Path(folder) / "out"
+                run = self.start(ranks)
+                began = time.monotonic()
+                run.send_signal(sent)
+                said = self.end(run)
+                self.assertLess(time.monotonic() - began, 5)
+                self.assertIn(run.returncode, codes, said)  # 1: OpenMPI says its own
+                self.assertIn(sent.name, said)
+                self.assertNotIn("died", said)
+                self.assertTrue((self.out / "index.html").exists())
+                self.check_what_is_left()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

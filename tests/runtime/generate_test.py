@@ -1,0 +1,159 @@
+"""The program from prompts to pictures, alone and under mpirun: what is drawn, what is written, what bad input gets."""
+
+import json
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from runtime.program import DEMO, PROGRAM, journal, mpirun, pixels, run
+
+CAPTION = "a red circle left of a blue square on a white background"
+SMALL = ["--height", "64", "--width", "96", "--num-inference-steps", "2", "--seed", "7"]
+
+
+class Generate(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = Path(self.temporary.name)
+        self.out = self.folder / "out"
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def generate(self, *arguments, ranks=0, out=None, model=DEMO):
+        command = [PROGRAM, "generate", "--model", model, "--output-dir", out or self.out, *SMALL, *arguments]
+        return run(mpirun(ranks) + command if ranks else command)
+
+    def prompts(self, text, name="prompts.txt"):
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def assert_said_once(self, result, text):
+        said = [line for line in result.stderr.splitlines() if text in line]
+        self.assertEqual(len(said), 1, result.stderr)
+
+    def test_any_number_of_ranks_draws_the_same_pictures(self):
+        prompts = self.prompts("a red circle\na green square\na blue triangle\n")
+        self.assertEqual(self.generate("--prompts", prompts).returncode, 0)
+        expected = [pixels(self.out / f"0000{i}-{7 + i}.png") for i in range(3)]
+        self.assertEqual(expected[0].shape, (64, 96, 3))
+        self.assertGreater(np.abs(expected[0] - expected[1]).max(), 8, "another prompt and seed, another picture")
+        for ranks, flags in ((2, ()), (3, ()), (5, ("--replicas", 2)), (4, ("--replicas", "1,2")), (6, ())):
+            with self.subTest(ranks=ranks, flags=flags):
+                out = self.folder / f"ranks{ranks}"
+                result = self.generate("--prompts", prompts, *flags, ranks=ranks, out=out)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                for i, picture in enumerate(expected):
+                    self.assertLessEqual(np.abs(pixels(out / f"0000{i}-{7 + i}.png") - picture).max(), 1)
+                placed = {line["placement"]["replica"] for line in journal(out)}
+                self.assertLessEqual(placed, {0, 1} if flags else {0})
+
+    def test_results_are_on_stdout_and_the_summary_on_stderr(self):
+        result = self.generate("-p", CAPTION, "--num-images-per-prompt", 2)
+        self.assertEqual(result.stdout.split(), [str(self.out / "00000-7.png"), str(self.out / "00001-8.png")])
+        self.assert_said_once(result, "2 of 2 pictures drawn")
+
+    def test_json_lines(self):
+        result = self.generate("-p", CAPTION, "--json")
+        (line,) = map(json.loads, result.stdout.splitlines())
+        self.assertEqual(line["path"], str(self.out / "00000-7.png"))
+        (journaled,) = journal(self.out)
+        self.assertEqual({**journaled, "time": ""}, {**{k: line[k] for k in line if k != "path"}, "time": ""})
+        self.assertEqual((line["prompt"], line["seed"], line["height"], line["width"]), (CAPTION, 7, 64, 96))
+        self.assertEqual(line["placement"]["device"], "cpu")
+
+    def test_pictures_hold_their_parameters(self):
+        hostile = "a cat <script>&\"' \u00e9 \U0001f408 \x07 ../../x"
+        request = self.prompts(json.dumps({"prompt": hostile, "negative_prompt": "blurry", "true_cfg_scale": 2}), "p.jsonl")
+        self.assertEqual(self.generate("--prompts", request).returncode, 0)
+        picture = Image.open(self.out / "00000-7.png")
+        self.assertIn(hostile, picture.text["parameters"])
+        self.assertIn("Negative prompt: blurry\nSteps: 2, Sampler: Euler", picture.text["parameters"])
+        self.assertEqual(json.loads(picture.text["flux-dist"])["prompt"], hostile)
+        html = (self.out / "index.html").read_text()
+        self.assertNotIn("<script>", html)
+        self.assertNotIn("\x07", html)
+
+    def test_jpeg(self):
+        self.assertEqual(self.generate("-p", CAPTION, "--format", "jpg", out=self.folder / "jpg").returncode, 0)
+        self.assertEqual(self.generate("-p", CAPTION).returncode, 0)
+        picture = Image.open(self.folder / "jpg" / "00000-7.jpg")
+        comment = picture.getexif().get_ifd(0x8769)[0x9286]
+        self.assertTrue(comment[8:].decode("utf-16-be").startswith(CAPTION + "\nSteps: 2"))
+        self.assertEqual(json.loads(picture.info["comment"])["prompt"], CAPTION)
+        difference = np.abs(np.asarray(picture).astype(int) - pixels(self.out / "00000-7.png"))
+        self.assertLess(difference.mean(), 4)
+
+    def test_a_bad_request_fails_alone(self):
+        lines = [b'{"prompt": "a red circle"}', b"", b"{", b'{"prompt": "x", "colour": 1}', b'{"prompt": "\xff"}',
+                 b'{"prompt": "x", "height": 3}', b'{"prompt": "x", "guidance_scale": "NaN"}', b'{"prompt": "a square"}']
+        prompts = self.prompts(b"\n".join(lines) + b"\n", "p.jsonl")
+        result = self.generate("--prompts", prompts, ranks=3)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        states = {line["index"]: line["status"] for line in journal(self.out)}
+        self.assertEqual([states[i] for i in range(8)], ["drawn"] + 6 * ["failed"] + ["drawn"])
+        for number in range(2, 8):
+            self.assert_said_once(result, f"p.jsonl:{number}:")
+        self.assertEqual(len(list(self.out.glob("*.png"))), 2)
+
+    def test_nothing_is_loaded_when_every_request_is_bad(self):
+        result = self.generate("--prompts", self.prompts("{\n", "p.jsonl"), ranks=3)
+        self.assertEqual(result.returncode, 1)
+        self.assertNotIn("loaded", result.stderr)
+        self.assertEqual([line["status"] for line in journal(self.out)], ["failed"])
+
+    def test_an_output_folder_that_is_not_empty(self):
+        self.assertEqual(self.generate("-p", CAPTION, "--num-images-per-prompt", 2).returncode, 0)
+        (self.out / "mine.txt").write_text("x")
+        result = self.generate("-p", CAPTION, ranks=3)
+        self.assertEqual(result.returncode, 2)
+        self.assert_said_once(result, "--overwrite")
+        self.assertEqual(self.generate("-p", CAPTION, "--overwrite", "--format", "jpg").returncode, 0)
+        self.assertEqual(sorted(p.name for p in self.out.iterdir()),
+                         ["00000-7.jpg", "index.html", "journal.jsonl", "mine.txt"])
+
+    def test_an_output_folder_that_cannot_be_written(self):
+        (self.folder / "file").write_text("x")
+        result = self.generate("-p", CAPTION, ranks=3, out=self.folder / "file" / "below")
+        self.assertEqual(result.returncode, 2)
+        self.assert_said_once(result, "file/below")
+
+    def test_a_full_disk_fails_the_pictures(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", disk], capture_output=True)
+        if mounted.returncode != 0:
+            self.skipTest("mounting a small disk needs root: " + mounted.stderr.decode().strip())
+        try:
+            result = self.generate("-p", CAPTION, "--num-images-per-prompt", 4, out=disk / "out")
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn("No space left on device", result.stderr)
+            for picture in (disk / "out").glob("*.png"):
+                Image.open(picture).load()
+            self.assertEqual(list((disk / "out").glob(".*")), [], "nothing half written")
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+    def test_a_world_that_does_not_fit(self):
+        result = self.generate("-p", CAPTION, "--ranks-per-replica", 2, ranks=4)
+        self.assertEqual(result.returncode, 2)
+        self.assert_said_once(result, "-n 3, -n 5, -n 7")
+
+    def test_a_model_that_lacks_a_tensor(self):
+        model = self.folder / "model"
+        subprocess.run(["cp", "-r", DEMO, model], check=True)
+        weights = model / "transformer" / "diffusion_pytorch_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1000])
+        for ranks in (0, 3):
+            result = self.generate("-p", CAPTION, model=model, ranks=ranks, out=self.folder / f"out{ranks}")
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assert_said_once(result, "diffusion_pytorch_model.safetensors")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
