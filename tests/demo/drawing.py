@@ -1,5 +1,6 @@
 """Draws scenes as 128 x 128 pictures, thousands at a time on the GPU."""
 
+import functools
 import random
 
 import torch
@@ -40,9 +41,15 @@ def _distance(shape: torch.Tensor, x: torch.Tensor, y: torch.Tensor, radius: tor
     return torch.where(shape == 0, circle, torch.where(shape == 1, square, triangle))
 
 
+@functools.cache
+def _palette(device: torch.device) -> torch.Tensor:
+    """[colours, 3] in -1..1; made once, since a CUDA graph cannot copy from the host."""
+    return torch.tensor(list(PALETTE.values()), device=device, dtype=torch.float32) / 127.5 - 1
+
+
 def draw(rows: torch.Tensor) -> torch.Tensor:
     """rows [n, 11] from lay_out; returns [n, 3, 128, 128] in -1..1, edges antialiased."""
-    palette = torch.tensor(list(PALETTE.values()), device=rows.device, dtype=torch.float32) / 127.5 - 1
+    palette = _palette(rows.device)
     axis = torch.arange(SIZE, device=rows.device, dtype=torch.float32) + 0.5
     x, y = axis.view(1, 1, SIZE), axis.view(1, SIZE, 1)
     picture = palette[rows[:, 0].long()].view(-1, 3, 1, 1).expand(-1, 3, SIZE, SIZE)

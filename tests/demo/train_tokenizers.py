@@ -1,6 +1,5 @@
 """Trains the two small tokenizers on captions and writes them in the files FLUX.1's folders hold."""
 
-import argparse
 import json
 import random
 import re
@@ -114,16 +113,9 @@ def train_t5(captions: list[str], folder: Path) -> None:
     _write(folder / "tokenizer_config.json", config | named)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the model folder; tokenizer/ and tokenizer_2/ are written into it")
-    parser.add_argument("--captions", type=int, default=40_000)
-    arguments = parser.parse_args()
+def train(folder: Path, count: int = 40_000) -> None:
+    """Writes tokenizer and tokenizer_2 into the model folder."""
     chance = random.Random(0)
-    captions = [write_caption(random_scene(chance), chance) for _ in range(arguments.captions)]
-    train_clip(captions, arguments.folder / "tokenizer")
-    train_t5(captions, arguments.folder / "tokenizer_2")
-
-
-if __name__ == "__main__":
-    main()
+    captions = [write_caption(random_scene(chance), chance) for _ in range(count)]
+    train_clip(captions, folder / "tokenizer")
+    train_t5(captions, folder / "tokenizer_2")

@@ -1,6 +1,5 @@
 """Trains the autoencoder on drawn scenes and writes it, with its latents' scale and shift, into the model folder."""
 
-import argparse
 import random
 from pathlib import Path
 
@@ -20,19 +19,9 @@ def scene_rows(count: int, device: torch.device) -> torch.Tensor:
     return torch.tensor([lay_out(random_scene(chance), chance) for _ in range(count)], device=device)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the model folder; vae/ is written into it")
-    parser.add_argument("--seconds", type=float, default=200)
-    parser.add_argument("--batch", type=int, default=96)
-    parser.add_argument("--pictures", type=int, default=100_000)
-    arguments = parser.parse_args()
-
-    torch.manual_seed(0)
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cuda.enable_cudnn_sdp(False)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rows = scene_rows(arguments.pictures, device)
+def train(folder: Path, seconds: float, batch: int, device: torch.device) -> None:
+    """Writes vae into the model folder."""
+    rows = scene_rows(100_000 if device.type == "cuda" else 1000, device)
     vae = new_vae().to(device, memory_format=torch.channels_last)
 
     def reconstruct(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,15 +33,15 @@ def main() -> None:
     compiled = torch.compile(reconstruct) if device.type == "cuda" else reconstruct
 
     def loss() -> torch.Tensor:
-        pictures = draw(rows[torch.randint(len(rows), (arguments.batch,), device=device)])
+        pictures = draw(rows[torch.randint(len(rows), (batch,), device=device)])
         with torch.autocast(device.type, torch.bfloat16):
             drawn, kl = compiled(pictures.contiguous(memory_format=torch.channels_last))
         return functional.l1_loss(drawn, pictures) + functional.mse_loss(drawn, pictures) + KL_WEIGHT * kl
 
     def save() -> None:
-        vae.save_pretrained(arguments.folder / "vae")
+        vae.save_pretrained(folder / "vae")
 
-    Trainer([vae], loss, peak=1.2e-3).run(arguments.seconds, "vae", save)
+    Trainer([vae], loss, peak=1.2e-3).run(seconds, "vae", save)
     with torch.no_grad():
         pictures = draw(rows[:1024])
         means = torch.cat([vae.encode(part).latent_dist.mean for part in pictures.split(128)])
@@ -61,7 +50,3 @@ def main() -> None:
     print(f"vae: L1 {error:.5f}, latents' mean {means.mean():.4f}, deviation {means.std():.4f}", flush=True)
     vae.register_to_config(scaling_factor=1 / means.std().item(), shift_factor=means.mean().item())
     save()
-
-
-if __name__ == "__main__":
-    main()
