@@ -3,7 +3,7 @@
 import random
 import re
 
-from scenes import PALETTE, SHAPES, Scene, Thing
+from scenes import PALETTE, SHAPES, Scene, Thing, held_out, random_scene
 
 PLACE_WORDS = {
     "left": ("left of", "to the left of", "on the left of", "on the left side of", "to the left side of"),
@@ -73,6 +73,17 @@ def write_caption(scene: Scene, chance: random.Random) -> str:
             words.append(_background(scene.background, chance))
     text = " ".join(" ".join(words).split()).replace(" ,", ",")
     return _case(text + chance.choices(("", ".", "!"), (75, 23, 2))[0], chance)
+
+
+def held_out_captions(count: int, seed: int) -> list[str]:
+    """Captions of scenes that no training sees."""
+    chance = random.Random(f"held out {seed}")
+    captions = []
+    while len(captions) < count:
+        scene = random_scene(chance)
+        if held_out(scene):
+            captions.append(write_caption(scene, chance))
+    return captions
 
 
 _COLOUR = "|".join([*PALETTE, *(word for word in SYNONYMS if SYNONYMS[word] in PALETTE)])

@@ -29,7 +29,8 @@ class Found:
 
 def _named_colour(rgb: numpy.ndarray) -> str:
     name, distance = min(
-        ((name, numpy.linalg.norm(rgb - numpy.array(value))) for name, value in PALETTE.items()), key=lambda pair: pair[1]
+        ((name, numpy.linalg.norm(rgb - numpy.array(value))) for name, value in PALETTE.items()),
+        key=lambda pair: pair[1],
     )
     return name if distance <= SAME_COLOUR else "unclear"
 
@@ -112,7 +113,9 @@ def read_picture(picture: Image.Image) -> tuple[str, list[Found]]:
 def _placed(place: str, first: Found, second: Found) -> bool:
     """Along the named axis by at least half the distance that lies across it."""
     right, down = first.x - second.x, first.y - second.y
-    along, across = {"left": (-right, down), "right": (right, down), "above": (-down, right), "below": (down, right)}[place]
+    along, across = {"left": (-right, down), "right": (right, down), "above": (-down, right), "below": (down, right)}[
+        place
+    ]
     return along > 0 and along > 2 * abs(across)
 
 

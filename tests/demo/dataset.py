@@ -49,14 +49,3 @@ def make(count: int, seed: int, folder: Path, device: torch.device, workers: int
         chunks = pool.map(_chunk, tasks, chunksize=1)
     clip, t5, rows = (torch.from_numpy(numpy.concatenate(part)[:count]).to(device) for part in zip(*chunks))
     return Captioned(clip, t5, rows)
-
-
-def held_out_captions(count: int, seed: int) -> list[str]:
-    """Captions of scenes that `make` never returns."""
-    chance = random.Random(f"held out {seed}")
-    captions = []
-    while len(captions) < count:
-        scene = random_scene(chance)
-        if held_out(scene):
-            captions.append(write_caption(scene, chance))
-    return captions

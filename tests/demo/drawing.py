@@ -11,7 +11,7 @@ SIZE = 128  # pixels
 
 
 def lay_out(scene: Scene, chance: random.Random) -> list[float]:
-    """Where everything goes: [background, colour, shape, x, y, radius, colour, shape, x, y, radius]; shape -1: nothing."""
+    """Where things go: [background] and twice [colour, shape, x, y, radius], in pixels; shape -1: no second object."""
     background = scene.background or unnamed_background(scene.things)
     row = [float(COLOURS.index(background))]
     if len(scene.things) == 1:

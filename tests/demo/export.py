@@ -69,7 +69,9 @@ def main() -> None:
                 shutil.copy(source / part / name, target / part / name)
     for part in DTYPES:
         config = json.loads((source / part / "config.json").read_text())
-        write_json(target / part / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
+        write_json(
+            target / part / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"}
+        )
         export_weights(part, source, target)
 
 

@@ -1,4 +1,4 @@
-"""Trains both text encoders to say what is drawn where; as in FLUX.1, the transformer then learns from frozen encoders."""
+"""Trains both text encoders to say what is drawn where; the transformer then learns from them, frozen."""
 
 from pathlib import Path
 

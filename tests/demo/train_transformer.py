@@ -34,7 +34,7 @@ def encode(rows: torch.Tensor, folder: Path) -> torch.Tensor:
 
 @torch.no_grad()
 def encode_captions(captioned: dataset.Captioned, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """T5's tokens [n + 1, TEXT_LENGTH, TEXT_WIDTH] and CLIP's pooled vectors [n + 1, TEXT_WIDTH]; last the empty text's."""
+    """T5's tokens [n + 1, TEXT_LENGTH, TEXT_WIDTH], CLIP's pooled vectors [n + 1, TEXT_WIDTH]; last the empty text's."""
     device = captioned.t5.device
     clip = CLIPTextModel.from_pretrained(folder / "text_encoder").to(device)
     t5 = T5EncoderModel.from_pretrained(folder / "text_encoder_2").to(device)
@@ -53,7 +53,11 @@ class Flow:
     """The loss of rectified flow on random captions, pictures, noise, sigmas and guidances."""
 
     def __init__(
-        self, transformer: FluxTransformer2DModel, latents: torch.Tensor, text: tuple[torch.Tensor, torch.Tensor], batch: int
+        self,
+        transformer: FluxTransformer2DModel,
+        latents: torch.Tensor,
+        text: tuple[torch.Tensor, torch.Tensor],
+        batch: int,
     ):
         self.transformer, self.latents, self.batch = transformer, latents, batch
         self.tokens, self.pooled = text
