@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "model/transformer/cut.h"
@@ -73,6 +74,8 @@ Denoiser::Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& 
     : parts_(std::make_unique<Parts>(checkpoint, placing, sequence, text_ranks)) {}
 
 Denoiser::~Denoiser() = default;
+
+int64_t Denoiser::bytes() const { return parts_->transformer.bytes(); }
 
 at::Tensor Denoiser::operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step) {
   auto& [cut, size, scratch, all_latents] = parts_->canvas_for(picture, conditioning.branches.front().txt.size(0));

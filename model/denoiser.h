@@ -26,6 +26,8 @@ class Denoiser {
   /// [tokens, in_channels] fp32, on every rank. Buffers are kept for the next picture of the same size.
   at::Tensor operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step);
 
+  int64_t bytes() const;  // of weights; over a shapes-only source, what they would take
+
  private:
   struct Parts;
   std::unique_ptr<Parts> parts_;

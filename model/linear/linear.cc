@@ -28,6 +28,10 @@ void Linear::operator()(const at::Tensor& x, const at::Tensor& out) const {
   }
 }
 
+int64_t Linear::bytes() const {
+  return static_cast<int64_t>(weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0));
+}
+
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   auto out = at::empty({x.size(0), weight_.size(0)}, x.options());
   (*this)(x, out);

@@ -25,6 +25,8 @@ class Linear {
   /// As above into new memory of the compute dtype.
   at::Tensor operator()(const at::Tensor& x) const;
 
+  int64_t bytes() const;
+
  private:
   at::Tensor weight_;  // [out, in]
   at::Tensor bias_;    // [out], undefined when absent

@@ -46,6 +46,10 @@ void Stream::add_mlp(const Rows& rows, const ShiftScaleGate& modulation) const {
   gated_residual(rows.residual, modulation.gate, rows.branch);
 }
 
+int64_t Stream::bytes() const {
+  return kv_.bytes() + q_.bytes() + out_.bytes() + up_.bytes() + down_.bytes() + norm_k_.bytes() + norm_q_.bytes();
+}
+
 DoubleBlock::DoubleBlock(const Weights& weights, const TransformerConfig& config, bool holds_text)
     : img_(weights, config, img_names) {
   if (holds_text) txt_.emplace(weights, config, txt_names);

@@ -31,6 +31,8 @@ class Stream {
   void add_attention(const Rows& rows, const ShiftScaleGate& modulation) const;
   void add_mlp(const Rows& rows, const ShiftScaleGate& modulation) const;
 
+  int64_t bytes() const;
+
  private:
   Linear kv_, q_, out_, up_, down_;
   QkNorm norm_k_, norm_q_;
@@ -48,6 +50,8 @@ class DoubleBlock {
   DoubleBlock(const Weights& weights, const TransformerConfig& config, bool holds_text);
 
   void operator()(Scratch& scratch, const Modulations& modulations) const;
+
+  int64_t bytes() const { return img_.bytes() + (txt_ ? txt_->bytes() : 0); }
 
  private:
   std::optional<Stream> txt_;

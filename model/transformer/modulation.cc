@@ -44,6 +44,13 @@ Modulation::Modulation(const Weights& transformer, const TransformerConfig& conf
   add(transformer["norm_out"], layout_.norm_out(), 2);
 }
 
+int64_t Modulation::bytes() const {
+  int64_t sum = timestep_embedder_.bytes() + text_embedder_.bytes();
+  if (guidance_embedder_) sum += guidance_embedder_->bytes();
+  for (const auto& columns : linears_) sum += columns.linear.bytes();
+  return sum;
+}
+
 at::Tensor Modulation::vec(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const {
   const auto embedded = [&](const VecEmbedder& embedder, const at::Tensor& t) {
     return embedder(sinusoidal(t).to(placing_.device, placing_.compute)).to(at::kFloat);

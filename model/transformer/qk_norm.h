@@ -20,6 +20,8 @@ class QkNorm {
   /// x: [tokens, heads, head_dim], tokens may be strided.
   void operator()(const at::Tensor& x, const Rotary& pe) const { rms_norm_rope(x, weight_, pe.cos, pe.sin); }
 
+  int64_t bytes() const { return static_cast<int64_t>(weight_.nbytes()); }
+
  private:
   at::Tensor weight_;  // [head_dim] fp32
 };

@@ -30,4 +30,8 @@ void SingleBlock::operator()(const Rows& joint, const ShiftScaleGate& modulation
   gated_residual(joint.residual, modulation.gate, joint.branch);
 }
 
+int64_t SingleBlock::bytes() const {
+  return kv_.bytes() + q_.bytes() + up_.bytes() + out_.bytes() + norm_k_.bytes() + norm_q_.bytes();
+}
+
 }  // namespace flux

@@ -19,6 +19,8 @@ class SingleBlock {
   /// joint.residual += gate * out([attention | gelu(up)]), of the modulated norm of joint.residual.
   void operator()(const Rows& joint, const ShiftScaleGate& modulation, JointAttention& attention) const;
 
+  int64_t bytes() const;
+
  private:
   Linear kv_, q_, up_, out_;
   QkNorm norm_k_, norm_q_;

@@ -42,4 +42,11 @@ void Transformer::operator()(const at::Tensor& latents, const at::Tensor& txt, c
   proj_out_(scratch.img.normed, scratch.velocity);
 }
 
+int64_t Transformer::bytes() const {
+  int64_t sum = x_embedder_.bytes() + proj_out_.bytes();
+  for (const auto& block : double_blocks_) sum += block.bytes();
+  for (const auto& block : single_blocks_) sum += block.bytes();
+  return sum;
+}
+
 }  // namespace flux

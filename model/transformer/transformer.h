@@ -26,6 +26,8 @@ class Transformer {
   void operator()(const at::Tensor& latents, const at::Tensor& txt, const at::Tensor& modulation,
                   Scratch& scratch) const;
 
+  int64_t bytes() const;  // of weights
+
  private:
   ModulationLayout layout_;
   Linear x_embedder_;

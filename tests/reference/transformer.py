@@ -79,22 +79,22 @@ def forward(transformer, inputs, sigma, rows, columns):
     )[0][0]
 
 
-def random_inputs(config, text_tokens, picture_tokens):
+def random_inputs(config, text_tokens, picture_tokens, sigmas, guidance):
     return dict(
         latents=torch.randn(picture_tokens, config.in_channels).bfloat16().float(),
         txt=torch.randn(text_tokens, config.joint_attention_dim).bfloat16().float(),
         pooled=torch.randn(config.pooled_projection_dim).bfloat16().float(),
-        guidance=torch.tensor([3.47]),
-        sigmas=torch.tensor([1.0, 0.7341, 0.0213]),
+        guidance=torch.tensor([guidance]),
+        sigmas=torch.tensor(sigmas),
     )
 
 
 @torch.no_grad()
-def write_forward(folder, shape, dtypes):
+def write_forward(folder, shape, sigmas, guidance, dtypes):
     fields, text_tokens, rows, columns = shape
     transformer = random_transformer(fields)
     transformer.save_pretrained(folder)
-    inputs = random_inputs(transformer.config, text_tokens, rows * columns)
+    inputs = random_inputs(transformer.config, text_tokens, rows * columns, sigmas, guidance)
     expected = dict(inputs, height=torch.tensor([16 * rows]), width=torch.tensor([16 * columns]))
     for name, dtype in dtypes.items():
         model = copy.deepcopy(transformer).to(dtype)
@@ -145,9 +145,10 @@ set_verbosity_error()
 out = Path(sys.argv[1])
 torch.manual_seed(0)
 for index, shape in enumerate(SHAPES):
-    write_forward(out / f"shape_{index}", shape, {"fp32": torch.float32})
+    write_forward(out / f"shape_{index}", shape, [1.0, 0.7341, 0.0213], 3.47, {"fp32": torch.float32})
 for index in range(8):
-    write_forward(out / f"seed_{index}", SEED_SHAPE,
+    # 1000 times these is exact in bf16: diffusers rounds timestep and guidance, which would hide every other error.
+    write_forward(out / f"seed_{index}", SEED_SHAPE, [1.0, 0.5, 0.125], 4.0,
                   {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16})
 for index, pipeline in enumerate(PIPELINES):
     write_pipeline(out / f"pipeline_{index}", *pipeline)

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace flux {
+
+enum class Precision { fp32, bf16, fp16 };
+
+/// Device memory [tokens, heads, head_dim], heads packed.
+struct HeadsOnDevice {
+  void* values;
+  Precision precision;
+  int64_t tokens, heads, head_dim;
+  int64_t token_stride;  // elements
+};
+
+/// rms_norm_rope (see rms_norm_rope.h) queued on the stream. All pointers are to device memory.
+cudaError_t launch_rms_norm_rope(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
+                                 cudaStream_t stream);
+
+}  // namespace flux
