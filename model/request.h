@@ -25,8 +25,8 @@ namespace flux {
 struct Picture {
   int64_t height = 1024;  // pixels, a multiple of 16
   int64_t width = 1024;
-  uint64_t seed = 0;                              // of the CPU generator that draws the noise
-  at::ScalarType noise_dtype = at::kBFloat16;     // noise of another dtype is another picture
+  uint64_t seed = 0;                           // of the CPU generator that draws the noise
+  at::ScalarType noise_dtype = at::kBFloat16;  // noise of another dtype is another picture
 
   int64_t tokens() const { return (height / 16) * (width / 16); }
 };
