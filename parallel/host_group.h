@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "parallel/communicator.h"
 
@@ -11,6 +12,9 @@ namespace flux {
 class HostGroup : public Communicator {
  public:
   at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override { return at::empty(sizes, options); }
+
+  /// World ranks, by position.
+  virtual const std::vector<int>& members() const = 0;
 
   /// From any thread: why the group was aborted.
   virtual std::optional<std::string> aborted() const = 0;

@@ -9,18 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "parallel/rank/device.h"
 #include "parallel/world.h"
 #include "runtime/options.h"
 
 namespace flux {
-
-/// A GPU as one rank sees it. Ranks on one host may number the same card differently; the UUID tells.
-struct Card {
-  int index = 0;  // CUDA's number in that process
-  std::string uuid;
-  std::string name;
-  int capability = 0;  // 10 * major + minor: 75, 80, 90
-};
 
 /// What a rank stands on.
 struct RankFacts {

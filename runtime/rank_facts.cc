@@ -1,27 +1,13 @@
 #include "runtime/rank_facts.h"
 
-#include <sched.h>
 #include <unistd.h>
 
-#include <array>
+#include "parallel/rank/device.h"
 
 namespace flux {
-namespace {
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
+RankFacts rank_facts(DeviceChoice device) {
+  return {host_name(), getpid(), usable_cores(), device == DeviceChoice::cpu ? std::vector<Card>{} : visible_cards()};
 }
-
-int usable_cores() {
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-}
-
-}  // namespace
-
-RankFacts rank_facts(DeviceChoice) { return {host_name(), getpid(), usable_cores(), {}}; }
 
 }  // namespace flux

@@ -71,6 +71,7 @@ class MpiCommunicator : public HostGroup {
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value, Reduction op) override;
   void abort(std::string_view why) noexcept override;
+  const std::vector<int>& members() const override { return ranks_; }
   std::optional<std::string> aborted() const override;
 
  private:

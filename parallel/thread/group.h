@@ -33,6 +33,7 @@ class ThreadCommunicator : public HostGroup {
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value, Reduction op) override;
   void abort(std::string_view why) noexcept override;
+  const std::vector<int>& members() const override { return group_->ranks; }
   std::optional<std::string> aborted() const override;
 
  private:

@@ -3,6 +3,8 @@
 // What every transport's collectives do. Instantiated over threads, under mpirun and over NCCL.
 
 #include <ATen/ATen.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,11 +17,14 @@ namespace flux::collectives {
 
 using Group = Communicator&;
 
-/// The transport under test and the device of its tensors.
+/// A transport under test, and where its tensors are.
 struct Setting {
-  std::function<std::unique_ptr<Communicator>(World&)> group;
-  at::Device device;
+  std::function<at::Device(const World&)> device;
+  std::function<std::unique_ptr<Communicator>(World&, at::Device)> group;
+  std::function<std::string(int ranks)> obstacle;  // why so many ranks cannot be had here; empty if they can
 };
+
+inline void PrintTo(const Setting&, std::ostream*) {}
 
 /// Bytes that differ by rank, position and call, in any dtype.
 inline at::Tensor bytes_of(int rank, int64_t call, at::IntArrayRef sizes, at::ScalarType dtype) {
@@ -56,13 +61,22 @@ inline std::vector<int64_t> repeated(int64_t value, int times) { return std::vec
 
 class Collectives : public testing::TestWithParam<std::tuple<int, Setting>> {
  protected:
+  void SetUp() override {
+    const auto& [ranks, setting] = GetParam();
+    if (const std::string obstacle = setting.obstacle(ranks); !obstacle.empty()) GTEST_SKIP() << obstacle;
+  }
+
+  /// Every rank computes on a stream of its own.
   void on_ranks(const std::function<void(World&, Group, at::Device)>& body) {
-    const Setting setting = std::get<1>(GetParam());
-    run_ranks(std::get<0>(GetParam()), [&](World& world) {
-      const std::unique_ptr<Communicator> group = setting.group(world);
+    const auto& [ranks, setting] = GetParam();
+    run_ranks(ranks, [&](World& world) {
+      const at::Device device = setting.device(world);
+      const c10::impl::VirtualGuardImpl streams(device.type());
+      const c10::StreamGuard own(device.is_cpu() ? streams.getStream(device) : streams.getStreamFromGlobalPool(device));
+      const std::unique_ptr<Communicator> group = setting.group(world, device);
       ASSERT_EQ(group->size(), world.size());
       ASSERT_EQ(group->rank(), world.rank());
-      body(world, *group, setting.device);
+      body(world, *group, device);
     });
   }
 };
@@ -122,6 +136,26 @@ TEST_P(Collectives, SeveralAreUnderWayAtOnceAndWaitedForInAnyOrder) {
     for (int call = 0; call < 8; ++call)
       for (int rank = 0; rank < size; ++rank)
         EXPECT_TRUE(values[call][rank].eq(100 * call + rank).all().item<bool>()) << call << " " << rank;
+  });
+}
+
+TEST_P(Collectives, FollowsTheWorkBeforeItAndPrecedesTheWorkAfterIt) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const int64_t n = device.is_cpu() ? 64 : 1024;
+    const at::Tensor all = at::zeros({group.size(), 1000}, device);
+    std::vector<at::Tensor> seen;
+    for (int call = 0; call < 4; ++call) {
+      at::Tensor slow = at::full({n, n}, 1.0 / static_cast<double>(n), device);
+      for (int i = 0; i < 10 * (1 + group.rank()); ++i) slow = slow.matmul(slow);  // as it was
+      all.fill_(-1);
+      all[group.rank()].copy_((slow[0][0] * n + static_cast<double>(10 * call + group.rank() - 1)).expand({1000}));
+      group.all_gather(all, repeated(1, group.size())).wait();
+      seen.push_back(all.clone());
+      all.fill_(-2);
+    }
+    for (int call = 0; call < 4; ++call)
+      for (int rank = 0; rank < group.size(); ++rank)
+        EXPECT_LT((seen[call][rank] - (10 * call + rank)).abs().max().item<double>(), 0.01) << call << " " << rank;
   });
 }
 

@@ -1,0 +1,26 @@
+#include "parallel/rank/device.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace flux {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+int usable_cores() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+}
+
+#if !FLUX_CUDA
+std::vector<Card> visible_cards() { return {}; }
+#endif
+
+}  // namespace flux

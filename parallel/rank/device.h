@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace flux {
+
+/// A GPU as this process sees it. Processes on one host may number the same card differently; the UUID tells.
+struct Card {
+  int index = 0;  // CUDA's number in this process
+  std::string uuid;
+  std::string name;
+  int capability = 0;       // 10 * major + minor: 75, 80, 90
+  int64_t total_bytes = 0;  // of memory
+};
+
+std::string host_name();
+
+/// Cores that this process may run on.
+int usable_cores();
+
+/// The cards that CUDA shows to this process, without touching them; none without a driver, or where CUDA was not
+/// compiled in. Throws Invalid for a driver too old for this program.
+std::vector<Card> visible_cards();
+
+/// Bytes of a card's memory that nobody uses, asked of the driver's management library; 0 where it does not say.
+int64_t free_bytes(const std::string& uuid);
+
+/// The driver's release, "580.95.05"; empty without one.
+std::string driver_release();
+
+}  // namespace flux

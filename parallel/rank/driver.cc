@@ -1,0 +1,59 @@
+#include <dlfcn.h>
+
+#include <array>
+#include <memory>
+
+#include "parallel/rank/device.h"
+
+// NVML comes with the driver, not with CUDA: it is opened where it is.
+namespace flux {
+namespace {
+
+/// nvmlMemory_t
+struct NvmlMemory {
+  unsigned long long total, free, used;
+};
+
+class Nvml {
+ public:
+  Nvml() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL), &close) {
+    const auto start = find<int()>("nvmlInit_v2");
+    if (start == nullptr || start() != 0) library_.reset();
+  }
+  ~Nvml() {
+    if (const auto stop = find<int()>("nvmlShutdown")) stop();
+  }
+  Nvml(const Nvml&) = delete;
+  Nvml& operator=(const Nvml&) = delete;
+
+  template <class Function>
+  Function* find(const char* name) const {
+    return library_ ? reinterpret_cast<Function*>(dlsym(library_.get(), name)) : nullptr;
+  }
+
+ private:
+  static void close(void* library) { dlclose(library); }
+  std::unique_ptr<void, void (*)(void*)> library_;
+};
+
+}  // namespace
+
+int64_t free_bytes(const std::string& uuid) {
+  const Nvml nvml;
+  const auto handle_of = nvml.find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
+  const auto memory_of = nvml.find<int(void*, NvmlMemory*)>("nvmlDeviceGetMemoryInfo");
+  void* handle = nullptr;
+  NvmlMemory memory{};
+  if (handle_of == nullptr || memory_of == nullptr || handle_of(uuid.c_str(), &handle) != 0) return 0;
+  return memory_of(handle, &memory) == 0 ? static_cast<int64_t>(memory.free) : 0;
+}
+
+std::string driver_release() {
+  const Nvml nvml;
+  const auto version = nvml.find<int(char*, unsigned)>("nvmlSystemGetDriverVersion");
+  std::array<char, 96> text{};
+  if (version == nullptr || version(text.data(), text.size()) != 0) return "";
+  return text.data();
+}
+
+}  // namespace flux

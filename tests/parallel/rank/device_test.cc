@@ -1,0 +1,40 @@
+#include "parallel/rank/device.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+
+namespace flux {
+namespace {
+
+TEST(Device, SaysWhereTheProcessRuns) {
+  EXPECT_THAT(host_name(), testing::Not(testing::IsEmpty()));
+  EXPECT_GE(usable_cores(), 1);
+  EXPECT_LE(usable_cores(), static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+TEST(Device, NoDriverMeansNoCards) {
+  if (!driver_release().empty()) GTEST_SKIP() << "this machine has a driver";
+  EXPECT_TRUE(visible_cards().empty());
+  EXPECT_EQ(free_bytes("GPU-00000000-0000-0000-0000-000000000000"), 0);
+}
+
+TEST(DeviceGpu, CardsAreDescribed) {
+  const std::vector<Card> cards = visible_cards();
+  if (cards.empty()) GTEST_SKIP() << "no CUDA device";
+  EXPECT_THAT(driver_release(), testing::MatchesRegex("[0-9.]+"));
+  std::set<std::string> uuids;
+  for (const Card& card : cards) {
+    EXPECT_THAT(card.uuid, testing::MatchesRegex("GPU-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"));
+    EXPECT_TRUE(uuids.insert(card.uuid).second);
+    EXPECT_THAT(card.name, testing::Not(testing::IsEmpty()));
+    EXPECT_GE(card.capability, 50);
+    EXPECT_GT(free_bytes(card.uuid), 0);
+    EXPECT_LE(free_bytes(card.uuid), card.total_bytes + (int64_t{2} << 30));  // the driver counts what it reserves
+  }
+}
+
+}  // namespace
+}  // namespace flux
