@@ -1,0 +1,66 @@
+"""The program beside diffusers' FluxPipeline, on random FLUX.1 folders: alone, under mpirun and with two replicas."""
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+from reference import pipeline
+from runtime.program import PROGRAM, mpirun, pixels, run
+from safetensors.numpy import load_file
+
+
+class Pipeline(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.temporary.cleanup)
+        cls.folder = Path(cls.temporary.name)
+        cls.requests = pipeline.write(cls.folder)
+        cls.pictures = load_file(cls.folder / "pictures" / "model.safetensors")
+
+    def expected(self, model):
+        """File name and picture of every picture of this model, in the order drawn."""
+        lines = [line for line, request in enumerate(self.requests) if request["model"] == model]
+        drawn = [(line, i) for line in lines for i in range(self.requests[line].get("num_images_per_prompt", 1))]
+        return {
+            f"{index:05}-{self.requests[line]['seed'] + i}.png": self.pictures[f"{line}_{i}"]
+            for index, (line, i) in enumerate(drawn)
+        }
+
+    def draw(self, model, launcher, flags, out):
+        prompts = self.folder / f"{model}.jsonl"
+        own = [{k: v for k, v in request.items() if k != "model"} for request in self.requests if request["model"] == model]
+        prompts.write_text("".join(json.dumps(request) + "\n" for request in own))
+        return run([*launcher, PROGRAM, "generate", "--model", self.folder / model, "--prompts", prompts,
+                    "--output-dir", out, "--device", "cpu", "--dtype", "fp32", *flags])
+
+    def check(self, name, launcher=(), flags=()):
+        for model in pipeline.MODELS:
+            out = self.folder / f"{model}-{name}"
+            result = self.draw(model, launcher, flags, out)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            expected = self.expected(model)
+            self.assertEqual(sorted(path.name for path in out.glob("*.png")), list(expected))
+            for file, picture in expected.items():
+                with self.subTest(name, model=model, picture=file):
+                    difference = np.abs(pixels(out / file) - picture.astype(int))
+                    self.assertLessEqual(difference.max(), 1)
+                    self.assertGreater(picture.std(), 25, "no picture worth comparing")
+
+    def test_alone(self):
+        self.check("alone")
+
+    def test_one_rank(self):
+        self.check("one", mpirun(1))
+
+    def test_three_ranks(self):
+        self.check("three", mpirun(3))
+
+    def test_two_replicas(self):
+        self.check("replicas", mpirun(4), ["--replicas", "1,2"])
+
+
+if __name__ == "__main__":
+    unittest.main()
