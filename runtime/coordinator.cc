@@ -13,7 +13,8 @@ namespace flux {
 namespace {
 
 constexpr auto kPatience = std::chrono::milliseconds(100);  // between looks at the clock and at signals
-constexpr auto kSilence = std::chrono::milliseconds(900);   // three heartbeats and some
+constexpr auto kBetweenSigns = std::chrono::milliseconds(500);
+constexpr auto kSilence = std::chrono::milliseconds(900);  // three heartbeats and some
 
 Scheduler::Setup setup_of(const Placement& placement, const OperationOptions& operation) {
   Scheduler::Setup setup{Placement::encoder, {}, operation.timeout, operation.startup_timeout};
@@ -34,6 +35,7 @@ Ending Coordinator::run(const std::vector<Job>& jobs) {
   while (!ending_) {
     if (const int signal = parts_.interruption.signal()) return interrupted(signal);
     listen();
+    show_life();
     tell_scheduler(event::Tick{});
     parts_.progress.tick();
   }
@@ -60,6 +62,14 @@ void Coordinator::listen() {
     const int signal = parts_.interruption.signal();
     ending_ = signal ? interrupted(signal) : Ending{3, error.what(), 0};
   }
+}
+
+/// Others wait for orders, and must be able to tell a coordinator that has none from one that is gone.
+void Coordinator::show_life() {
+  if (Clock::now() - shown_life_ < kBetweenSigns) return;
+  shown_life_ = Clock::now();
+  for (const auto& place : placement_.ranks)
+    if (place.rank != parts_.world.rank()) send(place.rank, Step{});
 }
 
 void Coordinator::tell_scheduler(const Event& event) {

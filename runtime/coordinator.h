@@ -56,6 +56,7 @@ class Coordinator {
   Time now() const { return std::chrono::duration_cast<Time>(Clock::now() - began_); }
   void take_jobs(const std::vector<Job>& jobs);
   void listen();
+  void show_life();
   void tell_scheduler(const Event& event);
   void send(int rank, const Message& message);
   void job_failed(int64_t job, const std::string& why);
@@ -89,6 +90,7 @@ class Coordinator {
   size_t loading_;
   std::map<int, Clock::time_point> heard_;  // of other ranks
   std::map<int64_t, Work> works_;
+  Clock::time_point shown_life_{};
   std::optional<Ending> ending_;
 };
 

@@ -1,6 +1,5 @@
 #include "runtime/generate.h"
 
-#include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -121,10 +120,9 @@ int run_generate(const GenerateRequest& request, World& world) {
   const Placement& placement = assigned.placement;
   const Interruption interruption;
   try {
-    if (!placement.ranks.empty()) at::set_num_threads(placement.ranks[world.rank()].threads);
     if (coordinates) return coordinate(request, std::move(*folder), placement, world, interruption);
     if (placement.ranks.empty()) return 1;
-    return work(published(request.folder), placement, world, interruption);
+    return work(published(request.folder), placement, world, request.operation, interruption);
   } catch (const std::exception& error) {
     world.abort(error.what());  // which says it, if nobody aborted before
     return 3;

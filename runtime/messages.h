@@ -30,7 +30,7 @@ struct Assign {
 /// The rank's stages are loaded.
 struct Ready {};
 
-/// A sign of life, and how far the rank is. job -1: nothing to do.
+/// A sign of life, and how far the rank is. job -1: nothing to do. The coordinator sends it too.
 struct Step {
   int64_t job = -1;
   int64_t step = 0;

@@ -1,7 +1,9 @@
 #include "runtime/worker.h"
 
+#include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
 
 #include <atomic>
 #include <chrono>
@@ -75,6 +77,7 @@ void Worker::put(Message message) {
 void Worker::start(const char* stage, void (Worker::*body)()) {
   threads_.emplace_back([this, stage, body] {
     try {
+      at::set_num_threads(place().threads);  // which libraries count by thread
       const c10::InferenceMode no_gradients;
       const c10::DeviceGuard current(place().device);
       (this->*body)();
@@ -146,22 +149,27 @@ void Worker::report(const Message& message) noexcept {
   }
 }
 
-int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const Interruption& interruption) {
+int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const OperationOptions& operation,
+         const Interruption& interruption) {
   Worker worker(checkpoint, placement, world);
+  Stopwatch since_heard;
   std::optional<Stopwatch> since_signal;
   while (true) {
-    auto received = world.mailbox().receive(std::chrono::milliseconds(200));
-    if (received) {
+    if (auto received = world.mailbox().receive(std::chrono::milliseconds(200))) {
+      since_heard = {};
       Message message = unpack(std::move(received->parcel));
       if (const auto* stop = std::get_if<Stop>(&message)) {
         if (stop->exit_code > 128) leave(stop->exit_code, kAfterCoordinator);
         return stop->exit_code;
       }
-      worker.put(std::move(message));
+      if (!std::holds_alternative<Step>(message)) worker.put(std::move(message));
     }
     // A signal to the whole job reaches the coordinator too, which says what is to be done.
     if (interruption.signal() && !since_signal) since_signal.emplace();
     if (since_signal && since_signal->seconds() > 1) throw Aborted("it was told to end by a signal");
+    if (since_heard.seconds() > std::chrono::duration<double>(operation.timeout).count())
+      throw TimedOut(fmt::format("rank {} ({}), which coordinates, gave no sign of life for {:.0f} s (--timeout)",
+                                 Placement::encoder, placement.ranks[Placement::encoder].host, since_heard.seconds()));
   }
 }
 

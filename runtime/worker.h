@@ -48,7 +48,8 @@ class Worker {
 };
 
 /// The loop of a rank without the coordinator: passes messages to its worker until it is told to stop. Returns the
-/// exit code that the coordinator sent. Throws Aborted.
-int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const Interruption& interruption);
+/// exit code that the coordinator sent. Throws Aborted; TimedOut when the coordinator is silent for too long.
+int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const OperationOptions& operation,
+         const Interruption& interruption);
 
 }  // namespace flux

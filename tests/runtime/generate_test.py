@@ -58,6 +58,13 @@ class Generate(unittest.TestCase):
         self.assertEqual(result.stdout.split(), [str(self.out / "00000-7.png"), str(self.out / "00001-8.png")])
         self.assert_said_once(result, "2 of 2 pictures drawn")
 
+    def test_progress(self):
+        bar = self.generate("-p", CAPTION, "--num-images-per-prompt", 3, "--progress", "bar", out=self.folder / "bar")
+        self.assertRegex(bar.stderr, r"\r\x1b\[K\[#*\.*\] [0-3] of 3 pictures")
+        silent = self.generate("-p", CAPTION, "--progress", "none")
+        self.assertNotIn("encoded in", silent.stderr)
+        self.assertNotIn("\x1b", silent.stderr)
+
     def test_json_lines(self):
         result = self.generate("-p", CAPTION, "--json")
         (line,) = map(json.loads, result.stdout.splitlines())
