@@ -88,10 +88,11 @@ void check_feed_forward(const ConfigFields& fields) {
   const bool gated = fields.flag("is_gated_act", projection.starts_with("gated-"));
   const std::string written = projection.substr(projection.rfind('-') + 1);
   const std::string act = fields.text("dense_act_fn", projection == "gated-gelu" ? "gelu_new" : written);
-  // gelu_new and gelu_pytorch_tanh are one function.
-  if (!gated || (act != "gelu_new" && act != "gelu_pytorch_tanh")) {
-    fields.fail(fields.has("feed_forward_proj") ? "feed_forward_proj" : "dense_act_fn",
-                "only gated-gelu is implemented");
+  if (!gated) {
+    fields.fail(fields.has("is_gated_act") ? "is_gated_act" : "feed_forward_proj", "only gated-gelu is implemented");
+  }
+  if (act != "gelu_new" && act != "gelu_pytorch_tanh") {  // two names of one function
+    fields.fail(fields.has("dense_act_fn") ? "dense_act_fn" : "feed_forward_proj", "only gated-gelu is implemented");
   }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "model/checkpoint/component.h"
+#include "model/checkpoint/computed.h"
+#include "model/checkpoint/expected_tensors.h"
 #include "model/checkpoint/renamed.h"
 #include "parallel/rank/errors.h"
 
@@ -32,6 +34,18 @@ Checkpoint published(const ModelFolder& folder) {
             if (component == "text_encoder") return with_published_clip_names(std::move(source));
             if (component == "text_encoder_2") return with_published_t5_names(std::move(source));
             return source;
+          }};
+}
+
+Checkpoint shapes_only(const ModelFolder& folder) {
+  return {folder, [folder](const std::string& component) {
+            return shapes_only_source(expected_tensors(folder, component), (folder.path / component).string());
+          }};
+}
+
+Checkpoint random_weights(const ModelFolder& folder, uint64_t seed) {
+  return {folder, [folder, seed](const std::string& component) {
+            return random_source(expected_tensors(folder, component), "random values for " + component, seed);
           }};
 }
 

@@ -24,6 +24,13 @@ struct Checkpoint {
 /// A folder's own safetensors.
 Checkpoint published(const ModelFolder& folder);
 
+/// Names and shapes computed from the folder's configs; no weights need be there.
+Checkpoint shapes_only(const ModelFolder& folder);
+
+/// Values that depend on tensor name and seed alone, scaled so that activations stay finite; bf16. For benchmarks and
+/// tests of models whose weights are not there.
+Checkpoint random_weights(const ModelFolder& folder, uint64_t seed);
+
 /// The dtype that diffusers draws noise in for this model when none is given: that in which text_encoder_2 is stored.
 /// Throws Invalid when that is not fp32, bf16 or fp16.
 at::ScalarType default_noise_dtype(const Checkpoint& checkpoint);

@@ -145,6 +145,13 @@ void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const 
 
 }  // namespace
 
+std::string stored_dtype_name(at::ScalarType dtype) {
+  for (const auto& [name, value] : dtypes) {
+    if (value == dtype) return std::string(name);
+  }
+  return c10::toString(dtype);
+}
+
 std::vector<StoredTensor> parse_safetensors_header(std::string_view header, int64_t data_bytes,
                                                    const std::string& file) {
   if (!header.starts_with('{')) throw Invalid(file + ": its header does not begin with '{'; is it a safetensors file?");

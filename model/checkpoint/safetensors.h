@@ -14,6 +14,9 @@
 
 namespace flux {
 
+/// The format's name of a dtype: BF16, F32, F8_E4M3, ...
+std::string stored_dtype_name(at::ScalarType dtype);
+
 /// A tensor of a file and where its bytes begin, counted from the end of the header.
 struct StoredTensor {
   TensorInfo info;

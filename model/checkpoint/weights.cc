@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "model/checkpoint/readable_file.h"
+#include "model/checkpoint/safetensors.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -16,10 +17,6 @@ std::string text(at::IntArrayRef shape) {
   std::ostringstream text;
   text << shape;
   return text.str();
-}
-
-bool is_weight(at::ScalarType dtype) {
-  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble;
 }
 
 /// All values of the tensor into `into` of the same shape, whatever its dtype and device.
@@ -42,6 +39,10 @@ void load(const TensorSource& source, const TensorInfo& info, const at::Tensor& 
 }
 
 }  // namespace
+
+bool is_weight_dtype(at::ScalarType dtype) {
+  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble;
+}
 
 Weights::Weights(std::shared_ptr<const TensorSource> source, Placing placing)
     : source_(std::move(source)), placing_(placing) {
@@ -72,8 +73,8 @@ const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape)
     throw Invalid(source_->where() + ": tensor " + printable(full_name(name)) +
                   " is missing; `flux-dist inspect` lists what a checkpoint lacks");
   }
-  if (!is_weight(info->dtype)) {
-    throw Invalid(info->file + ": tensor " + printable(info->name) + " is stored as " + c10::toString(info->dtype) +
+  if (!is_weight_dtype(info->dtype)) {
+    throw Invalid(info->file + ": tensor " + printable(info->name) + " is stored as " + stored_dtype_name(info->dtype) +
                   "; weights are read from F32, BF16, F16 or F64");
   }
   if (shape != at::IntArrayRef(info->shape)) {

@@ -17,6 +17,9 @@ struct Placing {
   at::ScalarType compute = at::kFloat;
 };
 
+/// Dtypes that weights are read from: F32, BF16, F16 and F64.
+bool is_weight_dtype(at::ScalarType dtype);
+
 /// A cheap scoped view of a source: weights["single_transformer_blocks"][3]["attn"]. Copies share the source.
 /// Over a source that knows only shapes the placing's device is meta, so modules come out as meta tensors.
 class Weights {

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+
+namespace flux {
+
+struct ExpectedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+
+/// Every tensor that a model of this config computes with, by the names of the published folders: of `transformer`,
+/// `text_encoder` and `text_encoder_2` the whole component, of `vae` the decoder.
+/// diffusers: FluxTransformer2DModel, AutoencoderKL; transformers: CLIPTextModel, T5EncoderModel.
+std::vector<ExpectedTensor> expected_tensors(const ModelFolder& folder, const std::string& component);
+
+}  // namespace flux

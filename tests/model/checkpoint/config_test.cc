@@ -1,0 +1,225 @@
+#include "model/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "parallel/rank/errors.h"
+#include "tests/model/checkpoint/scratch_folder.h"
+#include "tests/reference.h"
+
+namespace flux {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// The configs that diffusers wrote, one file of them changed at will.
+class Configs {
+ public:
+  Configs() {
+    for (const char* file :
+         {"model_index.json", "transformer/config.json", "vae/config.json", "text_encoder/config.json",
+          "text_encoder_2/config.json", "scheduler/scheduler_config.json"}) {
+      std::ifstream in(reference("checkpoint") / "dev" / file);
+      files_[file] = json::parse(in);
+    }
+    write();
+  }
+
+  const std::filesystem::path& path() const { return folder_.path(); }
+
+  std::string complaint() const {
+    try {
+      ModelFolder{path()};
+      return "";
+    } catch (const Invalid& error) {
+      return error.what();
+    }
+  }
+
+  /// With one field set, or removed where the value is discarded.
+  std::string complaint(const std::string& file, const std::string& field, const json& value) {
+    const json before = files_[file];
+    files_[file][field] = value;
+    write();
+    const std::string text = complaint();
+    files_[file] = before;
+    write();
+    return text;
+  }
+
+  void write() const {
+    for (const auto& [name, content] : files_) folder_.write(name, content.dump());
+  }
+
+  ScratchFolder folder_;
+  std::map<std::string, json> files_;
+};
+
+TEST(Config, RefusesByFileAndFieldWhatIsNotImplemented) {
+  Configs configs;
+  ASSERT_EQ(configs.complaint(), "");
+  struct Case {
+    const char* file;
+    const char* field;
+    json value;
+  };
+  const Case cases[] = {
+      {"model_index.json", "_class_name", "FluxImg2ImgPipeline"},
+      {"model_index.json", "transformer", {"diffusers", "SD3Transformer2DModel"}},
+      {"model_index.json", "text_encoder_2", {nullptr, nullptr}},
+      {"transformer/config.json", "_class_name", "Other"},
+      {"transformer/config.json", "patch_size", 2},
+      {"transformer/config.json", "out_channels", 8},
+      {"transformer/config.json", "in_channels", 18},
+      {"transformer/config.json", "in_channels", 64},
+      {"transformer/config.json", "axes_dims_rope", {4, 8, 10}},
+      {"transformer/config.json", "axes_dims_rope", {3, 9, 12}},
+      {"transformer/config.json", "axes_dims_rope", {12, 12}},
+      {"transformer/config.json", "attention_head_dim", 0},
+      {"transformer/config.json", "num_layers", -1},
+      {"transformer/config.json", "num_layers", 1e9},
+      {"transformer/config.json", "num_attention_heads", uint64_t{1} << 63},
+      {"transformer/config.json", "num_attention_heads", "24"},
+      {"transformer/config.json", "num_attention_heads", 60000},
+      {"transformer/config.json", "guidance_embeds", 1},
+      {"transformer/config.json", "joint_attention_dim", 4096},
+      {"transformer/config.json", "pooled_projection_dim", 768},
+      {"transformer/config.json", "quantization_config", {{"load_in_8bit", true}}},
+      {"text_encoder_2/config.json", "model_type", "umt5"},
+      {"text_encoder_2/config.json", "is_gated_act", false},
+      {"text_encoder_2/config.json", "dense_act_fn", "relu"},
+      {"text_encoder_2/config.json", "relative_attention_num_buckets", 30},
+      {"text_encoder_2/config.json", "relative_attention_max_distance", 8},
+      {"text_encoder_2/config.json", "layer_norm_epsilon", 0},
+      {"text_encoder/config.json", "model_type", "siglip_text_model"},
+      {"text_encoder/config.json", "hidden_act", "relu"},
+      {"text_encoder/config.json", "num_attention_heads", 5},
+      {"text_encoder/config.json", "eos_token_id", {1, 2}},
+      {"vae/config.json", "act_fn", "relu"},
+      {"vae/config.json", "block_out_channels", {8, 12, 16}},
+      {"vae/config.json", "block_out_channels", {8, 12, 16, 21}},
+      {"vae/config.json",
+       "up_block_types",
+       {"UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "AttnUpDecoderBlock2D"}},
+      {"vae/config.json", "shift_factor", nullptr},
+      {"vae/config.json", "scaling_factor", 0},
+      {"vae/config.json", "out_channels", 4},
+      {"scheduler/scheduler_config.json", "use_karras_sigmas", true},
+      {"scheduler/scheduler_config.json", "use_exponential_sigmas", true},
+      {"scheduler/scheduler_config.json", "use_beta_sigmas", true},
+      {"scheduler/scheduler_config.json", "invert_sigmas", true},
+      {"scheduler/scheduler_config.json", "stochastic_sampling", true},
+      {"scheduler/scheduler_config.json", "shift_terminal", 0.1},
+      {"scheduler/scheduler_config.json", "time_shift_type", "linear"},
+      {"scheduler/scheduler_config.json", "shift", 0},
+      {"scheduler/scheduler_config.json", "max_image_seq_len", 256},
+      {"scheduler/scheduler_config.json", "_class_name", "FlowMatchHeunDiscreteScheduler"},
+  };
+  for (const auto& [file, field, value] : cases) {
+    EXPECT_THAT(configs.complaint(file, field, value),
+                testing::StartsWith((configs.path() / file).string() + ": " + field + ": "))
+        << value;
+  }
+}
+
+TEST(Config, IgnoresWhatChangesNothing) {
+  Configs configs;
+  EXPECT_EQ(configs.complaint("vae/config.json", "sample_size", 17), "");
+  EXPECT_EQ(configs.complaint("vae/config.json", "force_upcast", false), "");
+  EXPECT_EQ(configs.complaint("vae/config.json", "act_fn", "swish"), "");
+  EXPECT_EQ(configs.complaint("text_encoder/config.json", "attention_dropout", 0.5), "");
+  EXPECT_EQ(configs.complaint("text_encoder_2/config.json", "dense_act_fn", "gelu_pytorch_tanh"), "");
+  EXPECT_EQ(configs.complaint("scheduler/scheduler_config.json", "shift_terminal", nullptr), "");
+  EXPECT_EQ(configs.complaint("transformer/config.json", "out_channels", nullptr), "");
+}
+
+TEST(Config, TakesTheDefaultsOfDiffusersAndTransformers) {
+  Configs configs;
+  configs.files_["transformer/config.json"].erase("guidance_embeds");
+  configs.files_["scheduler/scheduler_config.json"].erase("use_dynamic_shifting");
+  configs.files_["scheduler/scheduler_config.json"].erase("shift");
+  configs.files_["text_encoder/config.json"].erase("eos_token_id");
+  configs.files_["vae/config.json"].erase("use_post_quant_conv");
+  configs.write();
+  const ModelFolder folder(configs.path());
+  EXPECT_FALSE(folder.transformer.guidance_embeds);
+  EXPECT_FALSE(folder.scheduler.use_dynamic_shifting);
+  EXPECT_EQ(folder.scheduler.shift, 1.0);
+  EXPECT_EQ(folder.text_encoder.eos_token_id, 49407);
+  EXPECT_TRUE(folder.vae.use_post_quant_conv);
+}
+
+TEST(Config, RefusesFilesThatAreNoConfigs) {
+  Configs configs;
+  for (const std::string bad : {"", "{", "[]", "null", "{\"num_layers\":1,\"num_layers\":2}", "\xff\xfe"}) {
+    configs.folder_.write("transformer/config.json", bad);
+    EXPECT_THAT(configs.complaint(), HasSubstr("transformer/config.json: ")) << bad;
+  }
+  configs.folder_.write("transformer/config.json", std::string((1 << 20) + 1, ' '));
+  EXPECT_THAT(configs.complaint(), HasSubstr("at most 1048576"));
+  std::filesystem::remove(configs.path() / "transformer" / "config.json");
+  EXPECT_THAT(configs.complaint(), HasSubstr("transformer/config.json: cannot be opened: No such file"));
+}
+
+std::string complaint_of(const std::filesystem::path& model) {
+  try {
+    ModelFolder{model};
+    return "";
+  } catch (const Invalid& error) {
+    return error.what();
+  }
+}
+
+TEST(ModelPath, SaysWhatItExpects) {
+  const ScratchFolder folder;
+  EXPECT_THAT(complaint_of(folder.path() / "none"), HasSubstr("there is no such folder"));
+  EXPECT_THAT(complaint_of(folder.path()), HasSubstr("has no model_index.json"));
+  const auto file = folder.write("flux1-dev.safetensors", "");
+  EXPECT_THAT(complaint_of(file), AllOf(HasSubstr("is a file"), HasSubstr("diffusers layout")));
+}
+
+/// One variable of the environment for the length of a test.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { before_ ? ::setenv(name_, before_->c_str(), 1) : ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(ModelId, IsLookedUpInTheHuggingFaceCache) {
+  Configs configs;
+  const ScratchFolder cache;
+  const auto repository = cache.path() / "hub" / "models--some-org--FLUX.1-tiny";
+  cache.write("hub/models--some-org--FLUX.1-tiny/refs/main", "0123abc");
+  std::filesystem::create_directories(repository / "snapshots");
+  std::filesystem::create_directory_symlink(configs.path(), repository / "snapshots" / "0123abc");
+  {
+    const Variable hub("HF_HUB_CACHE", (cache.path() / "hub").string());
+    EXPECT_EQ(ModelFolder("some-org/FLUX.1-tiny").path, repository / "snapshots" / "0123abc");
+    EXPECT_THAT(complaint_of("some-org/other"), AllOf(HasSubstr("neither a folder here"), HasSubstr("hf download")));
+    cache.write("hub/models--some-org--FLUX.1-tiny/refs/main", "../../elsewhere");
+    EXPECT_THAT(complaint_of("some-org/FLUX.1-tiny"), HasSubstr("no snapshot of the main branch"));
+    cache.write("hub/models--some-org--FLUX.1-tiny/refs/main", "0123abc\n");
+  }
+  const Variable hub("HF_HUB_CACHE", "");
+  const Variable home("HF_HOME", cache.path().string());
+  EXPECT_EQ(ModelFolder("some-org/FLUX.1-tiny").path, repository / "snapshots" / "0123abc");
+  EXPECT_THAT(complaint_of("../some-org"), HasSubstr("there is no such folder"));
+}
+
+}  // namespace
+}  // namespace flux
