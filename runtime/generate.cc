@@ -84,6 +84,7 @@ int coordinate(const GenerateRequest& request, OutputFolder folder, const Placem
   Sink sink(std::move(folder), facts, [&](const Record& record) {
     progress.recorded(record);
     print_result(record, facts, request);
+    progress.show();
     world.mailbox().send(world.rank(), pack(Message(Written{record.job.index})));
   });
   for (const auto& job : request.jobs)

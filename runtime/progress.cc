@@ -29,6 +29,7 @@ Progress::Progress(ProgressStyle style, int64_t pictures) : style_(resolved(styl
 void Progress::loaded() {
   const std::lock_guard lock(mutex_);
   drawing_began_ = shown_ = Clock::now();
+  if (style_ == ProgressStyle::bar) draw_bar();
   if (style_ != ProgressStyle::none) spdlog::info("loaded in {:.1f} s", seconds());
 }
 
@@ -43,12 +44,17 @@ void Progress::recorded(const Record& record) {
   if (!record.drawn()) {
     ++failed_;
     spdlog::error("{}: {}", printable_line(record.job.origin), printable_line(record.error, 1000));
-    return;
+  } else {
+    ++drawn_;
   }
-  ++drawn_;
-  if (style_ == ProgressStyle::lines)
+  if (style_ == ProgressStyle::lines && record.drawn())
     spdlog::info("{}: encoded in {:.2f} s, denoised in {:.2f} s, decoded in {:.2f} s", record.file,
                  record.seconds.encode, record.seconds.denoise, record.seconds.decode);
+}
+
+void Progress::show() {
+  const std::lock_guard lock(mutex_);
+  if (style_ == ProgressStyle::bar) draw_bar();
 }
 
 void Progress::tick() {

@@ -19,7 +19,9 @@ class Progress {
   /// Every part of the model is loaded.
   void loaded();
   void step(int replica, int64_t step, int64_t steps);
+  /// Takes the bar away, so that its result can be printed; show() brings it back.
   void recorded(const Record& record);
+  void show();
   /// Called often; draws when it is time.
   void tick();
   /// The last line: pictures, seconds, seconds a picture.

@@ -60,7 +60,7 @@ class Generate(unittest.TestCase):
 
     def test_progress(self):
         bar = self.generate("-p", CAPTION, "--num-images-per-prompt", 3, "--progress", "bar", out=self.folder / "bar")
-        self.assertRegex(bar.stderr, r"\r\x1b\[K\[#*\.*\] [0-3] of 3 pictures")
+        self.assertRegex(bar.stderr, r"\x1b\[K\[#*\.*\] [0-3] of 3 pictures")
         silent = self.generate("-p", CAPTION, "--progress", "none")
         self.assertNotIn("encoded in", silent.stderr)
         self.assertNotIn("\x1b", silent.stderr)
