@@ -1,0 +1,152 @@
+#pragma once
+
+// The denoiser over several ranks equals the denoiser on one, and reads only what it needs. Instantiated over threads,
+// under mpirun and over NCCL.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "model/checkpoint/recorder.h"
+#include "model/denoiser.h"
+#include "model/transformer/cut.h"
+#include "model/transformer/modulation_layout.h"
+#include "tests/model/comparison.h"
+#include "tests/model/transformer/one_rank.h"
+#include "tests/parallel/ranks.h"
+#include "tests/reference.h"
+
+namespace flux::denoising {
+
+/// The configs of the embedded default with a transformer of another shape, in a folder that goes with it.
+class SmallModel {
+ public:
+  SmallModel() : path_(std::filesystem::temp_directory_path() / ("flux_denoiser_" + std::to_string(getpid()))) {
+    const std::filesystem::path demo = std::filesystem::path(FLUX_SOURCE_DIR) / "configs" / "demo";
+    for (const std::string name : {"", "transformer", "text_encoder", "text_encoder_2", "vae", "scheduler"}) {
+      std::filesystem::create_directories(path_ / name);
+      for (const auto& entry : std::filesystem::directory_iterator(demo / name)) {
+        if (entry.path().extension() == ".json") std::filesystem::copy(entry, path_ / name, overwrite);
+      }
+    }
+    auto fields = json(path_ / "transformer" / "config.json");
+    fields.update({{"num_layers", 2}, {"num_single_layers", 2}, {"num_attention_heads", 3}});
+    fields.update({{"attention_head_dim", 16}, {"axes_dims_rope", {4, 4, 8}}});
+    std::ofstream(path_ / "transformer" / "config.json") << fields;
+  }
+  ~SmallModel() { std::filesystem::remove_all(path_); }
+
+  Checkpoint checkpoint() const { return random_weights(ModelFolder(path_), 7); }
+
+ private:
+  static constexpr auto overwrite = std::filesystem::copy_options::overwrite_existing;
+  std::filesystem::path path_;
+};
+
+struct Request {
+  Picture picture;
+  int64_t text_tokens;
+  int branches = 1;
+};
+
+/// The largest first: it fixes which ranks hold text. Then smaller ones, down to fewer tokens than ranks.
+inline const std::vector<Request> requests = {{{.height = 128, .width = 112, .seed = 1}, 12},
+                                              {{.height = 32, .width = 48, .seed = 2}, 12},
+                                              {{.height = 80, .width = 48, .seed = 3}, 5, 2},
+                                              {{.height = 16, .width = 16, .seed = 4}, 2},
+                                              {{.height = 128, .width = 112, .seed = 5}, 1, 2}};
+
+inline Conditioning conditioning_of(const Request& request, const TransformerConfig& config, at::Device device) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(request.picture.seed);
+  Conditioning conditioning{.branches = {}, .sigmas = {1.0F, 0.6F, 0.0F}, .true_cfg_scale = 3.0};
+  for (int branch = 0; branch < request.branches; ++branch) {
+    const auto txt = at::randn({request.text_tokens, config.hidden_size()}, generator);
+    const auto modulation = 0.5 * at::randn({2, ModulationLayout(config).size()}, generator);
+    conditioning.branches.push_back({txt.to(device), modulation.to(device)});
+  }
+  return conditioning;
+}
+
+inline at::Tensor draw(Denoiser& denoiser, const Request& request, const TransformerConfig& config, at::Device device) {
+  return denoiser(conditioning_of(request, config, device), request.picture, [](int64_t, int64_t) {}).cpu();
+}
+
+/// How a suite's ranks are joined, and where each computes.
+struct Setting {
+  std::function<std::unique_ptr<Communicator>(World&)> group;
+  std::function<at::Device(int rank)> device;
+};
+
+inline at::Device on_cpu(int) { return at::kCPU; }
+
+class DenoiserRanks : public testing::TestWithParam<std::tuple<int, Setting>> {
+ protected:
+  void SetUp() override {
+    const auto last = setting().device(ranks() - 1);
+    if (last.is_cuda() && at::getNumGPUs() <= static_cast<size_t>(last.index())) {
+      GTEST_SKIP() << "needs a card " << last;
+    }
+  }
+
+  int ranks() const { return std::get<0>(GetParam()); }
+  Setting setting() const { return std::get<1>(GetParam()); }
+  int text_ranks() const {
+    return flux::text_ranks(requests.front().text_tokens, requests.front().picture.tokens(), ranks());
+  }
+
+  const SmallModel model_;
+};
+
+TEST_P(DenoiserRanks, EqualOneRank) {
+  const auto checkpoint = model_.checkpoint();
+  const auto& config = checkpoint.folder.transformer;
+  std::vector<at::Tensor> expected;
+  const OneRank alone;
+  Denoiser denoiser(checkpoint, {}, *alone, 1);
+  for (const auto& request : requests) expected.push_back(draw(denoiser, request, config, at::kCPU));
+
+  run_ranks(ranks(), [&](World& world) {
+    const auto device = setting().device(world.rank());
+    const auto sequence = setting().group(world);
+    Denoiser shared(checkpoint, {device, at::kFloat}, *sequence, text_ranks());
+    for (size_t index = 0; index < requests.size(); ++index) {
+      const auto latents = draw(shared, requests[index], config, device);
+      EXPECT_LE(relative_to_largest(latents, expected[index]), 1e-5) << "request " << index;
+    }
+  });
+}
+
+inline bool contains_any(const std::string& name, const std::vector<std::string>& parts) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](const std::string& part) { return name.find(part) != std::string::npos; });
+}
+
+TEST_P(DenoiserRanks, ReadOnlyWhatTheyNeed) {
+  const auto checkpoint = model_.checkpoint();
+  run_ranks(ranks(), [&](World& world) {
+    const auto recorder = std::make_shared<Recorder>(checkpoint.open("transformer"));
+    const Checkpoint recorded{checkpoint.folder, [&](const std::string&) { return recorder; }};
+    const auto sequence = setting().group(world);
+    const Placing placing{setting().device(world.rank()), at::kFloat};
+    const Denoiser denoiser(recorded, placing, *sequence, text_ranks());
+
+    int64_t values = 0;
+    std::set<std::string> expected;
+    for (const auto& name : recorder->names()) {
+      const bool of_encoder = contains_any(
+          name, {"time_text_embed.", "context_embedder.", ".norm1.", ".norm1_context.", ".norm.", "norm_out."});
+      const bool of_text = contains_any(name, {".add_", ".norm_added_", ".to_add_out.", ".ff_context."});
+      if (!of_encoder && (!of_text || world.rank() < text_ranks())) {
+        expected.insert(name);
+        values += c10::multiply_integers(recorder->find(name)->shape);
+      }
+    }
+    EXPECT_EQ(recorder->read_names(), expected);
+    EXPECT_EQ(denoiser.bytes(), values * 4);
+    EXPECT_EQ(Denoiser(shapes_only(checkpoint.folder), placing, *sequence, text_ranks()).bytes(), values * 4);
+  });
+}
+
+}  // namespace flux::denoising
