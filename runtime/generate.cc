@@ -105,8 +105,9 @@ int coordinate(const GenerateRequest& request, OutputFolder folder, const Placem
 int run_generate(const GenerateRequest& request, World& world) {
   const bool coordinates = world.rank() == Placement::encoder;
   std::optional<OutputFolder> folder;
-  Hello hello{rank_facts(request.placement.device), ""};
+  Hello hello;
   try {
+    hello.facts = rank_facts(request.placement.device);
     if (coordinates && request.jobs.empty()) throw Invalid("there is nothing to draw: give --prompt or --prompts");
     if (coordinates) folder.emplace(request.output);
   } catch (const Invalid& error) {
