@@ -85,6 +85,8 @@ void Worker::start(const char* stage, void (Worker::*body)()) {
       report(Failed{-1, false, true, error.what()});
     } catch (const Aborted& error) {
       report(Failed{-1, false, false, error.what()});
+    } catch (const c10::Error& error) {
+      report(Failed{-1, false, false, std::string(stage) + ": " + error.what_without_backtrace()});
     } catch (const std::exception& error) {
       report(Failed{-1, false, false, std::string(stage) + ": " + error.what()});
     }

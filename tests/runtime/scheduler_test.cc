@@ -243,6 +243,16 @@ TEST(Scheduler, AJobThatCannotBeEncodedFailsAlone) {
   EXPECT_EQ(only<command::Encode>(scheduler.on(event::JobFailed{0}, 1s)).at(0).job, 1);
 }
 
+TEST(Scheduler, APictureThatCannotBeDecodedFailsAlone) {
+  Scheduler scheduler = ready_scheduler();
+  for (int64_t job = 0; job < 2; ++job) {
+    scheduler.on(event::Submitted{job}, 1s);
+    scheduler.on(event::Encoded{job}, 1s);
+    scheduler.on(event::Denoised{job}, 1s);
+  }
+  EXPECT_EQ(only<command::Decode>(scheduler.on(event::JobFailed{0}, 1s)).at(0).job, 1);
+}
+
 TEST(Scheduler, WaitsForTheDiskBeforeItDecodesFurther) {
   Scheduler scheduler = ready_scheduler();
   int decoded = 0;
