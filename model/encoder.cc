@@ -19,11 +19,17 @@ namespace {
 
 using Warn = std::function<void(const std::string&)>;
 
-/// What CLIP's tokenizer cuts and fills up to.
+/// What CLIP's tokenizer cuts and fills up to: its model_max_length, no more than the encoder has positions for.
 int64_t clip_length(const ModelFolder& folder) {
   const auto file = folder.path / "tokenizer" / "tokenizer_config.json";
   const auto positions = folder.text_encoder.max_position_embeddings;
-  return std::min(positions, read_json_object(file).value("model_max_length", positions));
+  const auto config = read_json_object(file);
+  const auto length = config.find("model_max_length");
+  if (length == config.end()) return positions;
+  if (!length->is_number() || length->get<double>() < 2) {
+    throw Invalid(file.string() + ": model_max_length is not a number of tokens, 2 or more");
+  }
+  return length->get<double>() < static_cast<double>(positions) ? length->get<int64_t>() : positions;
 }
 
 /// A tokenizer and what its ids are for.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "model/full_precision.h"
 #include "parallel/rank/errors.h"
 #include "runtime/coordinator.h"
 #include "runtime/rank_facts.h"
@@ -120,6 +121,7 @@ int run_generate(const GenerateRequest& request, World& world) {
     return 2;
   }
   const Placement& placement = assigned.placement;
+  demand_full_precision();
   const Interruption interruption;
   try {
     if (coordinates) return coordinate(request, std::move(*folder), placement, world, interruption);
