@@ -17,10 +17,10 @@ std::string flag_names(const Option& option) {
 }
 
 void add(CLI::App& app, const Option& option, std::string& text) {
-  auto* added = option.yes_no ? app.add_flag(flag_names(option), text, option.help)
-                              : app.add_option(flag_names(option), text, option.help)->type_name(option.metavar);
+  const std::string help = option.help + (option.default_text.empty() ? "" : " [" + option.default_text + "]");
+  auto* added = option.yes_no ? app.add_flag(flag_names(option), text, help)
+                              : app.add_option(flag_names(option), text, help)->type_name(option.metavar);
   added->group(option.group)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
-  if (!option.default_text.empty()) added->default_str(option.default_text);
 }
 
 std::string one_line(std::string text) {

@@ -1,0 +1,176 @@
+// One row a rank: what it stands on. Then what the links between ranks carry, over the transport that generate would
+// take.
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <link.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <numeric>
+
+#include "launch/on_ranks.h"
+#include "launch/say.h"
+#include "launch/verbs.h"
+#include "parallel/rank/device.h"
+#include "parallel/rank/errors.h"
+#include "runtime/messages.h"
+#include "runtime/options/convert.h"
+#include "runtime/placement.h"
+#include "runtime/rank_facts.h"
+
+namespace flux {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+constexpr double gib = 1 << 30;
+
+/// The files behind the libraries that differ between machines.
+std::vector<std::string> library_paths() {
+  std::vector<std::string> paths;
+  const auto keep = [](dl_phdr_info* info, size_t, void* into) {
+    const std::string_view path = info->dlpi_name;
+    for (const char* name :
+         {"libtorch_cpu.", "libtorch_cuda.", "libnccl.", "libcudart.", "libmpi.", "libsentencepiece."}) {
+      if (path.find(name) != std::string_view::npos) static_cast<std::vector<std::string>*>(into)->emplace_back(path);
+    }
+    return 0;
+  };
+  dl_iterate_phdr(keep, &paths);
+  return paths;
+}
+
+int64_t available_memory() {
+  return static_cast<int64_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+}
+
+Json row(const World& world, const RankFacts& facts) {
+  Json cards = Json::array();
+  for (const Card& card : facts.cards) {
+    cards.push_back({{"card", card.name},
+                     {"uuid", card.uuid},
+                     {"capability", fmt::format("{}.{}", card.capability / 10, card.capability % 10)},
+                     {"free_gib", static_cast<double>(free_bytes(card.uuid)) / gib}});
+  }
+  return {{"rank", world.rank()},        {"host", facts.host},
+          {"cores", facts.cores},        {"free_gib", static_cast<double>(available_memory()) / gib},
+          {"driver", driver_release()},  {"cards", cards},
+          {"libraries", library_paths()}};
+}
+
+std::string as_text(const Json& row) {
+  std::string text =
+      fmt::format("rank {:<3} {}  {} cores  {:.1f} GiB free\n", row["rank"].get<int>(), row["host"].get<std::string>(),
+                  row["cores"].get<int>(), row["free_gib"].get<double>());
+  for (const Json& card : row["cards"]) {
+    text += fmt::format("  card {} (sm {}), {}, driver {}, {:.1f} GiB free\n", card["card"].get<std::string>(),
+                        card["capability"].get<std::string>(), card["uuid"].get<std::string>(),
+                        row["driver"].get<std::string>(), card["free_gib"].get<double>());
+  }
+  for (const Json& library : row["libraries"]) text += fmt::format("  {}\n", library.get<std::string>());
+  return text;
+}
+
+/// Ranks that measure together.
+struct Link {
+  std::vector<int> ranks;
+  Transport transport;
+};
+
+/// Seconds of one all_gather of `bytes` in all, the best of a few.
+double all_gather_seconds(Communicator& group, at::Device device, int64_t bytes) {
+  constexpr int repetitions = 5;
+  const int64_t share = std::max<int64_t>(1, bytes / group.size());
+  const std::vector<int64_t> rows(static_cast<size_t>(group.size()), share);
+  const at::Tensor all = group.buffer({share * group.size()}, at::dtype(at::kByte).device(device));
+  const at::Tensor last = all.narrow(0, all.size(0) - 1, 1);
+  all.zero_();
+  double best = 1e30;
+  for (int i = 0; i < repetitions; ++i) {
+    last.item();  // on a card: everything before is done
+    const auto began = Clock::now();
+    group.all_gather(all, rows).wait();
+    last.item();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - began).count());
+  }
+  return best;
+}
+
+Json measured(const Link& link, World& world, at::Device device) {
+  constexpr std::array names = {"thread", "mpi", "nccl"};
+  constexpr int64_t small = 4 << 10, large = 32 << 20;  // a latency, and about what a block of FLUX.1 gathers
+  const auto group = world.group(link.ranks, link.transport, device);
+  const double latency = all_gather_seconds(*group, device, small);
+  const double seconds = all_gather_seconds(*group, device, large);
+  const double received = static_cast<double>(large) * (group->size() - 1) / group->size();
+  return {{"transport", names[static_cast<size_t>(link.transport)]},
+          {"ranks", link.ranks},
+          {"latency_us", latency * 1e6},
+          {"gigabytes_per_second", received / seconds / 1e9}};
+}
+
+/// Between the ranks of each replica over its transport, and between all of them over MPI, which carries the rest.
+std::vector<Link> links(const Placement& placement, const World& world) {
+  std::vector<Link> result;
+  if (world.size() < 2) return result;
+  std::vector<int> everybody(static_cast<size_t>(world.size()));
+  std::iota(everybody.begin(), everybody.end(), 0);
+  result.push_back({everybody, Transport::mpi});
+  for (const Replica& replica : placement.replicas) {
+    if (replica.ranks.size() > 1 && replica.transport == Transport::nccl) {
+      result.push_back({replica.ranks, replica.transport});
+    }
+  }
+  return result;
+}
+
+Json measure_links(const Settings& settings, const std::vector<RankFacts>& facts, World& world) {
+  const Placement placement = place(placement_options(settings), 0, facts, Demand{});
+  Json result = Json::array();
+  for (const Link& link : links(placement, world)) {
+    const auto mine = std::ranges::find(link.ranks, world.rank());
+    const at::Device device = link.transport == Transport::nccl
+                                  ? placement.ranks[static_cast<size_t>(world.rank())].device
+                                  : at::Device(at::kCPU);
+    const std::string words = mine == link.ranks.end() ? "" : measured(link, world, device).dump();
+    result.push_back(Json::parse(world.exchange(words)[static_cast<size_t>(link.ranks.front())]));
+  }
+  return result;
+}
+
+}  // namespace
+
+int doctor(const Settings& settings, World& world) {
+  const OperationOptions operation = operation_options(settings);
+  start_logging(operation, world.rank());
+  const RankFacts mine = rank_facts(placement_options(settings).device);
+  std::vector<RankFacts> facts;
+  for (const std::string& bytes : world.exchange(pack(Hello{mine, ""}))) facts.push_back(unpack_hello(bytes).facts);
+  Json rows = Json::array();
+  for (const std::string& text : world.exchange(row(world, mine).dump())) rows.push_back(Json::parse(text));
+  if (world.rank() == 0 && !operation.json) {
+    for (const Json& rank : rows) std::cout << as_text(rank);
+    std::cout << std::flush;
+  }
+  const Json carried = measure_links(settings, facts, world);
+  if (world.rank() != 0) return 0;
+  if (operation.json) {
+    std::cout << Json{{"ranks", rows}, {"links", carried}}.dump(2) << std::endl;
+    return 0;
+  }
+  for (const Json& link : carried) {
+    std::cout << fmt::format("{} between ranks {}: all_gather {:.0f} us at 4 KiB, {:.2f} GB/s received at 32 MiB\n",
+                             link["transport"].get<std::string>(), link["ranks"].dump(),
+                             link["latency_us"].get<double>(), link["gigabytes_per_second"].get<double>());
+  }
+  if (carried.empty()) std::cout << "one rank: no links to measure\n";
+  std::cout << std::flush;
+  return 0;
+}
+
+}  // namespace flux

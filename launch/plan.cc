@@ -1,0 +1,59 @@
+#include "runtime/plan.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "launch/verbs.h"
+#include "parallel/rank/errors.h"
+#include "runtime/options/convert.h"
+#include "runtime/source/jobs.h"
+
+namespace flux {
+namespace {
+
+constexpr int oldest_with_bf16 = 80;  // compute capability of the cards that are assumed
+
+/// One size stands for a card of each rank; several are all the cards there are, dealt as generate does.
+std::vector<int64_t> card_sizes(const PlanOptions& options, DeviceChoice device) {
+  if (device == DeviceChoice::cpu) return {};
+  const auto ranks = static_cast<size_t>(options.ranks);
+  if (options.card_gib.empty()) return std::vector<int64_t>(device == DeviceChoice::cuda ? ranks : 0, 0);
+  if (options.card_gib.size() == 1) return std::vector<int64_t>(ranks, options.card_gib.front());
+  return {options.card_gib.begin(), options.card_gib.end()};
+}
+
+std::vector<RankFacts> assumed_ranks(int ranks, size_t cards) {
+  RankFacts facts{.host = "host", .process = 0, .cores = ranks, .cards = {}};
+  for (size_t i = 0; i < cards; ++i) {
+    facts.cards.push_back(
+        {.index = static_cast<int>(i), .uuid = fmt::format("card {}", i), .name = "", .capability = oldest_with_bf16});
+  }
+  std::vector<RankFacts> world(static_cast<size_t>(ranks), facts);
+  for (int rank = 0; rank < ranks; ++rank) world[static_cast<size_t>(rank)].process = rank;
+  return world;
+}
+
+}  // namespace
+
+int plan(Settings settings) {
+  const ModelFolder folder(model_path(settings));
+  add_model_defaults(settings, folder);
+  const PlanOptions options = plan_options(settings);
+  const PlacementOptions placing = placement_options(settings);
+  PlanRequest request{.picture = options.picture,
+                      .num_inference_steps = options.num_inference_steps,
+                      .max_sequence_length = options.max_sequence_length,
+                      .card_memory = {}};
+  const std::vector<int64_t> sizes = card_sizes(options, placing.device);
+  const std::vector<RankFacts> ranks = assumed_ranks(options.ranks, sizes.size());
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] > 0) request.card_memory[ranks.front().cards[i].uuid] = sizes[i] << 30;
+  }
+  const Demand demand{options.picture.tokens(), options.max_sequence_length};
+  const Plan made = make_plan(folder, place(placing, 0, ranks, demand), request);
+  std::cout << (operation_options(settings).json ? as_json(made) : as_text(made)) << std::flush;
+  return 0;
+}
+
+}  // namespace flux

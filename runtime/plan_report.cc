@@ -1,0 +1,84 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "runtime/plan.h"
+
+namespace flux {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string gib(int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
+
+std::string duties(const Plan& plan, const RankPlace& place) {
+  std::string text = place.encodes ? "encoders, VAE" : "";
+  if (place.replica < 0) return text;
+  const auto& replica = plan.placement.replicas[place.replica];
+  return fmt::format("{}{}replica {}, part {} of {}{}", text, place.encodes ? "; " : "", place.replica,
+                     place.position + 1, replica.ranks.size(), place.text ? ", text" : "");
+}
+
+Json rank_json(const Plan& plan, size_t i) {
+  const RankPlace& place = plan.placement.ranks[i];
+  const RankBytes& bytes = plan.ranks[i];
+  Json stages = Json::array();
+  if (place.encodes) stages = {"encoder", "decoder"};
+  if (place.replica >= 0) stages.push_back("denoiser");
+  return {{"rank", place.rank},         {"stages", stages},         {"replica", place.replica},
+          {"position", place.position}, {"text", place.text},       {"device", place.card.empty() ? "cpu" : "cuda"},
+          {"card", place.card},         {"weights", bytes.weights}, {"buffers", bytes.buffers},
+          {"total", bytes.total()}};
+}
+
+Json card_json(const CardBytes& card) {
+  Json json = {{"ranks", card.ranks}, {"needed", card.needed}};
+  if (card.memory > 0) {
+    json["memory"] = card.memory;
+    json["fits"] = card.fits();
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string as_text(const Plan& plan) {
+  std::string text = fmt::format("{} x {} pixels in {}; GiB of each rank\n\n", plan.picture.height, plan.picture.width,
+                                 c10::toString(plan.placement.dtype));
+  for (size_t i = 0; i < plan.ranks.size(); ++i) {
+    const RankPlace& place = plan.placement.ranks[i];
+    text += fmt::format("rank {:<3} {:>9} on {}: {}\n", place.rank, gib(plan.ranks[i].total()),
+                        place.card.empty() ? "the CPU" : place.card, duties(plan, place));
+    for (const auto& [kind, bytes] : plan.ranks[i].weights) text += fmt::format("  {:>13}  {}\n", gib(bytes), kind);
+    text += fmt::format("  {:>13}  buffers\n", gib(plan.ranks[i].buffers));
+  }
+  for (const auto& [name, card] : plan.cards) {
+    text += fmt::format("\n{}: ranks {} need {} GiB", name, fmt::join(card.ranks, ", "), gib(card.needed));
+    if (card.memory > 0) {
+      text += fmt::format(" of {}: {}", gib(card.memory), card.fits() ? "fits" : "DOES NOT FIT");
+    }
+  }
+  if (!plan.cards.empty()) text += "\nWorkspace of CUDA, NCCL, the encoders and the VAE comes on top.\n";
+  return text + fmt::format("\nsigmas {:.4f}\n", fmt::join(plan.sigmas, " "));
+}
+
+std::string as_json(const Plan& plan) {
+  Json json = {{"dtype", c10::toString(plan.placement.dtype)},
+               {"height", plan.picture.height},
+               {"width", plan.picture.width},
+               {"ranks", Json::array()},
+               {"cards", Json::object()},
+               {"sigmas", plan.sigmas}};
+  for (size_t i = 0; i < plan.ranks.size(); ++i) json["ranks"].push_back(rank_json(plan, i));
+  bool known = !plan.cards.empty();
+  bool fits = true;
+  for (const auto& [name, card] : plan.cards) {
+    json["cards"][name] = card_json(card);
+    known = known && card.memory > 0;
+    fits = fits && card.fits();
+  }
+  if (known) json["fits"] = fits;
+  return json.dump(2) + "\n";
+}
+
+}  // namespace flux

@@ -1,0 +1,136 @@
+"""The program as a user meets it: exit codes, what goes to stdout and stderr, what is refused, and what is said once."""
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+PROGRAM = os.environ["FLUX_DIST"]
+CONFIGS = Path(os.environ["FLUX_SOURCE_DIR"]) / "configs"
+DEMO = CONFIGS / "demo"
+VERBS = ("generate", "plan", "inspect", "tokenize", "doctor")
+LATER = ("--quantize", "--memory-limit", "--trace", "--resume", "--simulate")
+
+
+def flux_dist(*arguments, ranks=0, **kwargs):
+    launcher = ["mpirun", "-q", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
+    command = launcher + [PROGRAM] + [str(argument) for argument in arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
+
+
+class CommandLine(unittest.TestCase):
+    def assert_refused(self, result, text):
+        """Exit 2, one line on stderr, nothing on stdout."""
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn(text, result.stderr)
+
+    def test_help_and_version_go_to_stdout(self):
+        for arguments in (["--help"], ["-h"], ["--version"], *([verb, "--help"] for verb in VERBS)):
+            with self.subTest(arguments=arguments):
+                result = flux_dist(*arguments)
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                self.assertIn("flux-dist", result.stdout)
+        self.assertIn("Exit codes", flux_dist("generate", "--help").stdout)
+
+    def test_what_does_not_exist_is_refused(self):
+        self.assert_refused(flux_dist(), "say what to do")
+        for verb in ("bench", "quantize", "draw"):
+            self.assert_refused(flux_dist(verb), f"{verb} is none of its verbs")
+        for verb in VERBS:
+            for flag in LATER:
+                self.assert_refused(flux_dist(verb, flag), f"{flag} is none of its options")
+        self.assert_refused(flux_dist("plan", "--overwrite"), "--overwrite is none of its options")
+
+    def test_bad_values_name_the_flag(self):
+        self.assert_refused(flux_dist("generate", "--height", "tall"), '--height: "tall" is not a whole number')
+        self.assert_refused(flux_dist("generate", "--guidance-scale", "nan"), "--guidance-scale: is not a finite")
+        self.assert_refused(flux_dist("generate", "--max-sequence-length", "513"), "513 is more than 512")
+        self.assert_refused(flux_dist("generate", "-p", "a"), "--model is missing")
+        self.assert_refused(flux_dist("generate", "--model", DEMO), "nothing to draw")
+        self.assert_refused(flux_dist("generate", "--model", "/nowhere", "-p", "a"), "/nowhere")
+        self.assert_refused(flux_dist("generate", "--model", DEMO, "--prompts", "/nowhere.txt"), "/nowhere.txt")
+
+    def test_a_bad_config_names_file_line_and_column(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "c.textproto"
+            file.write_text('prompt: "a"\n  hieght: 64\n')
+            self.assert_refused(flux_dist("generate", "--config", file), f'{file}:2:9: there is no option "hieght"')
+            self.assert_refused(flux_dist("plan", "--config", Path(folder) / "none"), "cannot be read")
+
+    def test_many_ranks_say_it_once(self):
+        for arguments in (["--bogus"], ["--model", "/nowhere", "-p", "a"], ["--config", "/nowhere"]):
+            with self.subTest(arguments=arguments):
+                self.assert_refused(flux_dist("generate", *arguments, ranks=3), arguments[0].removeprefix("--model"))
+        self.assertEqual(flux_dist("--version", ranks=3).stdout.count("flux-dist"), 1)
+
+    def test_print_config_reads_back(self):
+        environment = {**os.environ, "FLUX_DIST_WIDTH": "96"}
+        arguments = ["--config", CONFIGS / "demo.textproto", "--seed", "3"]
+        result = flux_dist("generate", *arguments, "--noise-dtype", "fp32", "--print-config", env=environment)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = result.stdout.splitlines()
+        self.assertIn("seed: 3  # --seed", lines)
+        self.assertIn("width: 96  # FLUX_DIST_WIDTH", lines)
+        self.assertTrue(any(line.startswith("height: 128  # ") and "demo.textproto:" in line for line in lines))
+        self.assertIn("guidance_scale: 3.5  # default of the model", lines)
+        self.assertIn("true_cfg_scale: 1  # default", lines)
+        self.assertIn(f'model: "{DEMO}"', result.stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "c.textproto"
+            file.write_text(result.stdout)
+            again = flux_dist("generate", "--config", file, "--print-config")
+            values = [line.split("  # ")[0] for line in again.stdout.splitlines()]
+            self.assertEqual(values, [line.split("  # ")[0] for line in lines])
+
+    def test_tokenize_prints_the_ids_of_both_tokenizers(self):
+        clip = AutoTokenizer.from_pretrained(DEMO / "tokenizer")
+        t5 = AutoTokenizer.from_pretrained(DEMO / "tokenizer_2")
+        for text in ("a red circle left of a blue square", "A GREEN triangle, e\u0301 \u2764", ""):
+            result = flux_dist("tokenize", "--model", DEMO, "-p", text)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertEqual(json.loads(result.stdout), {"clip": clip(text).input_ids, "t5": t5(text).input_ids})
+        result = flux_dist("tokenize", "--model", DEMO, "-p", "red", "--prompt-2", "blue")
+        self.assertEqual(json.loads(result.stdout)["t5"], t5("blue").input_ids)
+        result = flux_dist("tokenize", "--model", DEMO, "-p", "a red circle", "--max-sequence-length", "2")
+        self.assertEqual(len(json.loads(result.stdout)["t5"]), 2)
+        self.assertIn("dropped", result.stderr)
+        self.assert_refused(flux_dist("tokenize", "--model", DEMO), "--prompt is missing")
+
+    def test_plan_as_json(self):
+        result = flux_dist("plan", "--model", DEMO, "--ranks", 3, "--card-gib", 1, "--json", "--height", 128,
+                           "--width", 128, "--num-inference-steps", 4)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        plan = json.loads(result.stdout)
+        self.assertEqual([rank["rank"] for rank in plan["ranks"]], [0, 1, 2])
+        self.assertEqual(plan["ranks"][0]["stages"], ["encoder", "decoder"])
+        self.assertTrue(plan["fits"])
+        self.assertEqual((len(plan["sigmas"]), plan["sigmas"][0], plan["sigmas"][-1]), (5, 1.0, 0.0))
+        self.assert_refused(flux_dist("plan", "--model", DEMO, "--ranks", 4, "--replicas", 2), "-n 3, -n 5")
+
+    def test_plan_needs_no_weights_and_no_launcher(self):
+        environment = {**os.environ, "OMPI_COMM_WORLD_SIZE": "1"}
+        result = flux_dist("plan", "--model", DEMO, env=environment)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("rank 0", result.stdout)
+
+    def test_doctor_has_a_row_a_rank_and_measures_links(self):
+        result = flux_dist("doctor", "--device", "cpu", "--json", ranks=3)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        report = json.loads(result.stdout)
+        self.assertEqual([row["rank"] for row in report["ranks"]], [0, 1, 2])
+        for row in report["ranks"]:
+            self.assertGreater(row["free_gib"], 0)
+            self.assertTrue(any("libtorch_cpu" in path for path in row["libraries"]))
+        self.assertEqual(report["links"][0]["transport"], "mpi")
+        self.assertGreater(report["links"][0]["gigabytes_per_second"], 0)
+        self.assertIn("no links", flux_dist("doctor", "--device", "cpu").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
