@@ -28,9 +28,9 @@ GenerateRequest request_of(Settings& settings, int rank) {
   const bool seeded = settings.has("seed");
   add_model_defaults(settings, request.folder);
   add_noise_defaults(settings, request.folder);
-  if (!seeded) spdlog::info("seed {}", settings.text("seed"));
   request.jobs = read_jobs(settings, longest_sequence(request.folder), std::cin,
                            [](const std::string& text) { spdlog::warn("{}", text); });
+  if (!seeded) spdlog::info("seed {}", settings.text("seed"));
   return request;
 }
 

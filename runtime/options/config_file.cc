@@ -55,14 +55,6 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string text_;
 };
 
-/// A model that is no folder beside the file stays what it is: perhaps an id of the Hugging Face cache.
-std::string resolved(const std::string& path, const FieldDescriptor& field, const std::filesystem::path& folder) {
-  if (field.name() == "prompts" && path == "-") return path;
-  const auto absolute = (std::filesystem::absolute(folder) / path).lexically_normal();
-  if (field.name() == "model" && !std::filesystem::exists(absolute)) return path;
-  return absolute.string();
-}
-
 void check(const proto::Options& options, const FieldDescriptor& field, const std::string& where) {
   const proto::Flag& flag = field.options().GetExtension(proto::flag);
   if (flag.command_line_only()) throw Invalid(where + ": " + field.name() + " belongs on the command line");
@@ -91,7 +83,7 @@ ConfigFile read_config_file(const std::filesystem::path& file) {
     config.origins[field->name()] = file.string() + ":" + std::to_string(position.line + 1);
     if (field->options().GetExtension(proto::flag).kind() != proto::Flag::path) continue;
     const std::string path = reflection.GetString(*config.options, field);
-    reflection.SetString(config.options.get(), field, resolved(path, *field, file.parent_path()));
+    reflection.SetString(config.options.get(), field, absolute_path(*field, path, file.parent_path()));
   }
   return config;
 }

@@ -160,6 +160,13 @@ bool field_present(const Message& message, const FieldDescriptor& field) {
   return field.is_repeated() ? reflection.FieldSize(message, &field) > 0 : reflection.HasField(message, &field);
 }
 
+std::string absolute_path(const FieldDescriptor& field, const std::string& path, const std::filesystem::path& folder) {
+  if (field.name() == "prompts" && path == "-") return path;
+  const auto absolute = (std::filesystem::absolute(folder) / path).lexically_normal();
+  if (field.name() == "model" && !std::filesystem::exists(absolute)) return path;
+  return absolute.string();
+}
+
 std::chrono::milliseconds parse_duration(std::string_view text) {
   static const std::map<std::string_view, double> units = {{"ms", 1}, {"s", 1e3}, {"min", 60e3}, {"h", 3600e3}};
   constexpr double longest = 365.0 * 24 * 3600e3;

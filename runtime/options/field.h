@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,11 @@ std::string field_problem(const google::protobuf::Message& message, const google
 
 /// Whether the field is there, or holds values where it is repeated.
 bool field_present(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field);
+
+/// A path option's value made absolute: `-` stays, and so does a model that is no folder there, perhaps an id of the
+/// Hugging Face cache.
+std::string absolute_path(const google::protobuf::FieldDescriptor& field, const std::string& path,
+                          const std::filesystem::path& folder);
 
 /// 500ms, 60s, 10min, 1h. Throws Invalid.
 std::chrono::milliseconds parse_duration(std::string_view text);

@@ -38,6 +38,21 @@ std::string printed(const proto::Options& message, const FieldDescriptor& field,
   return lines;
 }
 
+/// For a textproto that may lie anywhere: relative paths become absolute.
+proto::Options with_absolute_paths(const proto::Options& options) {
+  proto::Options result = options;
+  const auto& reflection = *result.GetReflection();
+  for (int i = 0; i < options.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor& field = *options.GetDescriptor()->field(i);
+    const std::string path = field.options().GetExtension(proto::flag).kind() == proto::Flag::path
+                                 ? reflection.GetString(result, &field)
+                                 : "";
+    if (path.empty()) continue;
+    reflection.SetString(&result, &field, absolute_path(field, path, std::filesystem::current_path()));
+  }
+  return result;
+}
+
 bool has_default(const FieldDescriptor& field) {
   return !field.is_repeated() && (field.has_default_value() || field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL);
 }
@@ -92,12 +107,13 @@ const std::string& Settings::origin(std::string_view name) const {
 std::string Settings::text(std::string_view name) const { return value_text(*message_, descriptor_of(name), 0); }
 
 std::string Settings::print(std::string_view verb) const {
+  const proto::Options shown = with_absolute_paths(*message_);
   std::string text;
   for (const Option& option : all_options()) {
     if (!option.belongs_to(verb) || option.command_line_only) continue;
     const FieldDescriptor& field = descriptor_of(option.name);
-    if (field_present(*message_, field) || has_default(field)) {
-      text += printed(*message_, field, origin(option.name));
+    if (field_present(shown, field) || has_default(field)) {
+      text += printed(shown, field, origin(option.name));
     } else {
       text += fmt::format("# {}: {}\n", option.name, option.default_text.empty() ? "none" : option.default_text);
     }
