@@ -12,10 +12,31 @@
 #include "model/full_precision.h"
 #include "parallel/rank/errors.h"
 #include "runtime/coordinator.h"
+#include "runtime/inspection.h"
 #include "runtime/rank_facts.h"
 
 namespace flux {
 namespace {
+
+/// By headers alone, so that what is missing is said before gigabytes are read.
+void require_complete(const ModelFolder& folder) {
+  for (const auto& component : inspect(folder).components) {
+    if (component.complete()) continue;
+    if (!component.error.empty()) throw Invalid(component.error);
+    const auto where = (folder.path / component.name).string();
+    const std::string advice = "; flux-dist inspect --model " + folder.path.string() + " lists everything";
+    if (!component.missing.empty()) throw Invalid(where + " lacks " + component.missing.front() + advice);
+    const Mismatch& mismatch = component.mismatches.front();
+    throw Invalid(where + ": " + mismatch.name + " is " + mismatch.found + ", not " + mismatch.expected + advice);
+  }
+}
+
+/// What only rank 0 can know is wrong, before anything is loaded.
+OutputFolder checked(const GenerateRequest& request) {
+  if (request.jobs.empty()) throw Invalid("there is nothing to draw: give --prompt or --prompts");
+  require_complete(request.folder);
+  return OutputFolder(request.output);
+}
 
 /// Everybody's facts, and the first error that a rank has.
 struct Roll {
@@ -109,8 +130,7 @@ int run_generate(const GenerateRequest& request, World& world) {
   Hello hello;
   try {
     hello.facts = rank_facts(request.placement.device);
-    if (coordinates && request.jobs.empty()) throw Invalid("there is nothing to draw: give --prompt or --prompts");
-    if (coordinates) folder.emplace(request.output);
+    if (coordinates) folder = checked(request);
   } catch (const Invalid& error) {
     hello.error = error.what();
   }

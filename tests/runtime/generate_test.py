@@ -1,6 +1,7 @@
 """The program from prompts to pictures, alone and under mpirun: what is drawn, what is written, what bad input gets."""
 
 import json
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -151,15 +152,26 @@ class Generate(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assert_said_once(result, "-n 3, -n 5, -n 7")
 
-    def test_a_model_that_lacks_a_tensor(self):
+    def test_a_model_that_cannot_be_used(self):
         model = self.folder / "model"
-        subprocess.run(["cp", "-r", DEMO, model], check=True)
-        weights = model / "transformer" / "diffusion_pytorch_model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:-1000])
-        for ranks in (0, 3):
-            result = self.generate("-p", CAPTION, model=model, ranks=ranks, out=self.folder / f"out{ranks}")
-            self.assertEqual(result.returncode, 2, result.stderr)
-            self.assert_said_once(result, "diffusion_pytorch_model.safetensors")
+        weights = "diffusion_pytorch_model.safetensors"
+        for broken, said in (("truncated", weights), ("another's", "lacks"), ("missing", "transformer")):
+            subprocess.run(["cp", "-r", DEMO, model], check=True)
+            path = model / "transformer" / weights
+            if broken == "truncated":
+                path.write_bytes(path.read_bytes()[:-1000])
+            elif broken == "another's":
+                path.write_bytes((model / "vae" / weights).read_bytes())
+            else:
+                path.unlink()
+            for ranks in (0, 3):
+                with self.subTest(broken=broken, ranks=ranks):
+                    result = self.generate("-p", CAPTION, model=model, ranks=ranks)
+                    self.assertEqual(result.returncode, 2, result.stderr)
+                    self.assert_said_once(result, said)
+                    self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+                    self.assertFalse(self.out.exists(), "nothing was begun")
+            shutil.rmtree(model)
 
 
 if __name__ == "__main__":
