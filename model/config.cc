@@ -220,4 +220,14 @@ ModelFolder::ModelFolder(const fs::path& model) : path(model_folder(model)) {
   check_agreement(*this, transformer_fields);
 }
 
+int64_t model_max_length(const fs::path& tokenizer, int64_t most) {
+  const fs::path file = tokenizer / "tokenizer_config.json";
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return most;
+  const ConfigFields fields(file);
+  const double length = fields.number("model_max_length", static_cast<double>(most));  // 1e30 stands for no limit
+  if (length < 2) fields.fail("model_max_length", "must leave room for the special tokens");
+  return static_cast<int64_t>(std::min(length, static_cast<double>(most)));
+}
+
 }  // namespace flux

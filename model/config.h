@@ -91,4 +91,8 @@ struct ModelFolder {
   bool distilled() const { return !transformer.guidance_embeds; }  // FLUX.1-schnell
 };
 
+/// How many ids the tokenizer of this folder (`tokenizer`, `tokenizer_2`) cuts a text to: model_max_length of its
+/// tokenizer_config.json, at most `most`. Throws Invalid.
+int64_t model_max_length(const std::filesystem::path& tokenizer, int64_t most);
+
 }  // namespace flux

@@ -1,10 +1,7 @@
 #include "model/encoder.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 
-#include "model/checkpoint/json_file.h"
 #include "model/linear/linear.h"
 #include "model/schedule.h"
 #include "model/text/clip_text.h"
@@ -18,19 +15,6 @@ namespace flux {
 namespace {
 
 using Warn = std::function<void(const std::string&)>;
-
-/// What CLIP's tokenizer cuts and fills up to: its model_max_length, no more than the encoder has positions for.
-int64_t clip_length(const ModelFolder& folder) {
-  const auto file = folder.path / "tokenizer" / "tokenizer_config.json";
-  const auto positions = folder.text_encoder.max_position_embeddings;
-  const auto config = read_json_object(file);
-  const auto length = config.find("model_max_length");
-  if (length == config.end()) return positions;
-  if (!length->is_number() || length->get<double>() < 2) {
-    throw Invalid(file.string() + ": model_max_length is not a number of tokens, 2 or more");
-  }
-  return length->get<double>() < static_cast<double>(positions) ? length->get<int64_t>() : positions;
-}
 
 /// A tokenizer and what its ids are for.
 class TokenSequence {
@@ -75,7 +59,7 @@ struct Encoder::Parts {
       : scheduler(folder.scheduler),
         clip_tokens("text_encoder", clip_tokenizer(folder.path / "tokenizer"), folder.text_encoder.vocab_size,
                     placing.device),
-        clip_tokens_length(clip_length(folder)),
+        clip_tokens_length(model_max_length(folder.path / "tokenizer", folder.text_encoder.max_position_embeddings)),
         clip(Weights(checkpoint.open("text_encoder"), placing), folder.text_encoder),
         t5_tokens("text_encoder_2", t5_tokenizer(folder.path / "tokenizer_2"), folder.text_encoder_2.vocab_size,
                   placing.device),

@@ -167,6 +167,20 @@ TEST(Config, RefusesFilesThatAreNoConfigs) {
   EXPECT_THAT(configs.complaint(), HasSubstr("transformer/config.json: cannot be opened: No such file"));
 }
 
+TEST(ModelMaxLength, IsBoundedHoweverItIsWritten) {
+  const ScratchFolder folder;
+  EXPECT_EQ(model_max_length(folder.path(), 77), 77);
+  const auto of = [&](const std::string& value) {
+    folder.write("tokenizer_config.json", R"({"model_max_length": )" + value + "}");
+    return model_max_length(folder.path(), 77);
+  };
+  EXPECT_EQ(of("16"), 16);
+  EXPECT_EQ(of("512"), 77);
+  EXPECT_EQ(of("1000000000000000019884624838656"), 77);  // Hugging Face's "no limit"
+  EXPECT_EQ(of("null"), 77);
+  for (const char* bad : {"0", "-1", "1", "\"77\"", "[]"}) EXPECT_THROW(of(bad), Invalid) << bad;
+}
+
 std::string complaint_of(const std::filesystem::path& model) {
   try {
     ModelFolder{model};
