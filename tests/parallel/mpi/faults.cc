@@ -10,7 +10,7 @@
 
 #include "parallel/rank/errors.h"
 #include "parallel/rank/watchdog.h"
-#include "tests/parallel/ranks.h"
+#include "tests/parallel/cards.h"
 
 namespace flux {
 namespace {
@@ -49,6 +49,23 @@ void hangs_in_compute(World& world) {
   if (world.rank() == kFaulty) std::this_thread::sleep_for(60s);
   watchdog.rest(at::kCPU);
   wait_for_others(world, *group);
+}
+
+/// On cards, the others' hosts wait for kernels that wait for the rank at fault.
+void never_comes_on_a_card(World& world) {
+  const std::string obstacle = too_few_cards(world.size());
+  if (!obstacle.empty()) throw Invalid(obstacle);
+  const at::Device device = card_of(world);
+  const auto group = world.group(all_ranks(world), Transport::nccl, device);
+  Watchdog watchdog(2s, [&](const std::string& why) { world.abort(why); });
+  const at::Tensor all = at::zeros({world.size(), 1000}, device);
+  const std::vector<int64_t> rows(world.size(), 1);
+  for (int step = 0; step < 3; ++step) {
+    watchdog.begin("step " + std::to_string(step), device);
+    if (world.rank() == kFaulty && step == 2) std::this_thread::sleep_for(60s);
+    group->all_gather(all, rows).wait();
+    all.sum().item<float>();
+  }
 }
 
 void fails(World& world) {
@@ -99,6 +116,7 @@ int run_fault(const std::string& name) {
       {"never_comes", {never_comes, {.collective = 2s}}},
       {"stops", {stops, {.collective = 2s}}},
       {"hangs_in_compute", {hangs_in_compute, {}}},
+      {"never_comes_on_a_card", {never_comes_on_a_card, {}}},
       {"fails", {fails, {}}},
       {"dies", {dies, {}}},
       {"rank_0_dies", {rank_0_dies, {}}},
