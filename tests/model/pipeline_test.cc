@@ -6,6 +6,7 @@
 #include "model/decoder.h"
 #include "model/denoiser.h"
 #include "model/encoder.h"
+#include "model/full_precision.h"
 #include "model/transformer/cut.h"
 #include "tests/model/comparison.h"
 #include "tests/parallel/ranks.h"
@@ -55,12 +56,12 @@ std::vector<Request> requests() {
 /// All three stages of a model on every rank of a world.
 class Stages {
  public:
-  Stages(const std::string& model, World& world)
+  Stages(const std::string& model, World& world, at::Device device = at::kCPU)
       : checkpoint_(published(ModelFolder(reference("pipeline") / model))),
-        sequence_(everybody(world)),
-        encoder_(checkpoint_, {}),
-        decoder_(checkpoint_, {}),
-        denoiser_(checkpoint_, {}, *sequence_,
+        sequence_(everybody(world, device)),
+        encoder_(checkpoint_, {device}),
+        decoder_(checkpoint_, {device}),
+        denoiser_(checkpoint_, {device}, *sequence_,
                   text_ranks(/*text=*/32, /*of the largest picture=*/35, sequence_->size())) {}
 
   at::Tensor draw(const Prompt& prompt) {  // [height, width, 3], as int32
@@ -80,12 +81,12 @@ class Stages {
   Denoiser denoiser_;
 };
 
-void check_pictures(World& world) {
+void check_pictures_on(at::Device device, World& world) {
   const auto expected = open_component(reference("pipeline") / "pictures");
   std::map<std::string, Stages> models;
   int line = 0;
   for (auto [model, prompt, pictures] : requests()) {
-    auto& stages = models.try_emplace(model, model, world).first->second;
+    auto& stages = models.try_emplace(model, model, world, device).first->second;
     for (int64_t i = 0; i < pictures; ++i, ++prompt.picture.seed) {
       const auto picture = stored(*expected, std::to_string(line) + "_" + std::to_string(i)).to(at::kInt);
       EXPECT_LE((stages.draw(prompt) - picture).abs().max().item<int>(), 1) << "request " << line << " picture " << i;
@@ -95,9 +96,17 @@ void check_pictures(World& world) {
   }
 }
 
+void check_pictures(World& world) { check_pictures_on(at::kCPU, world); }
+
 class Pipeline : public testing::TestWithParam<int> {};
 TEST_P(Pipeline, DrawsThePicturesOfFluxPipeline) { run_ranks(GetParam(), check_pictures); }
 INSTANTIATE_TEST_SUITE_P(Ranks, Pipeline, testing::ValuesIn(rank_counts({1, 3})));
+
+TEST(PipelineGpu, DrawsThePicturesOfFluxPipeline) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  demand_full_precision();
+  run_ranks(1, [](World& world) { check_pictures_on(at::kCUDA, world); });
+}
 
 /// The pictures above are equal because every input reaches them, not because none does.
 TEST(PipelineInputs, ShowInThePicture) {

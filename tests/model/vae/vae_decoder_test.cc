@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/full_precision.h"
 #include "tests/model/comparison.h"
 #include "tests/reference.h"
 
@@ -18,7 +19,7 @@ struct Case {
         weights(open_component(folder)),
         expected(open_component(folder / "expected")) {}
 
-  at::Tensor decoded(at::ScalarType compute) const {
+  at::Tensor decoded(Placing placing) const {
     const VaeConfig config{.latent_channels = fields.at("latent_channels"),
                            .out_channels = fields.at("out_channels"),
                            .block_out_channels = fields.at("block_out_channels"),
@@ -26,7 +27,8 @@ struct Case {
                            .norm_num_groups = fields.at("norm_num_groups"),
                            .mid_block_add_attention = fields.at("mid_block_add_attention"),
                            .use_post_quant_conv = fields.at("use_post_quant_conv")};
-    return VaeDecoder(Weights(weights, {at::kCPU, compute}), config)(stored(*expected, "latents").to(compute));
+    const auto latents = stored(*expected, "latents").to(placing.device, placing.compute);
+    return VaeDecoder(Weights(weights, placing), config)(latents).cpu();
   }
 
   std::filesystem::path folder;
@@ -34,20 +36,21 @@ struct Case {
   std::shared_ptr<const TensorSource> weights, expected;
 };
 
-TEST(VaeDecoder, EqualsDiffusersInFp32) {
+void expect_equal_in_fp32(at::Device device) {
   for (int seed = 0; seed < seeds; ++seed) {
     const Case one(seed);
-    EXPECT_LT(relative_to_largest(one.decoded(at::kFloat), stored(*one.expected, "fp32")), 1e-5) << one.folder;
+    const auto pixels = one.decoded({device, at::kFloat});
+    EXPECT_LT(relative_to_largest(pixels, stored(*one.expected, "fp32")), 1e-5) << one.folder;
   }
 }
 
 /// Errors against diffusers' fp32, ours at most 1.05 times its own.
-void expect_as_exact(const std::string& name, at::ScalarType compute) {
+void expect_as_exact(at::Device device, const std::string& name, at::ScalarType compute) {
   double ours = 0, theirs = 0;
   for (int seed = 0; seed < seeds; ++seed) {
     const Case one(seed);
     const auto exact = stored(*one.expected, "fp32");
-    const auto value = one.decoded(compute);
+    const auto value = one.decoded({device, compute});
     EXPECT_EQ(value.scalar_type(), compute);
     ours += relative_rms(value, exact);
     theirs += relative_rms(stored(*one.expected, name), exact);
@@ -56,8 +59,17 @@ void expect_as_exact(const std::string& name, at::ScalarType compute) {
   EXPECT_GT(ours, 0.0);
 }
 
-TEST(VaeDecoder, AsExactAsDiffusersInBf16) { expect_as_exact("bf16", at::kBFloat16); }
-TEST(VaeDecoder, AsExactAsDiffusersInFp16) { expect_as_exact("fp16", at::kHalf); }
+TEST(VaeDecoder, EqualsDiffusersInFp32) { expect_equal_in_fp32(at::kCPU); }
+TEST(VaeDecoder, AsExactAsDiffusersInBf16) { expect_as_exact(at::kCPU, "bf16", at::kBFloat16); }
+TEST(VaeDecoder, AsExactAsDiffusersInFp16) { expect_as_exact(at::kCPU, "fp16", at::kHalf); }
+
+TEST(VaeDecoderGpu, EqualsDiffusers) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  demand_full_precision();
+  expect_equal_in_fp32(at::kCUDA);
+  expect_as_exact(at::kCUDA, "bf16", at::kBFloat16);
+  expect_as_exact(at::kCUDA, "fp16", at::kHalf);
+}
 
 }  // namespace
 }  // namespace flux
