@@ -154,6 +154,8 @@ void Worker::report(const Message& message) noexcept {
 int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const OperationOptions& operation,
          const Interruption& interruption) {
   Worker worker(checkpoint, placement, world);
+  // One after the other, so that one of them speaks.
+  const double patience = std::chrono::duration<double>(operation.timeout).count() + 0.3 * (world.rank() - 1);
   Stopwatch since_heard;
   std::optional<Stopwatch> since_signal;
   while (true) {
@@ -169,7 +171,7 @@ int work(const Checkpoint& checkpoint, const Placement& placement, World& world,
     // A signal to the whole job reaches the coordinator too, which says what is to be done.
     if (interruption.signal() && !since_signal) since_signal.emplace();
     if (since_signal && since_signal->seconds() > 1) throw Aborted("it was told to end by a signal");
-    if (since_heard.seconds() > std::chrono::duration<double>(operation.timeout).count())
+    if (since_heard.seconds() > patience)
       throw TimedOut(fmt::format("rank {} ({}), which coordinates, gave no sign of life for {:.0f} s (--timeout)",
                                  Placement::encoder, placement.ranks[Placement::encoder].host, since_heard.seconds()));
   }
