@@ -148,7 +148,7 @@ std::string BytePairEncoding::decode(const std::vector<int64_t>& ids) const {
     if (ends) text += ' ';
   }
   while (text.ends_with(' ')) text.pop_back();
-  return text;
+  return valid_utf8(text);  // ids may begin or end within a character
 }
 
 }  // namespace flux

@@ -71,6 +71,14 @@ TEST_F(RealTokenizers, TruncateAndSayWhatWasDropped) {
   EXPECT_EQ((*t5_)("short", 5).dropped, "");
 }
 
+TEST_F(RealTokenizers, DropWholeCharacters) {
+  const std::string text = "\U0001F408\u732B\u00E9 \U0001F9D1\u200D\U0001F680 caf\u00E9\u0301 \U0001F408";
+  for (int64_t length = 2; length < 24; ++length) {  // CLIP's ids are of bytes, so a cut may fall between two of one
+    EXPECT_NO_THROW(json((*clip_)(text, length).dropped).dump()) << length;  // dump() checks the encoding
+    EXPECT_NO_THROW(json((*t5_)(text, length).dropped).dump()) << length;
+  }
+}
+
 TEST_F(RealTokenizers, PadAsFlux) {
   EXPECT_EQ(clip_->padding(), 49407);
   EXPECT_EQ(t5_->padding(), 0);
