@@ -49,6 +49,7 @@ int run_alone(Invocation& invocation) {
 }
 
 int run(const std::vector<std::string>& arguments) {
+  start_logging({}, launched_rank());
   const bool joint = !arguments.empty() && (arguments.front() == "generate" || arguments.front() == "doctor");
   Invocation invocation;
   std::string error;

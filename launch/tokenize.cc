@@ -31,7 +31,7 @@ int tokenize(const Settings& settings) {
   const auto t5 = t5_tokenizer(folder.path / "tokenizer_2");
   const nlohmann::ordered_json result = {
       {"clip", ids(*clip, text.prompt, folder.text_encoder.max_position_embeddings)},
-      {"t5", ids(*t5, text.prompt_2.value_or(text.prompt), longest)},
+      {"t5", ids(*t5, text.for_t5(), longest)},
   };
   std::cout << result.dump() << std::endl;
   return 0;

@@ -11,6 +11,10 @@ using Json = nlohmann::ordered_json;
 
 std::string gib(int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
 
+std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kFloat ? "fp32" : dtype == at::kBFloat16 ? "bf16" : "fp16";
+}
+
 std::string duties(const Plan& plan, const RankPlace& place) {
   std::string text = place.encodes ? "encoders, VAE" : "";
   if (place.replica < 0) return text;
@@ -44,7 +48,7 @@ Json card_json(const CardBytes& card) {
 
 std::string as_text(const Plan& plan) {
   std::string text = fmt::format("{} x {} pixels in {}; GiB of each rank\n\n", plan.picture.height, plan.picture.width,
-                                 c10::toString(plan.placement.dtype));
+                                 dtype_name(plan.placement.dtype));
   for (size_t i = 0; i < plan.ranks.size(); ++i) {
     const RankPlace& place = plan.placement.ranks[i];
     text += fmt::format("rank {:<3} {:>9} on {}: {}\n", place.rank, gib(plan.ranks[i].total()),
@@ -63,7 +67,7 @@ std::string as_text(const Plan& plan) {
 }
 
 std::string as_json(const Plan& plan) {
-  Json json = {{"dtype", c10::toString(plan.placement.dtype)},
+  Json json = {{"dtype", dtype_name(plan.placement.dtype)},
                {"height", plan.picture.height},
                {"width", plan.picture.width},
                {"ranks", Json::array()},

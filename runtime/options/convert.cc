@@ -65,8 +65,7 @@ ProgressStyle plain(proto::Progress::Value value) {
 
 TextOptions text_options(const Settings& settings) {
   const proto::Options& options = settings.message();
-  TextOptions text{options.prompt(), {}, {}};
-  if (options.has_prompt_2()) text.prompt_2 = options.prompt_2();
+  TextOptions text{options.prompt(), options.prompt_2(), {}};
   if (options.has_max_sequence_length()) text.max_sequence_length = options.max_sequence_length();
   return text;
 }

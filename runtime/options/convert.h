@@ -17,8 +17,10 @@ namespace flux {
 /// What tokenize reads.
 struct TextOptions {
   std::string prompt;
-  std::optional<std::string> prompt_2;
+  std::string prompt_2;  // empty counts as none, as in diffusers
   std::optional<int64_t> max_sequence_length;
+
+  const std::string& for_t5() const { return prompt_2.empty() ? prompt : prompt_2; }
 };
 
 /// What plan lays out beside the placement.

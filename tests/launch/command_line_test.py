@@ -119,6 +119,30 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("rank 0", result.stdout)
 
+    def test_a_launcher_that_made_worlds_of_one(self):
+        for variables, code in (({"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "0"}, 1),
+                                ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}, 0)):
+            environment = {**os.environ, **variables}
+            result = flux_dist("generate", "--model", DEMO, "-p", "a", env=environment)
+            self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, code), result.stderr)
+
+    def test_generate_from_standard_input_with_logs_of_every_rank(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pictures, logs = Path(folder) / "pictures", Path(folder) / "logs"
+            requests = '{"prompt": "a red circle", "width": 70}\n{"prompt": "b", "steps": 2}\n'
+            result = flux_dist("generate", "--model", DEMO, "--prompts", "-", "--output-dir", pictures, "--height", 64,
+                               "--width", 64, "--num-inference-steps", 1, "--log-dir", logs, ranks=3, input=requests)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn('stdin:2: there is no field "steps"', result.stderr)
+            self.assertIn("stdin:1: width: 70 is not a multiple of 16; drawing 64", result.stderr)
+            seed = result.stderr.split(" seed ")[1].split()[0]
+            self.assertEqual(result.stdout.split(), [str(pictures / f"00000-{seed}.png")])
+            self.assertEqual(sorted(path.name for path in logs.iterdir()), [f"rank-000{i}.log" for i in range(3)])
+            self.assertIn(f"seed {seed}", (logs / "rank-0000.log").read_text())
+            quiet = flux_dist("generate", "--model", DEMO, "-p", "a", "--output-dir", pictures, "--overwrite",
+                              "--height", 64, "--width", 64, "--num-inference-steps", 1, "--log-level", "off")
+            self.assertEqual((quiet.returncode, quiet.stderr), (0, ""))
+
     def test_doctor_has_a_row_a_rank_and_measures_links(self):
         result = flux_dist("doctor", "--device", "cpu", "--json", ranks=3)
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -1,0 +1,103 @@
+#include "runtime/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "model/checkpoint/expected_tensors.h"
+#include "tests/reference.h"
+
+namespace flux {
+namespace {
+
+ModelFolder demo() { return ModelFolder(source_folder() / "configs/demo"); }
+
+/// Ranks of one host that all see `cards` cards.
+Placement placed(int ranks, int cards, const PlanRequest& request) {
+  RankFacts facts{.host = "host", .process = 0, .cores = 1, .cards = {}};
+  for (int i = 0; i < cards; ++i) {
+    facts.cards.push_back({.index = i, .uuid = "card " + std::to_string(i), .name = "", .capability = 80});
+  }
+  std::vector<RankFacts> world(ranks, facts);
+  for (int rank = 0; rank < ranks; ++rank) world[rank].process = rank;
+  return place({}, 0, world, {request.picture.tokens(), request.max_sequence_length});
+}
+
+PlanRequest request_of(int64_t pixels) {
+  return {.picture = {.height = pixels, .width = pixels},
+          .num_inference_steps = 4,
+          .max_sequence_length = 32,
+          .card_memory = {}};
+}
+
+int64_t values(const ModelFolder& folder, const std::string& component) {
+  int64_t sum = 0;
+  for (const ExpectedTensor& tensor : expected_tensors(folder, component)) {
+    sum += c10::multiply_integers(tensor.shape);
+  }
+  return sum;
+}
+
+TEST(Plan, OneRankHoldsEveryTensorOnce) {
+  const ModelFolder folder = demo();
+  const Plan plan = make_plan(folder, placed(1, 0, request_of(128)), request_of(128));
+  auto weights = plan.ranks.at(0).weights;
+  for (const std::string component : {"text_encoder", "text_encoder_2", "vae"}) {
+    EXPECT_EQ(weights.at(component), 4 * values(folder, component)) << component;
+  }
+  EXPECT_EQ(weights.at("transformer") + weights.at("modulation"), 4 * values(folder, "transformer"));
+}
+
+TEST(Plan, FluxDevIsWhatThePaperSumSays) {
+  ModelFolder folder = demo();
+  folder.transformer = {};  // FLUX.1-dev: 24 heads of 128, 19 and 38 blocks
+  PlanRequest request = request_of(1024);
+  request.max_sequence_length = 512;
+  const Plan plan = make_plan(folder, placed(5, 5, request), request);
+  const double d2 = 3072.0 * 3072 * 2;  // bytes of a square matrix in bf16
+  EXPECT_EQ(plan.ranks[0].weights.count("transformer"), 0U);
+  EXPECT_NEAR(plan.ranks[0].weights.at("modulation") / d2, 342 + 2 + 3 * 1.1, 4);  // and the embedders
+  EXPECT_NEAR(plan.ranks[1].weights.at("transformer") / d2, 912, 1);               // with text
+  EXPECT_NEAR(plan.ranks[2].weights.at("transformer") / d2, 684, 1);
+  EXPECT_EQ(plan.ranks[2].weights, plan.ranks[4].weights);
+}
+
+TEST(Plan, MoreRanksHoldSmallerBuffersAndTheSameWeights) {
+  const ModelFolder folder = demo();
+  const PlanRequest request = request_of(256);
+  const Plan two = make_plan(folder, placed(3, 0, request), request);
+  const Plan four = make_plan(folder, placed(5, 0, request), request);
+  EXPECT_LT(four.ranks[4].buffers, two.ranks[2].buffers);
+  EXPECT_GT(four.ranks[4].buffers, 0);
+  EXPECT_EQ(four.ranks[4].weights, two.ranks[2].weights);
+  EXPECT_LT(two.ranks[2].total(), two.ranks[1].total());  // the first of a replica holds text too
+}
+
+TEST(Plan, RanksOnOneCardAddUp) {
+  PlanRequest request = request_of(128);
+  request.card_memory = {{"card 0", int64_t{1} << 30}, {"card 1", 1 << 20}};
+  const Plan plan = make_plan(demo(), placed(3, 2, request), request);
+  ASSERT_EQ(plan.cards.size(), 2U);
+  const CardBytes& shared = plan.cards.at("card 0");
+  EXPECT_THAT(shared.ranks, ::testing::ElementsAre(0, 1));  // the encoder rank shares
+  EXPECT_EQ(shared.needed, plan.ranks[0].total() + plan.ranks[1].total());
+  EXPECT_TRUE(shared.fits());
+  EXPECT_FALSE(plan.cards.at("card 1").fits());
+  const auto json = nlohmann::json::parse(as_json(plan));
+  EXPECT_EQ(json["fits"], false);
+  EXPECT_EQ(json["dtype"], "bf16");
+  EXPECT_EQ(json["ranks"][1]["total"], plan.ranks[1].total());
+  EXPECT_THAT(as_text(plan), ::testing::HasSubstr("card 1: ranks 2 need"));
+  EXPECT_THAT(as_text(plan), ::testing::HasSubstr("DOES NOT FIT"));
+}
+
+TEST(Plan, CpusHaveNoCards) {
+  const Plan plan = make_plan(demo(), placed(2, 0, request_of(64)), request_of(64));
+  EXPECT_TRUE(plan.cards.empty());
+  EXPECT_FALSE(nlohmann::json::parse(as_json(plan)).contains("fits"));
+  EXPECT_EQ(plan.sigmas.size(), 5U);
+  EXPECT_EQ(plan.sigmas.back(), 0.0F);
+}
+
+}  // namespace
+}  // namespace flux
