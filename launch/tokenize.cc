@@ -1,7 +1,6 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <iostream>
 
 #include "launch/verbs.h"
@@ -27,10 +26,11 @@ int tokenize(const Settings& settings) {
   if (!settings.has("prompt")) throw Invalid("--prompt is missing: the text to tokenize");
   const TextOptions text = text_options(settings);
   const int64_t longest = text.max_sequence_length.value_or(longest_sequence(folder));
+  const int64_t longest_clip = model_max_length(folder.path / "tokenizer", folder.text_encoder.max_position_embeddings);
   const auto clip = clip_tokenizer(folder.path / "tokenizer");
   const auto t5 = t5_tokenizer(folder.path / "tokenizer_2");
   const nlohmann::ordered_json result = {
-      {"clip", ids(*clip, text.prompt, folder.text_encoder.max_position_embeddings)},
+      {"clip", ids(*clip, text.prompt, longest_clip)},
       {"t5", ids(*t5, text.for_t5(), longest)},
   };
   std::cout << result.dump() << std::endl;
