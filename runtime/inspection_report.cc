@@ -33,9 +33,10 @@ void print_row(std::ostream& out, const ComponentInspection& component) {
     out << "unusable\n";
     return;
   }
-  out << std::right << std::setw(6) << component.tensors << " tensors " << std::setw(12) << size_text(component.bytes)
-      << std::setw(5) << component.files.size() << (component.files.size() == 1 ? " file  " : " files ")
-      << (component.complete() ? "" : " incomplete ") << dtypes_text(component) << "\n";
+  const std::string files = std::to_string(component.files.size()) + (component.files.size() == 1 ? " file" : " files");
+  out << std::right << std::setw(12) << size_text(component.bytes) << "  " << std::left << std::setw(10) << files;
+  if (component.tensors > 0) out << component.tensors << " tensors, " << dtypes_text(component);
+  out << (component.complete() ? "\n" : "  incomplete\n");
 }
 
 void print_lines(std::ostream& out, const std::string& component, const std::string& kind,

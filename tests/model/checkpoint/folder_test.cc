@@ -5,6 +5,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/component.h"
+#include "model/checkpoint/computed.h"
 #include "model/checkpoint/weights.h"
 #include "parallel/rank/errors.h"
 #include "tests/model/checkpoint/scratch_folder.h"
@@ -130,6 +131,34 @@ TEST(Weights, NameFileTensorAndShapes) {
   folder.write("ints/model.safetensors", file_with("a", 3));
   const Weights ints(open_component(folder.path() / "ints"), {});
   EXPECT_THAT(complaint_of([&] { ints.tensor("a", {3}); }), HasSubstr("tensor 'a' is stored as U8"));
+}
+
+/// Remembers the most that one read held.
+class Measured : public TensorSource {
+ public:
+  explicit Measured(std::shared_ptr<const TensorSource> source) : source_(std::move(source)) {}
+
+  std::string where() const override { return source_->where(); }
+  const TensorInfo* find(std::string_view name) const override { return source_->find(name); }
+  std::vector<std::string> names() const override { return source_->names(); }
+  void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {
+    most_ = std::max(most_, into.nbytes());
+    source_->read(tensor, row, into);
+  }
+  size_t most() const { return most_; }
+
+ private:
+  std::shared_ptr<const TensorSource> source_;
+  mutable size_t most_ = 0;
+};
+
+TEST(Weights, ConvertInBlocksThatAreSmallBesideTheResult) {
+  constexpr int64_t rows = 10'007, columns = 2'000;  // 40 MB stored; the last block is shorter
+  const auto source = std::make_shared<Measured>(random_source({{"w", {rows, columns}}}, "random", 1));
+  const at::Tensor converted = Weights(source, {.compute = at::kFloat}).tensor("w", {rows, columns});
+  EXPECT_LE(source->most(), size_t{16} << 20);
+  EXPECT_TRUE(
+      at::equal(converted, Weights(source, {.compute = at::kBFloat16}).tensor("w", {rows, columns}).to(at::kFloat)));
 }
 
 }  // namespace
