@@ -57,7 +57,8 @@ void Coordinator::listen() {
     if (!received) return;
     const int from = received->from;
     if (from != parts_.world.rank()) heard_[from] = Clock::now();
-    std::visit([&](auto&& message) { handle(from, std::move(message)); }, unpack(std::move(received->parcel)));
+    std::visit([&]<typename Kind>(Kind&& message) { handle(from, std::forward<Kind>(message)); },
+               unpack(std::move(received->parcel)));
   } catch (const Aborted& error) {
     const int signal = parts_.interruption.signal();
     ending_ = signal ? interrupted(signal) : Ending{3, error.what(), 0};

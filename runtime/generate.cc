@@ -1,5 +1,6 @@
 #include "runtime/generate.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -24,10 +25,12 @@ void require_complete(const ModelFolder& folder) {
     if (component.complete()) continue;
     if (!component.error.empty()) throw Invalid(component.error);
     const auto where = (folder.path / component.name).string();
-    const std::string advice = "; flux-dist inspect --model " + folder.path.string() + " lists everything";
-    if (!component.missing.empty()) throw Invalid(where + " lacks " + component.missing.front() + advice);
+    const auto advice = fmt::format("flux-dist inspect --model {} lists everything", folder.path.string());
+    if (!component.missing.empty())
+      throw Invalid(fmt::format("{} lacks {}; {}", where, component.missing.front(), advice));
     const Mismatch& mismatch = component.mismatches.front();
-    throw Invalid(where + ": " + mismatch.name + " is " + mismatch.found + ", not " + mismatch.expected + advice);
+    throw Invalid(
+        fmt::format("{}: {} is {}, not {}; {}", where, mismatch.name, mismatch.found, mismatch.expected, advice));
   }
 }
 

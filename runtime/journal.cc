@@ -8,7 +8,7 @@
 namespace flux {
 
 Journal::Journal(const std::filesystem::path& folder)
-    : file_(folder / kName, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW) {}
+    : file_(folder / kName, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC) {}
 
 void Journal::append(std::string_view line) {
   file_.write_all(std::string(line) + "\n");

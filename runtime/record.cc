@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <iomanip>
 #include <sstream>
@@ -65,7 +66,7 @@ std::string now() {
   return text.str();
 }
 
-double milliseconds(double seconds) { return static_cast<double>(static_cast<int64_t>(seconds * 1000 + 0.5)) / 1000; }
+double milliseconds(double seconds) { return static_cast<double>(std::lround(seconds * 1000)) / 1000; }
 
 Json as_json(const Record& record, const RunFacts& facts) {
   Json json;

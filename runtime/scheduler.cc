@@ -144,24 +144,24 @@ void Scheduler::check_deadlines(Time now) {
   if (!everything_ready()) {
     for (const auto& [rank, seen] : last_seen_)
       if (!ready_.count(rank) && now > setup_.startup_timeout)
-        return overdue({rank}, setup_.startup_timeout, "has not loaded its part of the model (--startup-timeout)");
+        return overdue({rank}, setup_.startup_timeout, "has not loaded its part of the model", "--startup-timeout");
     return;
   }
   if (encoding_.busy() && now - encoding_.since > setup_.timeout)
-    return overdue({setup_.encoder}, setup_.timeout, "has not encoded a prompt (--timeout)");
+    return overdue({setup_.encoder}, setup_.timeout, "has not encoded a prompt", "--timeout");
   if (decoding_.busy() && now - decoding_.since > setup_.timeout)
-    return overdue({setup_.encoder}, setup_.timeout, "has not decoded a picture (--timeout)");
+    return overdue({setup_.encoder}, setup_.timeout, "has not decoded a picture", "--timeout");
   for (const auto& replica : replicas_)
     if (!replica.jobs.empty() && now - replica.progress > setup_.timeout)
-      return overdue(replica.ranks, setup_.timeout, "has not finished a step (--timeout)");
+      return overdue(replica.ranks, setup_.timeout, "has not finished a step", "--timeout");
 }
 
 /// Of ranks that wait for one another, the one that was silent longest is to blame.
-void Scheduler::overdue(const std::vector<int>& ranks, Time limit, const std::string& what) {
+void Scheduler::overdue(const std::vector<int>& ranks, Time limit, const std::string& what, const std::string& flag) {
   const int rank =
       *std::min_element(ranks.begin(), ranks.end(), [&](int a, int b) { return last_seen_[a] < last_seen_[b]; });
   std::ostringstream why;
-  why << what << " within " << static_cast<double>(limit.count()) / 1000 << " s";
+  why << what << " within " << static_cast<double>(limit.count()) / 1000 << " s (" << flag << ")";
   over_ = true;
   commands_.emplace_back(command::Abort{rank, why.str()});
 }

@@ -134,7 +134,7 @@ class Scheduler {
   void give(Replica& replica, Time now);
   void finish_first(Replica& replica, Time now);
   void check_deadlines(Time now);
-  void overdue(const std::vector<int>& ranks, Time limit, const std::string& what);
+  void overdue(const std::vector<int>& ranks, Time limit, const std::string& what, const std::string& flag);
   bool everything_ready() const { return ready_.size() == last_seen_.size(); }
   bool finished() const;
 

@@ -4,6 +4,7 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <chrono>
@@ -146,8 +147,8 @@ void Worker::denoise() {
 void Worker::report(const Message& message) noexcept {
   try {
     world_.mailbox().send(Placement::encoder, pack(message));
-  } catch (const std::exception&) {
-    // The job is being aborted; there is nobody left to tell.
+  } catch (const std::exception& error) {  // the job is being aborted; there is nobody left to tell
+    spdlog::debug("not reported: {}", error.what());
   }
 }
 

@@ -15,8 +15,7 @@ namespace flux {
 /// An open file of ours. Errors are Invalid and name it.
 class Descriptor {
  public:
-  Descriptor(std::filesystem::path path, int flags)
-      : path_(std::move(path)), fd_(open(path_.c_str(), flags | O_CLOEXEC, 0666)) {
+  Descriptor(std::filesystem::path path, int flags) : path_(std::move(path)), fd_(open(path_.c_str(), flags, 0666)) {
     if (fd_ < 0) fail("open");
   }
   ~Descriptor() { close(fd_); }

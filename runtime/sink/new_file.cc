@@ -11,7 +11,7 @@ void write_new_file(const std::filesystem::path& path, std::string_view bytes) {
   const auto part = path.parent_path() / ("." + path.filename().string() + ".part");
   std::error_code ignored;
   try {
-    Descriptor file(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW);
+    Descriptor file(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
     file.write_all(bytes);
     file.sync();
     std::filesystem::rename(part, path);
