@@ -48,7 +48,7 @@ class TokenSequence {
 };
 
 /// As diffusers: an empty second prompt counts as none.
-const std::string& second(const std::optional<std::string>& prompt_2, const std::string& prompt) {
+std::string second(const std::optional<std::string>& prompt_2, const std::string& prompt) {
   return prompt_2 && !prompt_2->empty() ? *prompt_2 : prompt;
 }
 
@@ -97,7 +97,10 @@ Conditioning Encoder::operator()(const Prompt& prompt, const Warn& warn) const {
     result.branches.push_back({context_embedder(txt), modulation(times, prompt.guidance_scale, pooled)});
   };
   add_branch(prompt.prompt, second(prompt.prompt_2, prompt.prompt));
-  if (prompt.true_cfg()) add_branch(*prompt.negative_prompt, second(prompt.negative_prompt_2, *prompt.negative_prompt));
+  if (prompt.true_cfg()) {
+    const auto negative = prompt.negative_prompt.value_or("");
+    add_branch(negative, second(prompt.negative_prompt_2, negative));
+  }
   return result;
 }
 

@@ -17,6 +17,10 @@ at::Tensor Convolution::operator()(const at::Tensor& x) const {
   return at::conv2d(x, weight_, bias_, /*stride=*/1, padding_);
 }
 
+at::Tensor Upsampler::operator()(const at::Tensor& x) const {
+  return convolution_(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
+}
+
 GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups)
     : weight_(weights.tensor("weight", {channels})), bias_(weights.tensor("bias", {channels})), groups_(groups) {}
 

@@ -19,6 +19,16 @@ class Convolution {
   int64_t padding_;
 };
 
+/// Twice the height and width: every pixel four times, then a convolution. diffusers: Upsample2D.
+class Upsampler {
+ public:
+  Upsampler(const Weights& weights, int64_t channels) : convolution_(weights["conv"], channels, channels, 3) {}
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  Convolution convolution_;
+};
+
 /// Normalises groups of channels over the whole map.
 class GroupNorm {
  public:

@@ -27,7 +27,7 @@ VaeDecoder::VaeDecoder(const Weights& weights, const VaeConfig& config)
       block.resnets.emplace_back(from["resnets"][layer], out, channels, config.norm_num_groups);
       channels = out;
     }
-    if (i + 1 < blocks) block.upsampler.emplace(from["upsamplers"][0]["conv"], out, out, 3);
+    if (i + 1 < blocks) block.upsampler.emplace(from["upsamplers"][0], out);
   }
 }
 
@@ -40,9 +40,7 @@ at::Tensor VaeDecoder::operator()(const at::Tensor& latents) const {
 
   for (const auto& block : up_blocks_) {
     for (const auto& resnet : block.resnets) x = resnet(x);
-    if (block.upsampler) {
-      x = (*block.upsampler)(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
-    }
+    if (block.upsampler) x = (*block.upsampler)(x);
   }
   return conv_out_(at::silu(norm_out_(x)));
 }

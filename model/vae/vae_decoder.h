@@ -24,7 +24,7 @@ class VaeDecoder {
  private:
   struct UpBlock {
     std::vector<ResnetBlock> resnets;
-    std::optional<Convolution> upsampler;  // all but the last block's
+    std::optional<Upsampler> upsampler;  // all but the last block's
   };
 
   std::optional<Convolution> post_quant_conv_;
