@@ -31,6 +31,11 @@ VaeDecoder::VaeDecoder(const Weights& weights, const VaeConfig& config)
   }
 }
 
+at::Tensor VaeDecoder::UpBlock::operator()(at::Tensor x) const {
+  for (const auto& resnet : resnets) x = resnet(x);
+  return upsampler ? (*upsampler)(x) : x;
+}
+
 at::Tensor VaeDecoder::operator()(const at::Tensor& latents) const {
   auto x = conv_in_(post_quant_conv_ ? (*post_quant_conv_)(latents) : latents);
 
@@ -38,10 +43,7 @@ at::Tensor VaeDecoder::operator()(const at::Tensor& latents) const {
   if (middle_attention_) x = (*middle_attention_)(x);
   x = middle_2_(x);
 
-  for (const auto& block : up_blocks_) {
-    for (const auto& resnet : block.resnets) x = resnet(x);
-    if (block.upsampler) x = (*block.upsampler)(x);
-  }
+  for (const auto& block : up_blocks_) x = block(x);
   return conv_out_(at::silu(norm_out_(x)));
 }
 

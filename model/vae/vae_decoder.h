@@ -23,6 +23,8 @@ class VaeDecoder {
 
  private:
   struct UpBlock {
+    at::Tensor operator()(at::Tensor x) const;
+
     std::vector<ResnetBlock> resnets;
     std::optional<Upsampler> upsampler;  // all but the last block's
   };
