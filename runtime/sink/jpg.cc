@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kSegment = 65'000;  // bytes; a segment holds 65,533
 
-void big_endian(std::string& bytes, uint32_t value, int count) {
-  for (int i = count - 1; i >= 0; --i) bytes += static_cast<char>(value >> (8 * i) & 0xff);
+void big_endian(std::string& bytes, uint32_t value, uint32_t count) {
+  for (uint32_t shift = 8 * count; shift > 0; shift -= 8) bytes += static_cast<char>(value >> (shift - 8) & 0xffU);
 }
 
 /// Not longer than the segment allows.
@@ -26,8 +26,13 @@ std::string utf16(const std::string& text) {
     const auto length = utf8proc_iterate(bytes + i, static_cast<utf8proc_ssize_t>(text.size() - i), &code);
     i += length > 0 ? static_cast<size_t>(length) : 1;
     if (code < 0) code = 0xfffd;
-    if (code >= 0x10000) big_endian(result, 0xd800 + ((static_cast<uint32_t>(code) - 0x10000) >> 10), 2);
-    big_endian(result, code >= 0x10000 ? 0xdc00 + ((static_cast<uint32_t>(code) - 0x10000) & 0x3ff) : code, 2);
+    const auto point = static_cast<uint32_t>(code);
+    if (point < 0x10000U) {
+      big_endian(result, point, 2);
+    } else {
+      big_endian(result, 0xd800U + ((point - 0x10000U) >> 10U), 2);
+      big_endian(result, 0xdc00U + ((point - 0x10000U) & 0x3ffU), 2);
+    }
   }
   return result;
 }
@@ -64,7 +69,7 @@ struct Writer {
   }
   ~Writer() {
     jpeg_destroy_compress(&state);
-    std::free(bytes);
+    const std::unique_ptr<unsigned char, decltype(&std::free)> freed(bytes, &std::free);  // jpeg_mem_dest allocated it
   }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;

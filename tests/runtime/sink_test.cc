@@ -186,6 +186,7 @@ TEST_F(SinkTest, AJpegHoldsTheParametersAndALongPromptIsCut) {
   const auto bytes = jpg(picture(), "a cat", "{}");
   EXPECT_THAT(bytes, HasSubstr(std::string("Exif\0\0MM", 8)));
   EXPECT_THAT(bytes, HasSubstr(std::string("UNICODE\0\0a\0 \0c\0a\0t", 18)));
+  EXPECT_THAT(jpg(picture(), "\xf0\x9f\x90\x88", ""), HasSubstr(std::string("UNICODE\0\xd8\x3d\xdc\x08", 12)));
   EXPECT_EQ(bytes.substr(0, 3), "\xff\xd8\xff");
   const auto longer = jpg(picture(), std::string(200'000, 'x'), std::string(200'000, 'y'));
   EXPECT_LT(longer.size(), 140'000u);
