@@ -2,6 +2,7 @@
 // take.
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 #include <fmt/format.h>
 #include <link.h>
 #include <nlohmann/json.hpp>
@@ -104,6 +105,7 @@ double all_gather_seconds(Communicator& group, at::Device device, int64_t bytes)
 Json measured(const Link& link, World& world, at::Device device) {
   constexpr std::array names = {"thread", "mpi", "nccl"};
   constexpr int64_t small = 4 << 10, large = 32 << 20;  // a latency, and about what a block of FLUX.1 gathers
+  const c10::DeviceGuard current(device);
   const auto group = world.group(link.ranks, link.transport, device);
   const double latency = all_gather_seconds(*group, device, small);
   const double seconds = all_gather_seconds(*group, device, large);

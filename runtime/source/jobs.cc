@@ -80,6 +80,18 @@ proto::Options checked_defaults(const Settings& settings, int64_t longest, const
   return defaults;
 }
 
+/// What of the negative side is given and does nothing; empty when all is used. diffusers: do_true_cfg.
+std::string without_effect(const proto::Options& options) {
+  const bool negative = options.has_negative_prompt() || options.has_negative_prompt_2();
+  if (negative && options.true_cfg_scale() <= 1) {
+    return "the negative prompt does nothing unless true_cfg_scale is over 1";
+  }
+  if (!options.has_negative_prompt() && (negative || options.true_cfg_scale() > 1)) {
+    return "true_cfg_scale and negative_prompt_2 do nothing without negative_prompt";
+  }
+  return "";
+}
+
 class Run {
  public:
   Run(const proto::Options& defaults, int64_t longest, const Warn& warn)
@@ -99,6 +111,7 @@ class Run {
     if (options.has_width()) options.set_width(rounded(options.width(), request.origin + ": width", warn_));
     proto::Options whole = defaults_;
     whole.MergeFrom(options);
+    warn_without_effect(request, whole);
     for (int64_t i = 0; i < whole.num_images_per_prompt(); ++i) add_picture(request, whole, i);
   }
 
@@ -118,6 +131,16 @@ class Run {
     jobs.push_back(std::move(job));
   }
 
+  /// Once for what the whole run is given, and for every request that says it itself.
+  void warn_without_effect(const Request& request, const proto::Options& whole) {
+    const std::string what = without_effect(whole);
+    const proto::Options& own = request.options;
+    const bool said = own.has_negative_prompt() || own.has_negative_prompt_2() || own.has_true_cfg_scale();
+    if (what.empty() || (!said && warned_)) return;
+    warned_ = warned_ || !said;
+    warn_(said ? request.origin + ": " + what : what);
+  }
+
   void add_bad(const Request& request, const std::string& error) {
     jobs.push_back({static_cast<int64_t>(jobs.size()), request.origin, {}, error});
   }
@@ -126,6 +149,7 @@ class Run {
   int64_t longest_;
   const Warn& warn_;
   size_t text_ = 0;
+  bool warned_ = false;
 };
 
 }  // namespace

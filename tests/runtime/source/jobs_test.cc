@@ -50,7 +50,7 @@ std::string only_error(const std::string& line) {
 
 TEST(Jobs, OnePromptHasTheRunsValues) {
   const auto [jobs, warnings] =
-      drawn(dev_settings({{"prompt", "a cat"}, {"negative_prompt", "dog"}, {"width", "512"}}));
+      drawn(dev_settings({{"prompt", "a cat"}, {"negative_prompt", "dog"}, {"true_cfg_scale", "2"}, {"width", "512"}}));
   ASSERT_EQ(jobs.size(), 1U);
   const Prompt& prompt = jobs[0].prompt;
   EXPECT_EQ(jobs[0].origin, "--prompt");
@@ -59,7 +59,7 @@ TEST(Jobs, OnePromptHasTheRunsValues) {
   EXPECT_EQ(prompt.negative_prompt, "dog");
   EXPECT_EQ(prompt.num_inference_steps, 28);
   EXPECT_EQ(prompt.guidance_scale, 3.5);
-  EXPECT_EQ(prompt.true_cfg_scale, 1.0);
+  EXPECT_EQ(prompt.true_cfg_scale, 2.0);
   EXPECT_EQ(prompt.max_sequence_length, 256);
   EXPECT_EQ(prompt.picture.height, 1024);
   EXPECT_EQ(prompt.picture.width, 512);
@@ -209,6 +209,14 @@ TEST(Jobs, SizesAreRoundedDownWithAWarning) {
   const auto one = drawn(dev_settings({{"prompts", "-"}}), "{\"prompt\": \"a\", \"width\": 129}\n");
   EXPECT_EQ(one.jobs[0].prompt.picture.width, 128);
   EXPECT_THAT(one.warnings, ElementsAre("stdin:1: width: 129 is not a multiple of 16; drawing 128"));
+}
+
+TEST(Jobs, ANegativePromptWithoutEffectIsSaid) {
+  const auto whole_run = drawn(dev_settings({{"prompts", "-"}, {"negative_prompt", "dog"}}), "one\ntwo\n");
+  EXPECT_THAT(whole_run.warnings, ElementsAre("the negative prompt does nothing unless true_cfg_scale is over 1"));
+  const auto one = drawn(dev_settings({{"prompts", "-"}}), "{\"prompt\": \"a\", \"true_cfg_scale\": 2}\n");
+  EXPECT_THAT(one.warnings,
+              ElementsAre("stdin:1: true_cfg_scale and negative_prompt_2 do nothing without negative_prompt"));
 }
 
 TEST(Jobs, MoreTokensThanTheTokenizersAreRefused) {
