@@ -134,11 +134,11 @@ class Generate(unittest.TestCase):
     def test_a_full_disk_fails_the_pictures(self):
         disk = self.folder / "disk"
         disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", disk], capture_output=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", disk], capture_output=True)
         if mounted.returncode != 0:
             self.skipTest("mounting a small disk needs root: " + mounted.stderr.decode().strip())
         try:
-            result = self.generate("-p", CAPTION, "--num-images-per-prompt", 4, out=disk / "out")
+            result = self.generate("-p", CAPTION, "--num-images-per-prompt", 6, out=disk / "out")
             self.assertEqual(result.returncode, 1, result.stderr)
             self.assertIn("No space left on device", result.stderr)
             for picture in (disk / "out").glob("*.png"):
