@@ -83,6 +83,7 @@ std::vector<int64_t> ConfigFields::sizes(const char* field, const std::vector<in
   if (value == nullptr) return fallback;
   if (!value->is_array() || value->empty() || value->size() > longest) fail(field, "must be a short list of sizes");
   std::vector<int64_t> sizes;
+  sizes.reserve(value->size());
   for (const json& size : *value) sizes.push_back(checked_size(field, size, 1, 1 << 20));
   return sizes;
 }
@@ -95,6 +96,7 @@ std::vector<std::string> ConfigFields::texts(const char* field, const std::vecto
                        });
   if (!strings) fail(field, "must be a list of strings");
   std::vector<std::string> texts;
+  texts.reserve(value->size());
   for (const json& text : *value) texts.push_back(text.is_null() ? "null" : text.get<std::string>());
   return texts;
 }

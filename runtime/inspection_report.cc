@@ -51,6 +51,7 @@ void print_lines(std::ostream& out, const std::string& component, const std::str
 
 std::vector<std::string> printable(const std::vector<std::string>& names) {
   std::vector<std::string> lines;
+  lines.reserve(names.size());
   for (const std::string& name : names) lines.push_back(flux::printable(name));
   return lines;
 }
@@ -65,8 +66,9 @@ std::string as_text(const Inspection& inspection) {
     if (!component.error.empty()) out << component.name << ": " << component.error << "\n";
     print_lines(out, component.name, "missing", printable(component.missing));
     std::vector<std::string> mismatches;
+    mismatches.reserve(component.mismatches.size());
     for (const auto& [name, found, expected] : component.mismatches) {
-      mismatches.push_back(flux::printable(name) + " is " + found + ", not " + expected);
+      mismatches.push_back(flux::printable(name).append(" is ").append(found).append(", not ").append(expected));
     }
     print_lines(out, component.name, "wrong", mismatches);
     print_lines(out, component.name, "unused", printable(component.unexpected));

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <map>
+#include <ranges>
 #include <utility>
 
 #include "model/checkpoint/json_file.h"
@@ -39,9 +40,8 @@ class Files : public TensorSource {
   }
 
   std::vector<std::string> names() const override {
-    std::vector<std::string> names;
-    for (const auto& [name, _] : tensors_) names.push_back(name);
-    return names;
+    const auto names = std::views::keys(tensors_);
+    return {names.begin(), names.end()};
   }
 
   void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <ranges>
 
 namespace flux {
 namespace {
@@ -25,9 +26,8 @@ class ShapesOnly : public TensorSource {
   }
 
   std::vector<std::string> names() const override {
-    std::vector<std::string> names;
-    for (const auto& [name, _] : tensors_) names.push_back(name);
-    return names;
+    const auto names = std::views::keys(tensors_);
+    return {names.begin(), names.end()};
   }
 
   void read(const TensorInfo& tensor, int64_t, const at::Tensor&) const override {

@@ -1,6 +1,7 @@
 #include "model/checkpoint/renamed.h"
 
 #include <map>
+#include <ranges>
 #include <utility>
 
 namespace flux {
@@ -28,9 +29,8 @@ class Renamed : public TensorSource {
   }
 
   std::vector<std::string> names() const override {
-    std::vector<std::string> names;
-    for (const auto& [name, _] : tensors_) names.push_back(name);
-    return names;
+    const auto names = std::views::keys(tensors_);
+    return {names.begin(), names.end()};
   }
 
   void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {

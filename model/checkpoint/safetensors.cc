@@ -83,6 +83,7 @@ class Entry {
     if (!value.is_array()) fail("has a shape that is not a list");
     if (value.size() > most_dimensions) fail("has " + std::to_string(value.size()) + " dimensions");
     std::vector<int64_t> shape;
+    shape.reserve(value.size());
     for (const auto& size : value) shape.push_back(count(size, "has a shape that is not made of counts"));
     return shape;
   }
