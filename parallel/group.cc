@@ -63,6 +63,7 @@ std::vector<std::string> exchange_strings(Communicator& communicator, const std:
   std::copy(mine.begin(), mine.end(), data + ranges[communicator.rank()].offset);
   communicator.all_gather(bytes, rows).wait();
   std::vector<std::string> all;
+  all.reserve(ranges.size());
   for (const ByteRange& range : ranges) all.emplace_back(data + range.offset, range.size);
   return all;
 }

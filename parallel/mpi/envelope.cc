@@ -1,7 +1,5 @@
 #include "parallel/mpi/envelope.h"
 
-#include <cstring>
-
 namespace flux {
 namespace {
 
@@ -13,7 +11,7 @@ void put(std::string& envelope, T value) {
 template <class T>
 T take(std::string_view& envelope) {
   T value;
-  std::memcpy(&value, envelope.data(), sizeof(value));
+  envelope.copy(reinterpret_cast<char*>(&value), sizeof(value));
   envelope.remove_prefix(sizeof(value));
   return value;
 }

@@ -10,7 +10,7 @@
 namespace flux {
 namespace {
 
-constexpr size_t kChunk = size_t{64} << 20;
+constexpr size_t kChunk = size_t{64} * 1024 * 1024;
 
 /// At least one chunk: an empty transfer still tells the other rank that this one has come so far.
 void for_chunks(size_t bytes, const std::function<void(size_t offset, int size)>& chunk) {

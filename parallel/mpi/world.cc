@@ -16,7 +16,7 @@
 namespace flux {
 namespace {
 
-class MpiWorld : public World {
+class MpiWorld final : public World {
  public:
   explicit MpiWorld(Deadlines deadlines);
   ~MpiWorld() override;

@@ -21,16 +21,16 @@ Watchdog::~Watchdog() {
 }
 
 void Watchdog::begin(std::string work, at::Device device) {
-  std::optional<c10::Event> reached;
-  if (!device.is_cpu()) {
-    reached.emplace(device.type());
-    reached->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
-  }
   const std::lock_guard lock(mutex_);
   const bool resting = now_.empty() && ahead_.empty();
-  if (resting || !reached) since_ = Clock::now();
-  if (resting || !reached) now_ = work;
-  if (reached) ahead_.push_back({std::move(work), std::move(reached)});
+  if (resting || device.is_cpu()) {
+    since_ = Clock::now();
+    now_ = work;
+  }
+  if (device.is_cpu()) return;
+  c10::Event reached(device.type());
+  reached.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  ahead_.push_back({std::move(work), std::move(reached)});
 }
 
 void Watchdog::watch() {
@@ -46,7 +46,7 @@ void Watchdog::watch() {
 }
 
 bool Watchdog::hangs() {
-  while (!ahead_.empty() && ahead_.front().reached->query()) {
+  while (!ahead_.empty() && ahead_.front().reached.query()) {
     now_ = std::move(ahead_.front().work);
     since_ = Clock::now();
     ahead_.pop_front();

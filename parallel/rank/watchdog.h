@@ -8,7 +8,6 @@
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -35,7 +34,7 @@ class Watchdog {
 
   struct Mark {
     std::string work;
-    std::optional<c10::Event> reached;  // CUDA: where the work begins on the stream
+    c10::Event reached;  // where the work begins on the stream
   };
 
   void watch();
@@ -45,7 +44,7 @@ class Watchdog {
   std::function<void(const std::string&)> on_hang_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Mark> ahead_;  // queued, not yet reached
+  std::deque<Mark> ahead_;  // CUDA: queued, not yet reached
   std::string now_;         // what is going on; empty: rest
   Clock::time_point since_ = Clock::now();
   bool stopping_ = false;

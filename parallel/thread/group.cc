@@ -87,6 +87,7 @@ Pending ThreadCommunicator::reduce(const at::Tensor& value, Reduction op) {
   check_reduce(value);
   const auto move = [op](const std::vector<at::Tensor>& by_rank) {
     std::vector<at::Tensor> parts;
+    parts.reserve(by_rank.size());
     for (const at::Tensor& part : by_rank) parts.push_back(part.to(by_rank[0].device()).flatten());
     const at::Tensor result = folded(at::stack(parts), op);
     for (const at::Tensor& to : by_rank) to.copy_(result.view(to.sizes()), true);

@@ -25,7 +25,7 @@ struct Process {
   std::map<std::pair<std::vector<int>, int>, std::shared_ptr<ThreadGroup>> forming;
 };
 
-class ThreadWorld : public World {
+class ThreadWorld final : public World {
  public:
   ThreadWorld(std::shared_ptr<Process> process, std::shared_ptr<ThreadGroup> all, int rank, Deadlines deadlines)
       : process_(std::move(process)),
@@ -98,6 +98,7 @@ std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines
   for (int rank = 0; rank < ranks; ++rank) all_ranks[rank] = rank;
   const auto all = std::make_shared<ThreadGroup>(process->gate, all_ranks);
   std::vector<std::unique_ptr<World>> worlds;
+  worlds.reserve(ranks);
   for (int rank : all_ranks) worlds.push_back(std::make_unique<ThreadWorld>(process, all, rank, deadlines));
   return worlds;
 }
