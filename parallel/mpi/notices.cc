@@ -12,8 +12,8 @@ namespace flux {
 namespace {
 
 // In the place of a group's tag.
-constexpr int kWholeJob = -1;
-constexpr int kWholeJobPrinted = -2;
+constexpr int kPrinted = -1;  // the whole job, and the reason is printed
+constexpr int kToPrint = -2;  // the whole job; minus the rank that is to print the reason
 
 constexpr int kExitCode = 3;
 constexpr std::chrono::milliseconds kGrace{1000};
@@ -75,8 +75,11 @@ bool Notices::receive() {
   if (tag >= 0) {
     ended_groups_.emplace(tag, text.substr(space + 1));
   } else {
-    if (gate_->aborted.empty()) gate_->aborted = text.substr(space + 1);
-    if (tag == kWholeJobPrinted) printed_ = true;
+    if (gate_->aborted.empty()) {
+      gate_->aborted = text.substr(space + 1);
+      if (tag <= kToPrint) speaker_ = kToPrint - tag;
+    }
+    if (tag == kPrinted) printed_ = true;
   }
   gate_->changed.notify_all();
   return true;
@@ -97,7 +100,7 @@ bool Notices::post() {
         std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
         printed_ = true;
       }
-      const int tag = speaks ? kWholeJobPrinted : kWholeJob;
+      const int tag = speaks ? kPrinted : kToPrint - speaker_;
       if (speaks || first_here_) notices.emplace_back(fmt::format("{} {}", tag, gate_->aborted), everybody);
     }
   }
