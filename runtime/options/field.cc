@@ -101,9 +101,9 @@ std::string number_problem(double value, const proto::Flag& flag) {
 std::vector<double> numbers(const Message& message, const FieldDescriptor& field) {
   const auto& reflection = *message.GetReflection();
   if (field.is_repeated()) {
-    std::vector<double> values;
-    for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
-      values.push_back(reflection.GetRepeatedInt32(message, &field, i));
+    std::vector<double> values(static_cast<size_t>(reflection.FieldSize(message, &field)));
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = reflection.GetRepeatedInt32(message, &field, static_cast<int>(i));
     }
     return values;
   }

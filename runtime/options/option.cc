@@ -63,6 +63,7 @@ const std::vector<Option>& all_options() {
   static const std::vector<Option> options = [] {
     const auto& message = *proto::Options::descriptor();
     std::vector<Option> result;
+    result.reserve(static_cast<size_t>(message.field_count()));
     for (int i = 0; i < message.field_count(); ++i) result.push_back(described(*message.field(i)));
     return result;
   }();
@@ -78,6 +79,7 @@ const std::vector<std::string>& all_verbs() {
   static const std::vector<std::string> verbs = [] {
     const auto& type = *proto::Verb::Value_descriptor();
     std::vector<std::string> result;
+    result.reserve(static_cast<size_t>(type.value_count()));
     for (int i = 0; i < type.value_count(); ++i) result.push_back(type.value(i)->name());
     return result;
   }();
