@@ -9,8 +9,7 @@
 #include <thread>
 
 #include "parallel/rank/errors.h"
-#include "parallel/rank/watchdog.h"
-#include "tests/parallel/cards.h"
+#include "tests/parallel/ranks.h"
 
 namespace flux {
 namespace {
@@ -40,32 +39,6 @@ void stops(World& world) {
   const auto group = everybody(world);
   if (world.rank() == kFaulty) std::raise(SIGSTOP);
   meet(*group);
-}
-
-void hangs_in_compute(World& world) {
-  const auto group = everybody(world);
-  Watchdog watchdog(500ms, [&](const std::string& why) { world.abort(why); });
-  watchdog.begin("step 2 of 4", at::kCPU);
-  if (world.rank() == kFaulty) std::this_thread::sleep_for(60s);
-  watchdog.rest(at::kCPU);
-  wait_for_others(world, *group);
-}
-
-/// On cards, the others' hosts wait for kernels that wait for the rank at fault.
-void never_comes_on_a_card(World& world) {
-  const std::string obstacle = too_few_cards(world.size());
-  if (!obstacle.empty()) throw Invalid(obstacle);
-  const at::Device device = card_of(world);
-  const auto group = world.group(all_ranks(world), Transport::nccl, device);
-  Watchdog watchdog(2s, [&](const std::string& why) { world.abort(why); });
-  const at::Tensor all = at::zeros({world.size(), 1000}, device);
-  const std::vector<int64_t> rows(world.size(), 1);
-  for (int step = 0; step < 3; ++step) {
-    watchdog.begin("step " + std::to_string(step), device);
-    if (world.rank() == kFaulty && step == 2) std::this_thread::sleep_for(60s);
-    group->all_gather(all, rows).wait();
-    all.sum().item<float>();
-  }
 }
 
 void fails(World& world) {
@@ -115,8 +88,6 @@ int run_fault(const std::string& name) {
   const std::map<std::string, std::pair<std::function<void(World&)>, Deadlines>> faults = {
       {"never_comes", {never_comes, {.collective = 2s}}},
       {"stops", {stops, {.collective = 2s}}},
-      {"hangs_in_compute", {hangs_in_compute, {}}},
-      {"never_comes_on_a_card", {never_comes_on_a_card, {}}},
       {"fails", {fails, {}}},
       {"dies", {dies, {}}},
       {"rank_0_dies", {rank_0_dies, {}}},
