@@ -1,5 +1,6 @@
 """What a run leaves and says when a rank dies or hangs, or when it is told to end."""
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -69,7 +70,7 @@ class Faults(unittest.TestCase):
             with self.subTest(rank=rank), tempfile.TemporaryDirectory() as folder:
                 self.out = Path(folder) / "out"
                 run = self.start(3)
-                subprocess.run(["kill", "-9", str(processes_of(PROGRAM, run.pid)[rank])], check=True)
+                os.kill(processes_of(PROGRAM, run.pid)[rank], signal.SIGKILL)
                 said = self.end(run)
                 self.assertIn(f"rank {rank} ", said)
                 self.assertIn(run.returncode, (3, 137))
@@ -82,7 +83,7 @@ class Faults(unittest.TestCase):
                 self.out = Path(folder) / "out"
                 run = self.start(3, "--timeout", "3s")
                 began = time.monotonic()
-                subprocess.run(["kill", "-STOP", str(processes_of(PROGRAM, run.pid)[rank])], check=True)
+                os.kill(processes_of(PROGRAM, run.pid)[rank], signal.SIGSTOP)
                 said = self.end(run)
                 self.assertLess(time.monotonic() - began, 20)
                 self.assertRegex(said, rf"rank {rank} \(.* for 3 s|rank {rank} \(.* within 3 s|rank {rank} .*did not")
