@@ -35,14 +35,7 @@ nlohmann::json parse_json_object(std::string_view text, const std::string& file)
 }
 
 nlohmann::json read_json_object(const std::filesystem::path& path, int64_t limit) {
-  const ReadableFile file(path);
-  if (file.size() > limit) {
-    throw Invalid(file.path() + ": " + std::to_string(file.size()) + " bytes of JSON, at most " +
-                  std::to_string(limit) + " are accepted");
-  }
-  std::string text(static_cast<size_t>(file.size()), '\0');
-  file.read(0, text.data(), file.size());
-  return parse_json_object(text, file.path());
+  return parse_json_object(read_whole_file(path, limit), path.string());
 }
 
 }  // namespace flux

@@ -52,6 +52,17 @@ void ReadableFile::read(int64_t offset, void* into, int64_t bytes) const {
   }
 }
 
+std::string read_whole_file(const std::filesystem::path& path, int64_t limit) {
+  const ReadableFile file(path);
+  if (file.size() > limit) {
+    throw Invalid(file.path() + ": " + std::to_string(file.size()) + " bytes, at most " + std::to_string(limit) +
+                  " are accepted");
+  }
+  std::string bytes(static_cast<size_t>(file.size()), '\0');
+  file.read(0, bytes.data(), file.size());
+  return bytes;
+}
+
 std::string printable(std::string_view name) {
   constexpr size_t longest = 120;
   constexpr std::string_view digits = "0123456789abcdef";

@@ -6,7 +6,8 @@
 #include <queue>
 #include <tuple>
 
-#include "model/tokenizer/special_tokens.h"
+#include "model/checkpoint/json_file.h"
+#include "model/checkpoint/readable_file.h"
 #include "model/tokenizer/unicode.h"
 #include "parallel/rank/errors.h"
 
@@ -14,7 +15,7 @@ namespace flux {
 namespace {
 
 constexpr std::string_view kEndOfWord = "</w>";
-constexpr size_t kMaxMergesBytes = 64u << 20;
+constexpr int64_t kMaxFileBytes = 64u << 20;
 constexpr int64_t kMaxTokenId = 1 << 24;
 
 /// GPT-2's alphabet: every byte as a printable character, itself where it is one.
@@ -55,7 +56,7 @@ BytePairEncoding::BytePairEncoding(const std::filesystem::path& vocab_file, cons
 }
 
 void BytePairEncoding::read_vocab(const std::filesystem::path& file) {
-  const auto vocab = read_json_object(file);
+  const auto vocab = read_json_object(file, kMaxFileBytes);
   for (const auto& [token, id] : vocab.items()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > kMaxTokenId) {
       throw Invalid(file.string() + ": the id of \"" + token + "\" is not a token id");
@@ -66,7 +67,7 @@ void BytePairEncoding::read_vocab(const std::filesystem::path& file) {
 }
 
 void BytePairEncoding::read_merges(const std::filesystem::path& file) {
-  const std::string text = read_whole_file(file, kMaxMergesBytes);
+  const std::string text = read_whole_file(file, kMaxFileBytes);
   int32_t rank = 0;
   size_t line_number = 0;
   for (size_t begin = 0; begin < text.size();) {

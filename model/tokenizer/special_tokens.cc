@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <fstream>
 
+#include "model/checkpoint/json_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxConfigBytes = 64u << 20;
+constexpr int64_t kMaxConfigBytes = 64u << 20;
 constexpr int64_t kMaxTokenId = 1 << 24;
 
 Invalid in_file(const std::filesystem::path& file, const std::string& what) {
@@ -34,38 +34,9 @@ const json* content_of(const json& token) {
 
 }  // namespace
 
-std::string read_whole_file(const std::filesystem::path& file, size_t limit) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream || std::filesystem::is_directory(file))
-    throw in_file(file, "cannot be read; is the model folder complete?");
-  std::string bytes;
-  std::vector<char> block(1 << 20);
-  while (stream.read(block.data(), static_cast<std::streamsize>(block.size())) || stream.gcount() > 0) {
-    bytes.append(block.data(), static_cast<size_t>(stream.gcount()));
-    if (bytes.size() > limit) throw in_file(file, "is larger than " + std::to_string(limit >> 20) + " MiB");
-  }
-  return bytes;
-}
-
-json read_json_object(const std::filesystem::path& file) {
-  const std::string text = read_whole_file(file, kMaxConfigBytes);
-  constexpr int kMaxDepth = 64;
-  const auto refuse_deep = [&](int depth, json::parse_event_t, json&) {
-    if (depth > kMaxDepth) throw in_file(file, "is nested too deeply");
-    return true;
-  };
-  try {
-    json object = json::parse(text, refuse_deep);
-    if (!object.is_object()) throw in_file(file, "is not a JSON object");
-    return object;
-  } catch (const json::exception& error) {
-    throw in_file(file, std::string("is not valid JSON: ") + error.what());
-  }
-}
-
 SpecialTokens::SpecialTokens(const std::filesystem::path& config_file, Roles roles, const FindId& vocabulary)
     : file_(config_file), roles_(std::move(roles)) {
-  const json config = read_json_object(config_file);
+  const json config = read_json_object(config_file, kMaxConfigBytes);
   if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end()) add_decoder(*decoder);
   add_roles(config, vocabulary);
   if (const auto extra = config.find("extra_ids"); extra != config.end()) {

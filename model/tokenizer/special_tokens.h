@@ -55,10 +55,4 @@ class SpecialTokens {
   int64_t extra_ids_ = 100;
 };
 
-/// Reads a JSON object from a file. Throws Invalid naming the file.
-nlohmann::json read_json_object(const std::filesystem::path& file);
-
-/// Reads a file of at most `limit` bytes. Throws Invalid naming the file.
-std::string read_whole_file(const std::filesystem::path& file, size_t limit);
-
 }  // namespace flux

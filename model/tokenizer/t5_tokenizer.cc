@@ -1,5 +1,6 @@
 #include <sentencepiece_processor.h>
 
+#include "model/checkpoint/readable_file.h"
 #include "model/tokenizer/character_map.h"
 #include "model/tokenizer/special_tokens.h"
 #include "model/tokenizer/tokenizer.h"
@@ -8,7 +9,7 @@
 namespace flux {
 namespace {
 
-constexpr size_t kMaxModelBytes = 64u << 20;
+constexpr int64_t kMaxModelBytes = 64u << 20;
 
 /// Hugging Face splits words at U+0085; sentencepiece's normaliser would drop it.
 std::string next_line_as_space(std::string_view text) {

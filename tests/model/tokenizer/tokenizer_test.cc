@@ -135,6 +135,8 @@ TEST_F(TokenizerFolder, RefusesWhatItCannotUse) {
   expect_refused("t5", "t5/spiece.model", "no model", "sentencepiece");
   std::filesystem::remove(copy_ / "t5/spiece.model");
   EXPECT_THROW(t5_tokenizer(copy_ / "t5"), Invalid);
+  ASSERT_EQ(::mkfifo((copy_ / "t5/spiece.model").c_str(), 0600), 0);  // opening it would wait for a writer
+  EXPECT_THROW(t5_tokenizer(copy_ / "t5"), Invalid);
 }
 
 /// Damaged models are refused or load and stay inside their memory. (Run under AddressSanitizer too.)
