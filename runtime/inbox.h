@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -24,7 +25,9 @@ class Inbox {
   /// Waits; nothing after close(), once what was put before is taken.
   std::optional<Item> take() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return closed_ || !items_.empty(); });
+    // wait() would ask for a libstdc++ as new as GCC 12, which nodes with glibc 2.34 lack.
+    while (!changed_.wait_for(lock, std::chrono::hours(1), [this] { return closed_ || !items_.empty(); })) {
+    }
     if (items_.empty()) return std::nullopt;
     Item item = std::move(items_.front());
     items_.pop_front();

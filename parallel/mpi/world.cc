@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <chrono>
+#include <thread>
 
 #include "parallel/group.h"
 #include "parallel/mpi/group.h"
@@ -78,9 +79,7 @@ MpiWorld::~MpiWorld() {
 
 /// The job is aborted: the engine is about to end the process.
 void MpiWorld::await_the_end() {
-  std::unique_lock lock(gate_->mutex);
-  gate_->changed.wait(lock, [] { return false; });
-  std::abort();
+  while (true) std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 
 std::unique_ptr<HostGroup> MpiWorld::host_group(const std::vector<int>& ranks) {

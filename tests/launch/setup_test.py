@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -117,8 +118,9 @@ class Installation(unittest.TestCase):
             self.assertEqual(installed.returncode, 0, installed.stderr)
             first.rename(moved)
             libraries = {path.name.split(".so")[0] for path in (moved / "lib").iterdir()}
-            self.assertLessEqual({"libstdc++", "libgcc_s", "libspdlog", "libsentencepiece"}, libraries)
+            self.assertLessEqual({"libfmt", "libsentencepiece", "libutf8proc", "libpng16", "libjpeg"}, libraries)
             self.assertNotIn("libmpi", libraries)
+            self.assertTrue((moved / "lib/gcc/libstdc++.so.6").exists())
             self.assertTrue((moved / "configs/demo.textproto").exists())
 
             program = moved / "bin/flux-dist"
@@ -126,6 +128,20 @@ class Installation(unittest.TestCase):
             lost = run(program, "--help", FLUX_VENV="/nowhere")
             self.assertEqual(lost.returncode, 2)
             self.assertIn("FLUX_VENV=/nowhere", lost.stderr)
+
+    @unittest.skipIf(os.confstr("CS_GNU_LIBC_VERSION").split()[1] > "2.36", "glibc here is newer than Debian 12's")
+    def test_asks_for_glibc_2_34(self):
+        """And for the libstdc++ of GCC 11, which came with it; only lib/gcc may be newer."""
+        build = pathlib.Path(os.environ["FLUX_DIST"]).parent.parent
+        with tempfile.TemporaryDirectory() as folder:
+            run(VENV / "bin/cmake", "--install", build, "--prefix", folder)
+            files = [pathlib.Path(folder) / "libexec/flux-dist", *pathlib.Path(folder).glob("lib/*.so*")]
+            self.assertGreater(len(files), 5)
+            for file in files:
+                symbols = run("objdump", "-T", file).stdout
+                for library, newest in (("GLIBC", (2, 34)), ("GLIBCXX", (3, 4, 29))):
+                    asked = [tuple(map(int, v.split("."))) for v in re.findall(rf"\({library}_([0-9.]+)\)", symbols)]
+                    self.assertLessEqual(max(asked, default=newest), newest, file.name)
 
 
 if __name__ == "__main__":
