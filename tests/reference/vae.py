@@ -1,7 +1,7 @@
 """Random small VAEs, and what diffusers' decoder makes of them: `vae.py OUTDIR`.
 
 OUTDIR/vae_<seed> holds config.json, diffusion_pytorch_model.safetensors and expected/model.safetensors with latents and
-the pixels in fp32, bf16 and fp16. OUTDIR/demo: packed latents and the picture that FluxPipeline ends with, made by the
+the pixels in fp32 and, by device, in 16 bit: bf16_cpu, fp16_cuda, ... OUTDIR/demo: packed latents and the picture that FluxPipeline ends with, made by the
 VAE of configs/demo.
 """
 
@@ -16,7 +16,9 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils.logging import set_verbosity_error
 from safetensors.torch import save_file
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Convolutions of a card and of a CPU err by different amounts.
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 SHAPES = [  # with height and width of the latents
     (dict(block_out_channels=[32, 64], norm_num_groups=8, latent_channels=4, use_post_quant_conv=True), 6, 10),
@@ -47,9 +49,11 @@ def write_case(folder, seed):
     vae = random_vae(fields)
     vae.save_pretrained(folder)
     latents = torch.randn(1, fields["latent_channels"], height, width)
-    expected = {"latents": latents}
+    expected = {"latents": latents, "fp32": vae.decode(latents).sample.contiguous()}
     for name, dtype in DTYPES.items():
-        expected[name] = copy.deepcopy(vae).to(dtype).decode(latents.to(dtype)).sample.contiguous()
+        for device in DEVICES:
+            pixels = copy.deepcopy(vae).to(device, dtype).decode(latents.to(device, dtype)).sample
+            expected[f"{name}_{device}"] = pixels.cpu().contiguous()
     (folder / "expected").mkdir(exist_ok=True)
     save_file(expected, folder / "expected" / "model.safetensors")
 

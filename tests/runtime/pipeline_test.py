@@ -12,6 +12,8 @@ from safetensors.numpy import load_file
 
 
 class Pipeline(unittest.TestCase):
+    device = "cpu"
+
     @classmethod
     def setUpClass(cls):
         cls.temporary = tempfile.TemporaryDirectory()
@@ -29,12 +31,12 @@ class Pipeline(unittest.TestCase):
             for index, (line, i) in enumerate(drawn)
         }
 
-    def draw(self, model, launcher, flags, out):
+    def draw(self, model, launcher, flags, out, dtype="fp32"):
         prompts = self.folder / f"{model}.jsonl"
         own = [{k: v for k, v in request.items() if k != "model"} for request in self.requests if request["model"] == model]
         prompts.write_text("".join(json.dumps(request) + "\n" for request in own))
         return run([*launcher, PROGRAM, "generate", "--model", self.folder / model, "--prompts", prompts,
-                    "--output-dir", out, "--device", "cpu", "--dtype", "fp32", *flags])
+                    "--output-dir", out, "--device", self.device, "--dtype", dtype, *flags])
 
     def check(self, name, launcher=(), flags=()):
         for model in pipeline.MODELS:

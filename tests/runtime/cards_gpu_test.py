@@ -1,0 +1,66 @@
+"""The program on cards beside FluxPipeline: all that holds on CPUs in fp32, and 16 bit beside FluxPipeline's own.
+
+With two cards, three ranks are an encoder that shares a card and a transformer that NCCL joins; with one, MPI stages.
+"""
+
+import sys
+import unittest
+
+import numpy as np
+import torch
+from diffusers import FluxPipeline
+from reference import pipeline
+from runtime import pipeline_test
+from runtime.program import journal, mpirun, pixels
+
+if not torch.cuda.is_available():
+    print("skipped: no CUDA device")
+    sys.exit(77)
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def rms(differences):
+    return np.sqrt(np.mean(np.concatenate([difference.ravel() for difference in differences]) ** 2.0))
+
+
+class PipelineOnCards(pipeline_test.Pipeline):
+    device = "cuda"
+
+    def reference_error(self, model, dtype):
+        """Of FluxPipeline in 16 bit on a card, from the same noise as in fp32."""
+        pipe = FluxPipeline.from_pretrained(self.folder / model, torch_dtype=dtype).to("cuda")
+        pipe.set_progress_bar_config(disable=True)
+        differences = []
+        for line, request in enumerate(self.requests):
+            if request["model"] != model:
+                continue
+            drawn = pipeline.draw(pipe, {"noise_dtype": "fp32", **request})
+            differences += [picture.numpy().astype(int) - self.pictures[f"{line}_{i}"] for i, picture in enumerate(drawn)]
+        return rms(differences)
+
+    def error(self, model, out):
+        return rms([pixels(out / file) - picture for file, picture in self.expected(model).items()])
+
+    def check_16_bit(self, name, launcher, transport):
+        for model in pipeline.MODELS:
+            for dtype, torch_dtype in DTYPES.items():
+                with self.subTest(name, model=model, dtype=dtype):
+                    out = self.folder / f"{model}-{name}-{dtype}"
+                    result = self.draw(model, launcher, [], out, dtype)
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                    error, reference = self.error(model, out), self.reference_error(model, torch_dtype)
+                    print(f"{name} {model} {dtype}: RMS {error:.3f} of 255, FluxPipeline's {reference:.3f}")
+                    self.assertLessEqual(error, 1.05 * reference)
+                    self.assertEqual({line["placement"]["device"] for line in journal(out)}, {"cuda"})
+                    self.assertEqual({line["placement"]["transport"] for line in journal(out)}, {transport})
+
+    def test_16_bit_alone(self):
+        self.check_16_bit("alone", (), "thread")
+
+    def test_16_bit_over_three_ranks(self):
+        self.check_16_bit("three", mpirun(3), "nccl" if torch.cuda.device_count() > 1 else "mpi")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
