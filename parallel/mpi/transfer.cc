@@ -10,7 +10,9 @@
 namespace flux {
 namespace {
 
-constexpr size_t kChunk = size_t{64} * 1024 * 1024;
+// Each chunk that arrives keeps the engine awake for the next. Where OpenMPI copies twice (containers, Yama's
+// ptrace_scope), a larger one takes longer than the engine polls without a nap.
+constexpr size_t kChunk = size_t{512} * 1024;
 
 /// At least one chunk: an empty transfer still tells the other rank that this one has come so far.
 void for_chunks(size_t bytes, const std::function<void(size_t offset, int size)>& chunk) {
