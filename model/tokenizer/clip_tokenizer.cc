@@ -88,13 +88,7 @@ class ClipTokenizer : public Tokenizer {
   Tokens operator()(std::string_view text, int64_t max_length) const override {
     if (max_length < 2) throw Invalid("CLIP needs a length of at least 2 tokens");
     std::vector<int64_t> ids = {bos_};
-    for (const Segment& segment : special_.split(text, false)) {
-      if (const auto* id = std::get_if<int64_t>(&segment)) {
-        ids.push_back(*id);
-      } else {
-        encode(std::get<std::string_view>(segment), ids);
-      }
-    }
+    special_.encode_around(text, false, [this](auto between, auto& all) { encode(between, all); }, ids);
     Tokens tokens;
     const auto room = static_cast<size_t>(max_length - 1);
     if (ids.size() > room) {
@@ -111,19 +105,17 @@ class ClipTokenizer : public Tokenizer {
  private:
   void encode(std::string_view text, std::vector<int64_t>& ids) const {
     const std::string normalised = lower_case(one_space_for_many(nfc(text)));
-    for (const Segment& segment : special_.split(normalised, true)) {
-      if (const auto* id = std::get_if<int64_t>(&segment)) {
-        ids.push_back(*id);
-        continue;
-      }
-      Words words(std::get<std::string_view>(segment));
-      for (auto word = words.next(); !word.empty(); word = words.next()) {
-        // Lower-cased, it is not the special token, and ByteLevel's pattern takes it apart.
-        if (word == kEndOfText) {
-          for (const char* part : {"<|", "endoftext", "|>"}) encoding_.encode(part, unknown_, ids);
-        } else {
-          encoding_.encode(word, unknown_, ids);
-        }
+    special_.encode_around(normalised, true, [this](auto between, auto& all) { encode_words(between, all); }, ids);
+  }
+
+  void encode_words(std::string_view normalised, std::vector<int64_t>& ids) const {
+    Words words(normalised);
+    for (auto word = words.next(); !word.empty(); word = words.next()) {
+      // Lower-cased, it is not the special token, and ByteLevel's pattern takes it apart.
+      if (word == kEndOfText) {
+        for (const char* part : {"<|", "endoftext", "|>"}) encoding_.encode(part, unknown_, ids);
+      } else {
+        encoding_.encode(word, unknown_, ids);
       }
     }
   }

@@ -96,11 +96,11 @@ const SpecialToken* SpecialTokens::find(std::string_view content) const {
 
 int64_t SpecialTokens::id(const std::string& role) const { return find(roles_.at(role))->id; }
 
-std::vector<Segment> SpecialTokens::split(std::string_view text, bool normalized) const {
-  std::vector<Segment> segments;
+void SpecialTokens::encode_around(std::string_view text, bool normalized, const Encode& encode,
+                                  std::vector<int64_t>& ids) const {
   size_t begin = 0;
   const auto plain = [&](size_t end) {
-    if (end > begin) segments.emplace_back(text.substr(begin, end - begin));
+    if (end > begin) encode(text.substr(begin, end - begin), ids);
   };
   for (size_t at = 0; at < text.size();) {
     const SpecialToken* longest = nullptr;
@@ -113,11 +113,10 @@ std::vector<Segment> SpecialTokens::split(std::string_view text, bool normalized
       continue;
     }
     plain(at);
-    segments.emplace_back(longest->id);
+    ids.push_back(longest->id);
     begin = at += longest->content.size();
   }
   plain(text.size());
-  return segments;
 }
 
 }  // namespace flux

@@ -9,7 +9,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace flux {
@@ -21,13 +20,11 @@ struct SpecialToken {
   bool normalized;
 };
 
-/// A piece of text between special tokens, or the id of one.
-using Segment = std::variant<std::string_view, int64_t>;
-
 /// The special tokens of a tokenizer_config.json (transformers: added_tokens_decoder and the *_token fields).
 class SpecialTokens {
  public:
   using FindId = std::function<std::optional<int64_t>(const std::string& content)>;
+  using Encode = std::function<void(std::string_view text, std::vector<int64_t>& ids)>;
   using Roles = std::map<std::string, std::string>;  // "eos_token" to the token's content
 
   /// `roles`: the tokens of roles that the config does not name. `vocabulary` gives ids of tokens that the config
@@ -40,8 +37,9 @@ class SpecialTokens {
   /// vocabulary's last plus their number, the highest first; those that the config lists keep their ids.
   void add_extra_ids(int64_t vocabulary_size);
 
-  /// Splits at the longest special tokens of one kind, from left to right; empty pieces are left out.
-  std::vector<Segment> split(std::string_view text, bool normalized) const;
+  /// Appends the ids of `text`: those of the longest special tokens of one kind, from left to right, and what `encode`
+  /// appends for the text between them, where there is any.
+  void encode_around(std::string_view text, bool normalized, const Encode& encode, std::vector<int64_t>& ids) const;
 
  private:
   const SpecialToken* find(std::string_view content) const;

@@ -77,13 +77,7 @@ class T5Tokenizer : public Tokenizer {
   Tokens operator()(std::string_view text, int64_t max_length) const override {
     if (max_length < 1) throw Invalid("T5 needs a length of at least 1 token");
     std::vector<int64_t> ids;
-    for (const Segment& segment : special_.split(text, false)) {
-      if (const auto* id = std::get_if<int64_t>(&segment)) {
-        ids.push_back(*id);
-      } else {
-        pieces_.encode(std::get<std::string_view>(segment), ids);
-      }
-    }
+    special_.encode_around(text, false, [this](auto between, auto& all) { pieces_.encode(between, all); }, ids);
     Tokens tokens;
     const auto room = static_cast<size_t>(max_length - 1);
     if (ids.size() > room) {
