@@ -111,9 +111,7 @@ T5Config read_t5(const ConfigFields& fields) {
   config.layer_norm_epsilon = fields.positive("layer_norm_epsilon", 1e-6);
 
   if (config.d_kv * config.num_heads > 1 << 20) fields.fail("num_heads", "times d_kv is too large");
-  if (config.relative_attention_num_buckets % 4 != 0) {
-    fields.fail("relative_attention_num_buckets", "must be a multiple of 4");
-  }
+  // Up to a quarter of the buckets a distance has its own, further ones share by the logarithm: see T5Encoder.
   if (config.relative_attention_max_distance <= config.relative_attention_num_buckets / 4) {
     fields.fail("relative_attention_max_distance", "must be larger than a quarter of relative_attention_num_buckets");
   }

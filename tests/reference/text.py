@@ -20,6 +20,12 @@ T5_SHAPES = [  # with the number of tokens
           relative_attention_max_distance=20), 77),
     (dict(d_model=128, d_kv=32, num_heads=4, d_ff=320, num_layers=4, vocab_size=253, layer_norm_epsilon=1e-5), 300),
     (dict(d_model=96, d_kv=64, num_heads=3, d_ff=200, num_layers=1, vocab_size=50), 1),
+    (dict(d_model=32, d_kv=8, num_heads=3, d_ff=37, num_layers=2, vocab_size=60, relative_attention_num_buckets=4,
+          relative_attention_max_distance=2), 30),
+    (dict(d_model=40, d_kv=16, num_heads=2, d_ff=96, num_layers=2, vocab_size=60, relative_attention_num_buckets=7,
+          relative_attention_max_distance=12), 50),
+    (dict(d_model=56, d_kv=16, num_heads=4, d_ff=80, num_layers=2, vocab_size=60, relative_attention_num_buckets=30),
+     200),
 ]
 CLIP_SHAPES = [
     (dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, eos_token_id=2), 77),

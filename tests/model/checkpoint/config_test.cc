@@ -94,7 +94,7 @@ TEST(Config, RefusesByFileAndFieldWhatIsNotImplemented) {
       {"text_encoder_2/config.json", "model_type", "umt5"},
       {"text_encoder_2/config.json", "is_gated_act", false},
       {"text_encoder_2/config.json", "dense_act_fn", "relu"},
-      {"text_encoder_2/config.json", "relative_attention_num_buckets", 30},
+      {"text_encoder_2/config.json", "relative_attention_num_buckets", 3},
       {"text_encoder_2/config.json", "relative_attention_max_distance", 8},
       {"text_encoder_2/config.json", "layer_norm_epsilon", 0},
       {"text_encoder/config.json", "model_type", "siglip_text_model"},
