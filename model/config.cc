@@ -98,6 +98,13 @@ void check_feed_forward(const ConfigFields& fields) {
 
 T5Config read_t5(const ConfigFields& fields) {
   fields.one_of("model_type", {"t5"});
+  fields.must_be("is_decoder", false);
+  for (const auto& [other, name] : {std::pair{"hidden_size", "d_model"},
+                                    {"head_dim", "d_kv"},
+                                    {"num_attention_heads", "num_heads"},
+                                    {"num_hidden_layers", "num_layers"}}) {
+    if (fields.has(other)) fields.fail(other, std::string("is another name of ") + name + "; only that is read");
+  }
   check_feed_forward(fields);
   T5Config config;
   config.vocab_size = fields.size("vocab_size", 32128);

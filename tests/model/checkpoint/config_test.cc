@@ -94,6 +94,11 @@ TEST(Config, RefusesByFileAndFieldWhatIsNotImplemented) {
       {"text_encoder_2/config.json", "model_type", "umt5"},
       {"text_encoder_2/config.json", "is_gated_act", false},
       {"text_encoder_2/config.json", "dense_act_fn", "relu"},
+      {"text_encoder_2/config.json", "is_decoder", true},
+      {"text_encoder_2/config.json", "hidden_size", 32},
+      {"text_encoder_2/config.json", "head_dim", 8},
+      {"text_encoder_2/config.json", "num_attention_heads", 2},
+      {"text_encoder_2/config.json", "num_hidden_layers", 2},
       {"text_encoder_2/config.json", "relative_attention_num_buckets", 3},
       {"text_encoder_2/config.json", "relative_attention_max_distance", 8},
       {"text_encoder_2/config.json", "layer_norm_epsilon", 0},
@@ -135,6 +140,7 @@ TEST(Config, IgnoresWhatChangesNothing) {
   EXPECT_EQ(configs.complaint("vae/config.json", "act_fn", "swish"), "");
   EXPECT_EQ(configs.complaint("text_encoder/config.json", "attention_dropout", 0.5), "");
   EXPECT_EQ(configs.complaint("text_encoder_2/config.json", "dense_act_fn", "gelu_pytorch_tanh"), "");
+  EXPECT_EQ(configs.complaint("text_encoder_2/config.json", "tie_word_embeddings", true), "");
   EXPECT_EQ(configs.complaint("scheduler/scheduler_config.json", "shift_terminal", nullptr), "");
   EXPECT_EQ(configs.complaint("transformer/config.json", "out_channels", nullptr), "");
 }
