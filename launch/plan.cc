@@ -1,6 +1,7 @@
 #include "runtime/plan.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <iostream>
 
@@ -34,6 +35,18 @@ std::vector<RankFacts> assumed_ranks(int ranks, size_t cards) {
   return world;
 }
 
+/// The picture that generate would draw.
+Picture drawn_picture(Picture asked, int64_t token_side, const Settings& settings) {
+  const auto drawn = [&](int64_t pixels, const char* option) {
+    return drawn_pixels(pixels, token_side, settings.origin(option),
+                        [](const std::string& text) { spdlog::warn("{}", text); });
+  };
+  asked.token_side = token_side;
+  asked.height = drawn(asked.height, "height");
+  asked.width = drawn(asked.width, "width");
+  return asked;
+}
+
 }  // namespace
 
 int plan(Settings settings) {
@@ -41,7 +54,7 @@ int plan(Settings settings) {
   add_model_defaults(settings, folder);
   const PlanOptions options = plan_options(settings);
   const PlacementOptions placing = placement_options(settings);
-  PlanRequest request{.picture = options.picture,
+  PlanRequest request{.picture = drawn_picture(options.picture, folder.vae.token_side(), settings),
                       .num_inference_steps = options.num_inference_steps,
                       .max_sequence_length = options.max_sequence_length,
                       .card_memory = {}};
@@ -50,7 +63,7 @@ int plan(Settings settings) {
   for (size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] > 0) request.card_memory[ranks.front().cards[i].uuid] = sizes[i] << 30;
   }
-  const Demand demand{options.picture.tokens(), options.max_sequence_length};
+  const Demand demand{request.picture.tokens(), options.max_sequence_length};
   const Plan made = make_plan(folder, place(placing, 0, ranks, demand), request);
   std::cout << (operation_options(settings).json ? as_json(made) : as_text(made)) << std::flush;
   return 0;

@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t most_layers = 1024;
 constexpr int64_t most_channels = 1 << 16;
+constexpr size_t most_blocks = 8;  // of the VAE: the default picture is then 16384 pixels wide
 
 /// The folder of a path or a model id, which holds model_index.json.
 fs::path model_folder(const fs::path& model) {
@@ -151,7 +152,7 @@ VaeConfig read_vae(const ConfigFields& fields) {
   config.latent_channels = fields.size("latent_channels", 4, most_channels);
   config.out_channels = fields.size("out_channels", 3);
   config.block_out_channels = fields.sizes("block_out_channels", {64});
-  config.layers_per_block = fields.size("layers_per_block", 1, most_layers);
+  config.layers_per_block = fields.size("layers_per_block", 1, 0, most_layers);
   config.norm_num_groups = fields.size("norm_num_groups", 32, most_channels);
   config.mid_block_add_attention = fields.flag("mid_block_add_attention", true);
   config.use_post_quant_conv = fields.flag("use_post_quant_conv", true);
@@ -159,8 +160,9 @@ VaeConfig read_vae(const ConfigFields& fields) {
   config.shift_factor = fields.required_number("shift_factor");
 
   if (config.out_channels != 3) fields.fail("out_channels", "only 3 (RGB) is implemented");
-  // A token is 16 x 16 pixels: three blocks double the size, packing doubles it once more.
-  if (config.block_out_channels.size() != 4) fields.fail("block_out_channels", "only four blocks are implemented");
+  if (config.block_out_channels.size() > most_blocks) {
+    fields.fail("block_out_channels", "at most " + std::to_string(most_blocks) + " blocks are implemented");
+  }
   for (const int64_t channels : config.block_out_channels) {
     if (channels > most_channels || channels % config.norm_num_groups != 0) {
       fields.fail("block_out_channels", "must be multiples of norm_num_groups (" +
@@ -170,8 +172,9 @@ VaeConfig read_vae(const ConfigFields& fields) {
   }
   const auto blocks = fields.texts("up_block_types", {"UpDecoderBlock2D"});
   const bool plain = std::all_of(blocks.begin(), blocks.end(), [](auto& type) { return type == "UpDecoderBlock2D"; });
-  if (!plain || blocks.size() != config.block_out_channels.size()) {
-    fields.fail("up_block_types", "must be one UpDecoderBlock2D for each of block_out_channels");
+  if (!plain) fields.fail("up_block_types", "only UpDecoderBlock2D is implemented");
+  if (blocks.size() != config.block_out_channels.size()) {
+    fields.fail("block_out_channels", "must be one for each of up_block_types (" + std::to_string(blocks.size()) + ")");
   }
   return config;
 }

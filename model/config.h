@@ -62,6 +62,9 @@ struct VaeConfig {
   bool use_post_quant_conv = false;
   double scaling_factor = 0.3611;
   double shift_factor = 0.1159;
+
+  /// Pixels: a latent is vae_scale_factor (2 for every block but one) pixels wide, a token two latents.
+  int64_t token_side() const { return int64_t{1} << block_out_channels.size(); }
 };
 
 /// diffusers FlowMatchEulerDiscreteScheduler

@@ -20,7 +20,7 @@ namespace {
 
 /// [h/2 * w/2, 4 channels] to [1, channels, h, w]: a token holds 2 x 2 latents. diffusers: _unpack_latents.
 at::Tensor unpacked(const at::Tensor& tokens, const Picture& picture) {
-  const auto rows = picture.height / 16, columns = picture.width / 16;
+  const auto rows = picture.rows(), columns = picture.columns();
   const auto channels = tokens.size(1) / 4;
   return tokens.view({rows, columns, channels, 2, 2})
       .permute({2, 0, 3, 1, 4})

@@ -12,7 +12,7 @@ class Decoder {
   Decoder(const Checkpoint& checkpoint, Placing placing);
   ~Decoder();
 
-  /// latents: [H/16 * W/16, 4 * latent_channels], packed, fp32.
+  /// latents: [rows * columns, 4 * latent_channels], packed, fp32.
   Image operator()(const at::Tensor& latents, const Picture& picture) const;
 
  private:

@@ -12,8 +12,8 @@
 namespace flux {
 
 at::Tensor noise(const Picture& picture, int64_t in_channels) {
-  const int64_t rows = picture.height / 16;
-  const int64_t columns = picture.width / 16;
+  const int64_t rows = picture.rows();
+  const int64_t columns = picture.columns();
   const int64_t channels = in_channels / 4;
   const auto drawn = at::randn({1, channels, 2 * rows, 2 * columns}, at::detail::createCPUGenerator(picture.seed),
                                at::dtype(picture.noise_dtype));

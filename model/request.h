@@ -3,12 +3,12 @@
 // The plain structs that the stages exchange, and the glossary.
 //
 //   txt         embedded text tokens of T5                     [text tokens, d]
-//   img         embedded picture tokens, one for 2 x 2 latents [H/16 * W/16, d]
+//   img         embedded picture tokens, one for 2 x 2 latents [rows * columns, d]
 //   joint       [txt; img] in this order                       [tokens, d]
 //   vec         the sum of the time, guidance and pooled text embeddings (d values a step); only modulation sees it
 //   modulation  shift, scale and gate of every block, all steps at once: linear layers of silu(vec)
 //   pe          rotary position embedding (cos, sin) by token  [tokens, head_dim / 2]
-//   latents     what is denoised, packed                       [H/16 * W/16, 4 * 16], fp32
+//   latents     what is denoised, packed                       [rows * columns, 4 * latent_channels], fp32
 //   sigma       noise level of a step, 1 ... 0; timestep = 1000 sigma
 //   guidance    the distilled guidance scale, an input of FLUX.1-dev (not true CFG)
 
@@ -23,12 +23,15 @@ namespace flux {
 
 /// What the denoiser must know of a picture beside its conditioning.
 struct Picture {
-  int64_t height = 1024;  // pixels, a multiple of 16
+  int64_t height = 1024;  // pixels, a multiple of token_side
   int64_t width = 1024;
   uint64_t seed = 0;                           // of the CPU generator that draws the noise
   at::ScalarType noise_dtype = at::kBFloat16;  // noise of another dtype is another picture
+  int64_t token_side = 16;                     // pixels; VaeConfig::token_side() of the model that draws
 
-  int64_t tokens() const { return (height / 16) * (width / 16); }
+  int64_t rows() const { return height / token_side; }  // of tokens
+  int64_t columns() const { return width / token_side; }
+  int64_t tokens() const { return rows() * columns(); }
 };
 
 /// One picture to draw. Names as diffusers' FluxPipeline.__call__.

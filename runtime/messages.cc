@@ -18,6 +18,7 @@ void write(const Picture& picture, wire::Picture& out) {
   out.set_width(picture.width);
   out.set_seed(picture.seed);
   out.set_noise_dtype(static_cast<int>(picture.noise_dtype));
+  out.set_token_side(picture.token_side);
 }
 
 void write(const Prompt& prompt, wire::Prompt& out) {
@@ -123,7 +124,7 @@ struct Packer {
 }
 
 Picture read(const wire::Picture& in) {
-  return {in.height(), in.width(), in.seed(), static_cast<at::ScalarType>(in.noise_dtype())};
+  return {in.height(), in.width(), in.seed(), static_cast<at::ScalarType>(in.noise_dtype()), in.token_side()};
 }
 
 Prompt read(const wire::Prompt& in) {

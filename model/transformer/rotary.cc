@@ -14,8 +14,8 @@ at::Tensor with_text(int64_t text_tokens, const at::Tensor& positions) {
 }  // namespace
 
 Rotary rotary(const std::array<int64_t, 3>& axes_dims_rope, int64_t text_tokens, const Picture& picture) {
-  const int64_t rows = picture.height / 16;
-  const int64_t columns = picture.width / 16;
+  const int64_t rows = picture.rows();
+  const int64_t columns = picture.columns();
   const std::array<at::Tensor, 3> positions = {
       with_text(text_tokens, at::zeros({rows, columns})),
       with_text(text_tokens, at::arange(rows).unsqueeze(1).expand({rows, columns})),

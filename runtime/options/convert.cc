@@ -74,7 +74,7 @@ PlanOptions plan_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   PlanOptions plan{.ranks = options.ranks(),
                    .card_gib = {options.card_gib().begin(), options.card_gib().end()},
-                   .picture = {.height = options.height() / 16 * 16, .width = options.width() / 16 * 16},
+                   .picture = {.height = options.height(), .width = options.width()},
                    .num_inference_steps = options.num_inference_steps(),
                    .max_sequence_length = options.max_sequence_length()};
   return plan;

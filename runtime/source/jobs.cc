@@ -41,7 +41,7 @@ std::optional<std::string> given(bool there, const std::string& text) {
   return there ? std::optional(text) : std::nullopt;
 }
 
-Prompt prompt_of(const proto::Options& options) {
+Prompt prompt_of(const proto::Options& options, int64_t token_side) {
   return {.prompt = options.prompt(),
           .prompt_2 = given(options.has_prompt_2(), options.prompt_2()),
           .negative_prompt = given(options.has_negative_prompt(), options.negative_prompt()),
@@ -53,31 +53,25 @@ Prompt prompt_of(const proto::Options& options) {
           .picture = {.height = options.height(),
                       .width = options.width(),
                       .seed = options.seed(),
-                      .noise_dtype = dtype_of(options.noise_dtype())}};
+                      .noise_dtype = dtype_of(options.noise_dtype()),
+                      .token_side = token_side}};
 }
 
-/// diffusers draws the largest multiple of 16 that fits, and says so.
-int64_t rounded(int64_t pixels, const std::string& what, const Warn& warn) {
-  const int64_t multiple = pixels / 16 * 16;
-  if (multiple != pixels) {
-    warn(what + ": " + std::to_string(pixels) + " is not a multiple of 16; drawing " + std::to_string(multiple));
+using Origin = std::function<std::string(const char* field)>;  // for messages
+
+/// `options` as this model takes them. Throws Invalid.
+proto::Options fitted(proto::Options options, const ModelLimits& limits, const Origin& origin, const Warn& warn) {
+  const int64_t tokens = options.max_sequence_length();
+  if (options.has_max_sequence_length() && tokens > limits.longest_sequence) {
+    throw Invalid(origin("max_sequence_length") + ": " + std::to_string(tokens) + " is more than the " +
+                  std::to_string(limits.longest_sequence) + " that the model's tokenizer allows");
   }
-  return multiple;
-}
-
-void check_tokens(int64_t tokens, int64_t longest, const std::string& where) {
-  if (tokens <= longest) return;
-  throw Invalid(where + ": " + std::to_string(tokens) + " is more than the " + std::to_string(longest) +
-                " that the model's tokenizer allows");
-}
-
-/// The whole run's values, once: what they say wrong is said once.
-proto::Options checked_defaults(const Settings& settings, int64_t longest, const Warn& warn) {
-  proto::Options defaults = settings.message();
-  check_tokens(defaults.max_sequence_length(), longest, settings.origin("max_sequence_length"));
-  defaults.set_height(rounded(defaults.height(), settings.origin("height"), warn));
-  defaults.set_width(rounded(defaults.width(), settings.origin("width"), warn));
-  return defaults;
+  const auto drawn = [&](int64_t pixels, const char* field) {
+    return drawn_pixels(pixels, limits.token_side, origin(field), warn);
+  };
+  if (options.has_height()) options.set_height(drawn(options.height(), "height"));
+  if (options.has_width()) options.set_width(drawn(options.width(), "width"));
+  return options;
 }
 
 /// What of the negative side is given and does nothing; empty when all is used. diffusers: do_true_cfg.
@@ -94,23 +88,22 @@ std::string without_effect(const proto::Options& options) {
 
 class Run {
  public:
-  Run(const proto::Options& defaults, int64_t longest, const Warn& warn)
-      : defaults_(defaults), longest_(longest), warn_(warn) {}
+  /// What concerns the whole run is said once, here.
+  Run(const Settings& settings, const ModelLimits& limits, const Warn& warn)
+      : defaults_(fitted(
+            settings.message(), limits, [&](const char* field) { return settings.origin(field); }, warn)),
+        limits_(limits),
+        warn_(warn) {}
 
   void add(const Request& request) {
     if (!request.error.empty()) return add_bad(request, request.error);
-    proto::Options options = request.options;
+    const auto origin = [&](const char* field) { return request.origin + ": " + field; };
+    proto::Options whole = defaults_;
     try {
-      if (options.has_max_sequence_length()) {
-        check_tokens(options.max_sequence_length(), longest_, request.origin + ": max_sequence_length");
-      }
+      whole.MergeFrom(fitted(request.options, limits_, origin, warn_));
     } catch (const Invalid& error) {
       return add_bad(request, error.what());
     }
-    if (options.has_height()) options.set_height(rounded(options.height(), request.origin + ": height", warn_));
-    if (options.has_width()) options.set_width(rounded(options.width(), request.origin + ": width", warn_));
-    proto::Options whole = defaults_;
-    whole.MergeFrom(options);
     warn_without_effect(request, whole);
     for (int64_t i = 0; i < whole.num_images_per_prompt(); ++i) add_picture(request, whole, i);
   }
@@ -121,7 +114,7 @@ class Run {
   /// Picture i of the run has seed + i; of a request with a seed of its own, picture i of that request.
   void add_picture(const Request& request, const proto::Options& options, int64_t i) {
     const auto index = static_cast<int64_t>(jobs.size());
-    Job job{index, request.origin, prompt_of(options), {}};
+    Job job{index, request.origin, prompt_of(options, limits_.token_side), {}};
     job.prompt.picture.seed += static_cast<uint64_t>(request.options.has_seed() ? i : index);
     text_ += options.prompt().size() + options.prompt_2().size() + options.negative_prompt().size() +
              options.negative_prompt_2().size();
@@ -145,8 +138,8 @@ class Run {
     jobs.push_back({static_cast<int64_t>(jobs.size()), request.origin, {}, error});
   }
 
-  const proto::Options& defaults_;
-  int64_t longest_;
+  const proto::Options defaults_;
+  const ModelLimits limits_;
   const Warn& warn_;
   size_t text_ = 0;
   bool warned_ = false;
@@ -154,10 +147,19 @@ class Run {
 
 }  // namespace
 
-std::vector<Job> read_jobs(const Settings& settings, int64_t longest_sequence, std::istream& standard_input,
+int64_t drawn_pixels(int64_t pixels, int64_t token_side, const std::string& what, const Warn& warn) {
+  const std::string asked = what + ": " + std::to_string(pixels), side = std::to_string(token_side);
+  if (pixels < token_side) throw Invalid(asked + " is less than " + side);
+  const int64_t multiple = pixels / token_side * token_side;
+  if (multiple != pixels) {
+    warn(asked + " is not a multiple of " + side + "; drawing " + std::to_string(multiple));
+  }
+  return multiple;
+}
+
+std::vector<Job> read_jobs(const Settings& settings, const ModelLimits& limits, std::istream& standard_input,
                            const Warn& warn) {
-  const proto::Options defaults = checked_defaults(settings, longest_sequence, warn);
-  Run run(defaults, longest_sequence, warn);
+  Run run(settings, limits, warn);
   for (const Request& request : requests_of(settings, standard_input)) run.add(request);
   return std::move(run.jobs);
 }

@@ -12,10 +12,16 @@
 
 namespace flux {
 
+/// What the model takes, of which options.proto knows nothing.
+struct ModelLimits {
+  int64_t longest_sequence = 512;  // T5 tokens
+  int64_t token_side = 16;         // pixels; pictures are multiples of it
+};
+
 /// As many T5 tokens as the model takes: 512, or fewer where its tokenizer says so.
 int64_t longest_sequence(const ModelFolder& folder);
 
-/// The weakest layer: steps, guidance and tokens of this model.
+/// The weakest layer: size, steps, guidance and tokens of this model.
 void add_model_defaults(Settings& settings, const ModelFolder& folder);
 
 /// And of the noise: the dtype in which text_encoder_2 is stored (its headers are read only if nobody gave one), and a
@@ -24,9 +30,13 @@ void add_noise_defaults(Settings& settings, const ModelFolder& folder);
 
 using Warn = std::function<void(const std::string&)>;
 
+/// What diffusers draws where `pixels` are asked for: the largest multiple of a token's side that fits, with a warning
+/// when it is another. `what` names the value in messages. Throws Invalid when not one token fits.
+int64_t drawn_pixels(int64_t pixels, int64_t token_side, const std::string& what, const Warn& warn);
+
 /// Every picture of the run: --prompt, or --prompts read to its end and checked line by line. A bad line is a job with
 /// an error. Throws Invalid for what concerns the whole run. Settings hold the model's defaults.
-std::vector<Job> read_jobs(const Settings& settings, int64_t longest_sequence, std::istream& standard_input,
+std::vector<Job> read_jobs(const Settings& settings, const ModelLimits& limits, std::istream& standard_input,
                            const Warn& warn);
 
 }  // namespace flux

@@ -7,7 +7,8 @@
 namespace flux {
 namespace {
 
-constexpr int64_t most_tokens = 512;  // FluxPipeline.check_inputs
+constexpr int64_t most_tokens = 512;   // FluxPipeline.check_inputs
+constexpr int64_t tokens_a_side = 64;  // FluxPipeline.default_sample_size, which counts latents
 
 std::string noise_dtype_of(const ModelFolder& folder) {
   switch (default_noise_dtype(published(folder))) {
@@ -28,7 +29,10 @@ int64_t longest_sequence(const ModelFolder& folder) {
 
 void add_model_defaults(Settings& settings, const ModelFolder& folder) {
   const std::string origin = folder.distilled() ? "default of a distilled model" : "default of the model";
+  const std::string side = std::to_string(tokens_a_side * folder.vae.token_side());
   const int64_t tokens = std::min<int64_t>(folder.distilled() ? 256 : 512, longest_sequence(folder));
+  settings.set("height", side, origin);
+  settings.set("width", side, origin);
   settings.set("num_inference_steps", folder.distilled() ? "4" : "28", origin);
   settings.set("guidance_scale", folder.distilled() ? "0" : "3.5", origin);
   settings.set("max_sequence_length", std::to_string(tokens), origin);

@@ -64,7 +64,8 @@ class Stages {
         denoiser_(checkpoint_, {device}, *sequence_,
                   text_ranks(/*text=*/32, /*of the largest picture=*/35, sequence_->size())) {}
 
-  at::Tensor draw(const Prompt& prompt) {  // [height, width, 3], as int32
+  at::Tensor draw(Prompt prompt) {  // [height, width, 3], as int32
+    prompt.picture.token_side = checkpoint_.folder.vae.token_side();
     const auto latents = denoiser_(encoder_(prompt, warn_), prompt.picture, [](int64_t, int64_t) {});
     return decoder_(latents, prompt.picture).rgb.to(at::kInt);
   }

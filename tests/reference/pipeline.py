@@ -1,7 +1,7 @@
 """Random small FLUX.1 folders, and the pictures FluxPipeline draws with them in fp32: `pipeline.py OUTDIR`.
 
-OUTDIR/dev and OUTDIR/schnell are published-like folders, with the tokenizers of configs/demo. OUTDIR/requests.jsonl has
-a line for every request (diffusers' parameter names, and `model`), OUTDIR/pictures/model.safetensors the pictures:
+OUTDIR/dev and OUTDIR/schnell are published-like folders, OUTDIR/tiny and OUTDIR/shallow have VAEs of one and two blocks;
+all with the tokenizers of configs/demo. OUTDIR/requests.jsonl has a line for every request (diffusers' parameter names, and `model`), OUTDIR/pictures/model.safetensors the pictures:
 <line>_<picture>, uint8 [height, width, 3].
 """
 
@@ -43,10 +43,30 @@ MODELS = {
                  scaling_factor=0.5, shift_factor=-0.2),
         scheduler=dict(shift=1.0, use_dynamic_shifting=False),
     ),
+    "tiny": dict(  # get_dummy_components of diffusers' own FluxPipeline test, with gated-gelu
+        transformer=dict(num_layers=1, num_single_layers=1, num_attention_heads=2, attention_head_dim=16,
+                         axes_dims_rope=(4, 4, 8), in_channels=4, joint_attention_dim=32, pooled_projection_dim=32,
+                         guidance_embeds=False),
+        clip=dict(hidden_size=32, intermediate_size=37, num_hidden_layers=5, num_attention_heads=4, eos_token_id=2),
+        t5=dict(d_model=32, d_kv=8, d_ff=37, num_layers=5, num_heads=4, relative_attention_num_buckets=6),
+        vae=dict(latent_channels=1, block_out_channels=(4,), norm_num_groups=1, layers_per_block=1,
+                 scaling_factor=1.5035, shift_factor=0.0609),
+        scheduler=dict(),
+    ),
+    "shallow": dict(
+        transformer=dict(num_layers=2, num_single_layers=1, num_attention_heads=1, attention_head_dim=32,
+                         axes_dims_rope=(8, 12, 12), in_channels=12, joint_attention_dim=40, pooled_projection_dim=24,
+                         guidance_embeds=True),
+        clip=dict(hidden_size=24, intermediate_size=50, num_hidden_layers=2, num_attention_heads=2, eos_token_id=2),
+        t5=dict(d_model=40, d_kv=12, d_ff=72, num_layers=2, num_heads=3, relative_attention_num_buckets=10),
+        vae=dict(latent_channels=3, block_out_channels=(6, 12), norm_num_groups=3, layers_per_block=2,
+                 scaling_factor=0.8, shift_factor=-0.1, mid_block_add_attention=False),
+        scheduler=dict(shift=3.0, use_dynamic_shifting=True),
+    ),
 }
 
 LONG = "a red circle left of a blue square on a white background and " * 8
-REQUESTS = [  # height and width are not of one kind: square, wide, tall, odd multiples of 16, one token
+REQUESTS = [  # height and width are not of one kind: square, wide, tall, odd multiples of a token, one token, part of one
     dict(model="dev", prompt="a red circle", height=64, width=64, num_inference_steps=20, guidance_scale=3.5, seed=1),
     dict(model="dev", prompt="a blue square", prompt_2="a green triangle above a circle", height=48, width=80,
          num_inference_steps=2, guidance_scale=7.0, seed=2, num_images_per_prompt=3, max_sequence_length=24),
@@ -64,6 +84,15 @@ REQUESTS = [  # height and width are not of one kind: square, wide, tall, odd mu
          height=80, width=112, num_inference_steps=2, seed=9, max_sequence_length=17),
     dict(model="schnell", prompt="a black square", prompt_2="two circles", height=112, width=48,
          num_inference_steps=20, seed=10),
+    dict(model="tiny", prompt="a red circle", height=8, width=8, num_inference_steps=2, seed=11),
+    dict(model="tiny", prompt="a green square", negative_prompt="a circle", true_cfg_scale=3.0, height=14, width=10,
+         num_inference_steps=4, seed=12, num_images_per_prompt=2, max_sequence_length=11),
+    dict(model="tiny", prompt="a yellow square", height=3, width=19, num_inference_steps=3, seed=13, noise_dtype="bf16"),
+    dict(model="shallow", prompt="a black triangle", height=20, width=28, num_inference_steps=4, guidance_scale=3.5,
+         seed=14),
+    dict(model="shallow", prompt="two circles", height=31, width=18, num_inference_steps=2, guidance_scale=2.0, seed=15),
+    dict(model="shallow", prompt="a blue circle", height=4, width=4, num_inference_steps=3, guidance_scale=3.5, seed=16,
+         noise_dtype="fp16"),
 ]
 
 
@@ -81,8 +110,9 @@ def randomize(module):
 
 
 def random_vae(fields):
+    blocks = len(fields["block_out_channels"])
     return randomize(AutoencoderKL(
-        down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
+        down_block_types=["DownEncoderBlock2D"] * blocks, up_block_types=["UpDecoderBlock2D"] * blocks,
         use_quant_conv=False, use_post_quant_conv=False, **fields,
     ))
 
@@ -106,7 +136,9 @@ def write_model(folder, model):
 
 def given_noise(pipe, request, generators):
     """What FluxPipeline would draw if the prompt embeddings had the dtype asked for."""
-    shape = (len(generators), pipe.transformer.config.in_channels // 4, request["height"] // 8, request["width"] // 8)
+    side = 2 * pipe.vae_scale_factor
+    size = (2 * (request["height"] // side), 2 * (request["width"] // side))
+    shape = (len(generators), pipe.transformer.config.in_channels // 4, *size)
     noise = randn_tensor(shape, generator=generators, dtype=DTYPES[request["noise_dtype"]])
     return pipe._pack_latents(noise.float(), *shape)
 

@@ -29,7 +29,7 @@ TEST(Messages, APromptArrivesAsItWas) {
   prompt.guidance_scale = 0;
   prompt.num_inference_steps = 7;
   prompt.max_sequence_length = 33;
-  prompt.picture = {48, 80, 18446744073709551615u, at::kHalf};
+  prompt.picture = {48, 80, 18446744073709551615u, at::kHalf, 4};
   const auto arrived = round_trip(Encode{9, prompt});
   EXPECT_EQ(arrived.job, 9);
   EXPECT_EQ(arrived.prompt.prompt, prompt.prompt);
@@ -44,6 +44,7 @@ TEST(Messages, APromptArrivesAsItWas) {
   EXPECT_EQ(arrived.prompt.picture.width, 80);
   EXPECT_EQ(arrived.prompt.picture.seed, 18446744073709551615u);
   EXPECT_EQ(arrived.prompt.picture.noise_dtype, at::kHalf);
+  EXPECT_EQ(arrived.prompt.picture.token_side, 4);
 }
 
 TEST(Messages, AConditioningKeepsItsBranches) {

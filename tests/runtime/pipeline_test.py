@@ -6,6 +6,7 @@ import unittest
 from pathlib import Path
 
 import numpy as np
+from diffusers import FluxPipeline
 from reference import pipeline
 from runtime.program import PROGRAM, mpirun, pixels, run
 from safetensors.numpy import load_file
@@ -62,6 +63,23 @@ class Pipeline(unittest.TestCase):
 
     def test_two_replicas(self):
         self.check("replicas", mpirun(4), ["--replicas", "1,2"])
+
+    def plan(self, model, *flags):
+        return run([PROGRAM, "plan", "--model", self.folder / model, "--device", "cpu", "--json", *flags])
+
+    def test_sizes_are_the_models(self):
+        for model in pipeline.MODELS:
+            pipe = FluxPipeline.from_pretrained(self.folder / model)
+            token = 2 * pipe.vae_scale_factor
+            with self.subTest(model=model, token=token):
+                result = self.plan(model, "--height", 4 * token - 1)
+                plan = json.loads(result.stdout)
+                self.assertEqual(plan["width"], pipe.default_sample_size * pipe.vae_scale_factor)
+                self.assertEqual(plan["height"], 3 * token)
+                self.assertIn(f"{4 * token - 1} is not a multiple of {token}; drawing {3 * token}", result.stderr)
+        result = self.plan("shallow", "--width", 3)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--width: 3 is less than 4", result.stderr)
 
 
 if __name__ == "__main__":

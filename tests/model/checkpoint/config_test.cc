@@ -109,6 +109,8 @@ TEST(Config, RefusesByFileAndFieldWhatIsNotImplemented) {
       {"vae/config.json", "act_fn", "relu"},
       {"vae/config.json", "block_out_channels", {8, 12, 16}},
       {"vae/config.json", "block_out_channels", {8, 12, 16, 21}},
+      {"vae/config.json", "block_out_channels", {8, 12, 16, 16, 16, 16, 16, 16, 16}},
+      {"vae/config.json", "norm_num_groups", 0},
       {"vae/config.json",
        "up_block_types",
        {"UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "AttnUpDecoderBlock2D"}},
@@ -137,6 +139,7 @@ TEST(Config, IgnoresWhatChangesNothing) {
   Configs configs;
   EXPECT_EQ(configs.complaint("vae/config.json", "sample_size", 17), "");
   EXPECT_EQ(configs.complaint("vae/config.json", "force_upcast", false), "");
+  EXPECT_EQ(configs.complaint("vae/config.json", "latents_mean", {0.5, 0.5, 0.5, 0.5}), "");
   EXPECT_EQ(configs.complaint("vae/config.json", "act_fn", "swish"), "");
   EXPECT_EQ(configs.complaint("text_encoder/config.json", "attention_dropout", 0.5), "");
   EXPECT_EQ(configs.complaint("text_encoder_2/config.json", "dense_act_fn", "gelu_pytorch_tanh"), "");

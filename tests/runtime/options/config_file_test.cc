@@ -32,7 +32,7 @@ TEST(ConfigFile, SaysFileLineAndColumn) {
   EXPECT_THAT(problem("width: 64\nwidth: 64\n"), HasSubstr(":2:6: Non-repeated field \"width\""));
   EXPECT_EQ(problem("\nguidance_scale: nan"), ":2:1: guidance_scale: is not a finite number");
   EXPECT_EQ(problem("guidance_scale: -inf"), ":1:1: guidance_scale: is not a finite number");
-  EXPECT_EQ(problem("seed: 1 height: 15"), ":1:9: height: 15 is less than 16");
+  EXPECT_EQ(problem("seed: 1 height: 1"), ":1:9: height: 1 is less than 2");
   EXPECT_EQ(problem("replicas: [2, 0]"), ":1:1: replicas: 0 is less than 1");
   EXPECT_EQ(problem("timeout: \"soon\""), ":1:1: timeout: \"soon\" is not a time such as 500ms, 60s, 10min or 1h");
   EXPECT_EQ(problem("prompt: \"\\377\""), ":1:1: prompt: is not UTF-8");

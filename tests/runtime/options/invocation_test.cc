@@ -146,7 +146,7 @@ TEST(Invocation, WhatComesInLaterVersionsIsUnknown) {
 
 TEST(Invocation, SaysWhichFlagIsWrong) {
   EXPECT_EQ(problem({"generate", "--height", "12.5"}), "--height: \"12.5\" is not a whole number");
-  EXPECT_EQ(problem({"generate", "--height", "8"}), "--height: 8 is less than 16");
+  EXPECT_EQ(problem({"generate", "--height", "1"}), "--height: 1 is less than 2");
   EXPECT_EQ(problem({"generate", "--height", "99999999999999999999"}),
             "--height: \"99999999999999999999\" is too large");
   EXPECT_EQ(problem({"generate", "--guidance-scale", "nan"}), "--guidance-scale: is not a finite number");
@@ -216,7 +216,8 @@ TEST(Invocation, PrintedConfigReadsBack) {
   EXPECT_EQ(again.settings.text("seed"), "18446744073709551615");
   EXPECT_EQ(placement_options(again.settings).replicas, (std::vector<int>{3, 4}));
   EXPECT_EQ(operation_options(again.settings).timeout, std::chrono::seconds(5));
-  EXPECT_THAT(printed, HasSubstr("height: 1024  # default\n"));
+  EXPECT_THAT(printed, HasSubstr("num_images_per_prompt: 1  # default\n"));
+  EXPECT_THAT(printed, HasSubstr("# height: 64 tokens: 1024 in FLUX.1\n"));
   EXPECT_THAT(printed, HasSubstr("# log_dir: standard error only\n"));
 }
 

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "parallel/rank/errors.h"
+#include "tests/reference.h"
 #include "tests/runtime/options/scratch_folder.h"
 
 namespace flux {
@@ -19,6 +20,8 @@ using ::testing::IsEmpty;
 Settings dev_settings(std::initializer_list<std::pair<const char*, const char*>> given) {
   Settings settings;
   for (const auto& [name, text] : given) settings.set(name, text, std::string("--") + name);
+  settings.set("height", "1024", "model");
+  settings.set("width", "1024", "model");
   settings.set("num_inference_steps", "28", "model");
   settings.set("guidance_scale", "3.5", "model");
   settings.set("max_sequence_length", "256", "model");
@@ -32,10 +35,10 @@ struct Drawn {
   std::vector<std::string> warnings;
 };
 
-Drawn drawn(const Settings& settings, const std::string& standard_input = "", int64_t longest = 512) {
+Drawn drawn(const Settings& settings, const std::string& standard_input = "", const ModelLimits& limits = {}) {
   std::istringstream stream(standard_input);
   Drawn result;
-  result.jobs = read_jobs(settings, longest, stream, [&](const std::string& text) { result.warnings.push_back(text); });
+  result.jobs = read_jobs(settings, limits, stream, [&](const std::string& text) { result.warnings.push_back(text); });
   return result;
 }
 
@@ -119,7 +122,9 @@ TEST(Jobs, BadJsonFailsAloneWithItsLine) {
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"prompt\": \"b\"}"), "stdin:2: prompt: is there twice");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": null}"), "stdin:2: height: is null; leave it out");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": 64.5}"), "stdin:2: height: \"64.5\" is not a whole number");
-  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": -64}"), "stdin:2: height: -64 is less than 16");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": -64}"), "stdin:2: height: -64 is less than 2");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": 15}"), "stdin:2: height: 15 is less than 16");
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"width\": 2}"), "stdin:2: width: 2 is less than 16");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": \"64\"}"), "stdin:2: height: is a text; a number is wanted");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": [64]}"), HasSubstr("height: is an array"));
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": true}"), HasSubstr("height: is a truth value"));
@@ -211,6 +216,34 @@ TEST(Jobs, SizesAreRoundedDownWithAWarning) {
   EXPECT_THAT(one.warnings, ElementsAre("stdin:1: width: 129 is not a multiple of 16; drawing 128"));
 }
 
+TEST(Jobs, ATokensSideIsTheModels) {
+  const ModelLimits limits{.token_side = 4};
+  const auto [jobs, warnings] =
+      drawn(dev_settings({{"prompts", "-"}, {"height", "9"}}),
+            "{\"prompt\": \"a\", \"width\": 15}\n{\"prompt\": \"b\", \"width\": 3}\n", limits);
+  EXPECT_EQ(jobs[0].prompt.picture.height, 8);
+  EXPECT_EQ(jobs[0].prompt.picture.width, 12);
+  EXPECT_EQ(jobs[0].prompt.picture.tokens(), 6);
+  EXPECT_EQ(jobs[1].error, "stdin:2: width: 3 is less than 4");
+  EXPECT_THAT(warnings, ElementsAre("--height: 9 is not a multiple of 4; drawing 8",
+                                    "stdin:1: width: 15 is not a multiple of 4; drawing 12"));
+  EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"height", "3"}}), "", limits), Invalid);
+}
+
+TEST(Jobs, AModelsDefaultIs64TokensASide) {
+  ModelFolder folder(source_folder() / "configs/demo");
+  const auto side = [&](size_t blocks) {
+    folder.vae.block_out_channels.resize(blocks, 32);
+    Settings settings;
+    add_model_defaults(settings, folder);
+    EXPECT_EQ(settings.text("width"), settings.text("height"));
+    return settings.text("height");
+  };
+  EXPECT_EQ(side(4), "1024");
+  EXPECT_EQ(side(1), "128");  // as diffusers: 128 latents
+  EXPECT_EQ(side(8), "16384");
+}
+
 TEST(Jobs, ANegativePromptWithoutEffectIsSaid) {
   const auto whole_run = drawn(dev_settings({{"prompts", "-"}, {"negative_prompt", "dog"}}), "one\ntwo\n");
   EXPECT_THAT(whole_run.warnings, ElementsAre("the negative prompt does nothing unless true_cfg_scale is over 1"));
@@ -220,9 +253,12 @@ TEST(Jobs, ANegativePromptWithoutEffectIsSaid) {
 }
 
 TEST(Jobs, MoreTokensThanTheTokenizersAreRefused) {
-  EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"max_sequence_length", "64"}}), "", 32), Invalid);
+  EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"max_sequence_length", "64"}}), "", {.longest_sequence = 32}),
+               Invalid);
   Settings settings = dev_settings({{"prompts", "-"}, {"max_sequence_length", "32"}});
-  const auto jobs = drawn(settings, "{\"prompt\": \"a\", \"max_sequence_length\": 33}\n{\"prompt\": \"b\"}", 32).jobs;
+  const auto jobs =
+      drawn(settings, "{\"prompt\": \"a\", \"max_sequence_length\": 33}\n{\"prompt\": \"b\"}", {.longest_sequence = 32})
+          .jobs;
   EXPECT_EQ(jobs[0].error, "stdin:1: max_sequence_length: 33 is more than the 32 that the model's tokenizer allows");
   EXPECT_EQ(jobs[1].error, "");
 }
