@@ -28,8 +28,8 @@ GenerateRequest request_of(Settings& settings, int rank) {
   const bool seeded = settings.has("seed");
   add_model_defaults(settings, request.folder);
   add_noise_defaults(settings, request.folder);
-  const ModelLimits limits{longest_sequence(request.folder), request.folder.vae.token_side()};
-  request.jobs = read_jobs(settings, limits, std::cin, [](const std::string& text) { spdlog::warn("{}", text); });
+  request.jobs = read_jobs(settings, request.folder.vae.token_side(), std::cin,
+                           [](const std::string& text) { spdlog::warn("{}", text); });
   if (!seeded) spdlog::info("seed {}", settings.text("seed"));
   return request;
 }

@@ -50,7 +50,7 @@ struct Job {
   int64_t index = 0;   // position in the run; names the file
   std::string origin;  // "prompts.jsonl:3", "--prompt": for messages
   Prompt prompt;
-  std::string error;  // not empty: bad input, this job alone fails and is never drawn
+  std::string error;  // not empty: bad input (without its origin), this job alone fails and is never drawn
 };
 
 }  // namespace flux

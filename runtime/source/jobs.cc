@@ -60,14 +60,9 @@ Prompt prompt_of(const proto::Options& options, int64_t token_side) {
 using Origin = std::function<std::string(const char* field)>;  // for messages
 
 /// `options` as this model takes them. Throws Invalid.
-proto::Options fitted(proto::Options options, const ModelLimits& limits, const Origin& origin, const Warn& warn) {
-  const int64_t tokens = options.max_sequence_length();
-  if (options.has_max_sequence_length() && tokens > limits.longest_sequence) {
-    throw Invalid(origin("max_sequence_length") + ": " + std::to_string(tokens) + " is more than the " +
-                  std::to_string(limits.longest_sequence) + " that the model's tokenizer allows");
-  }
+proto::Options fitted(proto::Options options, int64_t token_side, const Origin& origin, const Warn& warn) {
   const auto drawn = [&](int64_t pixels, const char* field) {
-    return drawn_pixels(pixels, limits.token_side, origin(field), warn);
+    return drawn_pixels(pixels, token_side, origin(field), warn);
   };
   if (options.has_height()) options.set_height(drawn(options.height(), "height"));
   if (options.has_width()) options.set_width(drawn(options.width(), "width"));
@@ -89,18 +84,18 @@ std::string without_effect(const proto::Options& options) {
 class Run {
  public:
   /// What concerns the whole run is said once, here.
-  Run(const Settings& settings, const ModelLimits& limits, const Warn& warn)
+  Run(const Settings& settings, int64_t token_side, const Warn& warn)
       : defaults_(fitted(
-            settings.message(), limits, [&](const char* field) { return settings.origin(field); }, warn)),
-        limits_(limits),
+            settings.message(), token_side, [&](const char* field) { return settings.origin(field); }, warn)),
+        token_side_(token_side),
         warn_(warn) {}
 
   void add(const Request& request) {
     if (!request.error.empty()) return add_bad(request, request.error);
-    const auto origin = [&](const char* field) { return request.origin + ": " + field; };
+    const Warn warn = [&](const std::string& text) { warn_(request.origin + ": " + text); };
     proto::Options whole = defaults_;
     try {
-      whole.MergeFrom(fitted(request.options, limits_, origin, warn_));
+      whole.MergeFrom(fitted(request.options, token_side_, [](const char* field) { return field; }, warn));
     } catch (const Invalid& error) {
       return add_bad(request, error.what());
     }
@@ -114,7 +109,7 @@ class Run {
   /// Picture i of the run has seed + i; of a request with a seed of its own, picture i of that request.
   void add_picture(const Request& request, const proto::Options& options, int64_t i) {
     const auto index = static_cast<int64_t>(jobs.size());
-    Job job{index, request.origin, prompt_of(options, limits_.token_side), {}};
+    Job job{index, request.origin, prompt_of(options, token_side_), {}};
     job.prompt.picture.seed += static_cast<uint64_t>(request.options.has_seed() ? i : index);
     text_ += options.prompt().size() + options.prompt_2().size() + options.negative_prompt().size() +
              options.negative_prompt_2().size();
@@ -139,7 +134,7 @@ class Run {
   }
 
   const proto::Options defaults_;
-  const ModelLimits limits_;
+  const int64_t token_side_;
   const Warn& warn_;
   size_t text_ = 0;
   bool warned_ = false;
@@ -157,9 +152,9 @@ int64_t drawn_pixels(int64_t pixels, int64_t token_side, const std::string& what
   return multiple;
 }
 
-std::vector<Job> read_jobs(const Settings& settings, const ModelLimits& limits, std::istream& standard_input,
+std::vector<Job> read_jobs(const Settings& settings, int64_t token_side, std::istream& standard_input,
                            const Warn& warn) {
-  Run run(settings, limits, warn);
+  Run run(settings, token_side, warn);
   for (const Request& request : requests_of(settings, standard_input)) run.add(request);
   return std::move(run.jobs);
 }

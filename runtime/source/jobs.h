@@ -12,13 +12,7 @@
 
 namespace flux {
 
-/// What the model takes, of which options.proto knows nothing.
-struct ModelLimits {
-  int64_t longest_sequence = 512;  // T5 tokens
-  int64_t token_side = 16;         // pixels; pictures are multiples of it
-};
-
-/// As many T5 tokens as the model takes: 512, or fewer where its tokenizer says so.
+/// As many T5 tokens as the model is made for: 512, or fewer where its tokenizer says so.
 int64_t longest_sequence(const ModelFolder& folder);
 
 /// The weakest layer: size, steps, guidance and tokens of this model.
@@ -35,8 +29,9 @@ using Warn = std::function<void(const std::string&)>;
 int64_t drawn_pixels(int64_t pixels, int64_t token_side, const std::string& what, const Warn& warn);
 
 /// Every picture of the run: --prompt, or --prompts read to its end and checked line by line. A bad line is a job with
-/// an error. Throws Invalid for what concerns the whole run. Settings hold the model's defaults.
-std::vector<Job> read_jobs(const Settings& settings, const ModelLimits& limits, std::istream& standard_input,
+/// an error. Throws Invalid for what concerns the whole run. Settings hold the model's defaults. `token_side`: pixels,
+/// of the model.
+std::vector<Job> read_jobs(const Settings& settings, int64_t token_side, std::istream& standard_input,
                            const Warn& warn);
 
 }  // namespace flux

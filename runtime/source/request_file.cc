@@ -47,7 +47,7 @@ std::vector<Request> read_requests(std::istream& stream, const std::string& name
     try {
       request.options = read_line(*line, json);
     } catch (const Invalid& error) {
-      request.error = request.origin + ": " + error.what();
+      request.error = error.what();
     }
     requests.push_back(std::move(request));
   }

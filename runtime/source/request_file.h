@@ -12,7 +12,7 @@ namespace flux {
 struct Request {
   std::string origin;      // FILE:LINE
   proto::Options options;  // what the line says itself
-  std::string error;       // not empty: what is wrong with the line
+  std::string error;       // not empty: what is wrong with the line, without its origin
 };
 
 /// .txt: a prompt a line. .jsonl: an object a line. Other names (standard input, a pipe) are .jsonl if their first line

@@ -76,6 +76,8 @@ REQUESTS = [  # height and width are not of one kind: square, wide, tall, odd mu
          true_cfg_scale=2.0, height=16, width=112, num_inference_steps=2, guidance_scale=3.5, seed=4),
     dict(model="dev", prompt="one step", negative_prompt="unused", height=96, width=64, num_inference_steps=1,
          guidance_scale=3.5, seed=5, noise_dtype="bf16", max_sequence_length=8),
+    dict(model="dev", prompt="a red circle", height=64, width=32, num_inference_steps=2, guidance_scale=3.5, seed=12,
+         max_sequence_length=48),  # more than tokenizer_config.json's model_max_length
     dict(model="dev", prompt=LONG, height=32, width=32, num_inference_steps=2, guidance_scale=3.5, seed=6,
          noise_dtype="fp16"),
     dict(model="schnell", prompt="a yellow triangle", height=48, width=48, num_inference_steps=1, seed=7),

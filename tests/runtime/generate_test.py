@@ -13,7 +13,7 @@ from PIL import Image
 from runtime.program import DEMO, PROGRAM, journal, mpirun, pixels, run
 
 CAPTION = "a red circle left of a blue square on a white background"
-SMALL = ["--height", "64", "--width", "96", "--num-inference-steps", "2", "--seed", "7"]
+SMALL = ["--height", "64", "--width", "96", "--num-inference-steps", "2", "--seed", "7", "--device", "cpu"]
 
 
 class Generate(unittest.TestCase):

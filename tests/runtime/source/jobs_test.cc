@@ -35,20 +35,24 @@ struct Drawn {
   std::vector<std::string> warnings;
 };
 
-Drawn drawn(const Settings& settings, const std::string& standard_input = "", const ModelLimits& limits = {}) {
+Drawn drawn(const Settings& settings, const std::string& standard_input = "", int64_t token_side = 16) {
   std::istringstream stream(standard_input);
   Drawn result;
-  result.jobs = read_jobs(settings, limits, stream, [&](const std::string& text) { result.warnings.push_back(text); });
+  result.jobs =
+      read_jobs(settings, token_side, stream, [&](const std::string& text) { result.warnings.push_back(text); });
   return result;
 }
 
 std::vector<Job> from_stdin(const std::string& text) { return drawn(dev_settings({{"prompts", "-"}}), text).jobs; }
 
+/// As it is printed.
+std::string said(const Job& job) { return job.error.empty() ? "" : job.origin + ": " + job.error; }
+
 std::string only_error(const std::string& line) {
   const auto jobs = from_stdin("{\"prompt\": \"good\"}\n" + line);
   EXPECT_EQ(jobs.size(), 2U);
   EXPECT_EQ(jobs[0].error, "");
-  return jobs.at(1).error;
+  return said(jobs.at(1));
 }
 
 TEST(Jobs, OnePromptHasTheRunsValues) {
@@ -174,10 +178,10 @@ TEST(Jobs, TextLinesFailAlone) {
   const auto jobs = from_stdin("\xef\xbb\xbfone\r\n\r\n \t\nnot utf-8 \xc0\xaf\n\xed\xa0\x80\nlast, without an end");
   ASSERT_EQ(jobs.size(), 6U);
   EXPECT_EQ(jobs[0].prompt.prompt, "one");
-  EXPECT_EQ(jobs[1].error, "stdin:2: is empty");
-  EXPECT_EQ(jobs[2].error, "stdin:3: is empty");
-  EXPECT_EQ(jobs[3].error, "stdin:4: is not UTF-8");
-  EXPECT_EQ(jobs[4].error, "stdin:5: is not UTF-8");
+  EXPECT_EQ(said(jobs[1]), "stdin:2: is empty");
+  EXPECT_EQ(said(jobs[2]), "stdin:3: is empty");
+  EXPECT_EQ(said(jobs[3]), "stdin:4: is not UTF-8");
+  EXPECT_EQ(said(jobs[4]), "stdin:5: is not UTF-8");
   EXPECT_EQ(jobs[5].prompt.prompt, "last, without an end");
   EXPECT_EQ(jobs[5].prompt.picture.seed, 105U);
 }
@@ -185,7 +189,7 @@ TEST(Jobs, TextLinesFailAlone) {
 TEST(Jobs, AHugeLineFailsAloneAndIsNotKept) {
   const auto jobs = from_stdin("one\n" + std::string(3 << 20, 'x') + "\n" + std::string(1 << 20, 'y') + "\r\nfour");
   ASSERT_EQ(jobs.size(), 4U);
-  EXPECT_EQ(jobs[1].error, "stdin:2: is over 1 MiB");
+  EXPECT_EQ(said(jobs[1]), "stdin:2: is over 1 MiB");
   EXPECT_EQ(jobs[2].prompt.prompt.size(), size_t{1} << 20);
   EXPECT_EQ(jobs[3].prompt.prompt, "four");
 }
@@ -217,17 +221,15 @@ TEST(Jobs, SizesAreRoundedDownWithAWarning) {
 }
 
 TEST(Jobs, ATokensSideIsTheModels) {
-  const ModelLimits limits{.token_side = 4};
-  const auto [jobs, warnings] =
-      drawn(dev_settings({{"prompts", "-"}, {"height", "9"}}),
-            "{\"prompt\": \"a\", \"width\": 15}\n{\"prompt\": \"b\", \"width\": 3}\n", limits);
+  const auto [jobs, warnings] = drawn(dev_settings({{"prompts", "-"}, {"height", "9"}}),
+                                      "{\"prompt\": \"a\", \"width\": 15}\n{\"prompt\": \"b\", \"width\": 3}\n", 4);
   EXPECT_EQ(jobs[0].prompt.picture.height, 8);
   EXPECT_EQ(jobs[0].prompt.picture.width, 12);
   EXPECT_EQ(jobs[0].prompt.picture.tokens(), 6);
-  EXPECT_EQ(jobs[1].error, "stdin:2: width: 3 is less than 4");
+  EXPECT_EQ(said(jobs[1]), "stdin:2: width: 3 is less than 4");
   EXPECT_THAT(warnings, ElementsAre("--height: 9 is not a multiple of 4; drawing 8",
                                     "stdin:1: width: 15 is not a multiple of 4; drawing 12"));
-  EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"height", "3"}}), "", limits), Invalid);
+  EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"height", "3"}}), "", 4), Invalid);
 }
 
 TEST(Jobs, AModelsDefaultIs64TokensASide) {
@@ -250,17 +252,6 @@ TEST(Jobs, ANegativePromptWithoutEffectIsSaid) {
   const auto one = drawn(dev_settings({{"prompts", "-"}}), "{\"prompt\": \"a\", \"true_cfg_scale\": 2}\n");
   EXPECT_THAT(one.warnings,
               ElementsAre("stdin:1: true_cfg_scale and negative_prompt_2 do nothing without negative_prompt"));
-}
-
-TEST(Jobs, MoreTokensThanTheTokenizersAreRefused) {
-  EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"max_sequence_length", "64"}}), "", {.longest_sequence = 32}),
-               Invalid);
-  Settings settings = dev_settings({{"prompts", "-"}, {"max_sequence_length", "32"}});
-  const auto jobs =
-      drawn(settings, "{\"prompt\": \"a\", \"max_sequence_length\": 33}\n{\"prompt\": \"b\"}", {.longest_sequence = 32})
-          .jobs;
-  EXPECT_EQ(jobs[0].error, "stdin:1: max_sequence_length: 33 is more than the 32 that the model's tokenizer allows");
-  EXPECT_EQ(jobs[1].error, "");
 }
 
 }  // namespace
