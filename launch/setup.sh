@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes a machine ready and builds flux-dist: apt packages, a Python environment with pinned wheels, the program.
-# usage: launch/setup.sh [tests]      with `tests` also the references, the checkers and every test program
+# usage: launch/setup.sh [tests]      with `tests` also the references, the checkers, Slurm and every test program
 # Touches no network when nothing is missing. Environment:
 #   FLUX_VENV    the Python environment (.venv in the checkout)
 #   FLUX_BUILD   the build folder (build in the checkout)
@@ -38,14 +38,16 @@ check_cards() {
 }
 
 missing_packages() {
-  listed "$packages/debian.txt" | while read -r name; do
+  local lists=("$packages/debian.txt")
+  [[ $purpose != tests ]] || lists+=("$packages/debian-tests.txt")
+  listed "${lists[@]}" | while read -r name; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep -q ^ii || echo "$name"
   done
 }
 
 install_packages() {
   command -v dpkg-query >/dev/null ||
-    stop "no dpkg here: Debian 12 and Ubuntu 24.04 are supported; elsewhere install what $packages/debian.txt lists and build with cmake"
+    stop "no dpkg here: Debian 12 and Ubuntu 24.04 are supported; elsewhere install what $packages/debian*.txt list and build with cmake"
   local missing
   missing=$(missing_packages | paste -sd ' ')
   [[ -n $missing ]] || return 0

@@ -34,11 +34,11 @@ class Setup(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{answer}\n")
         path.chmod(0o755)
 
-    def setup(self, *prefix, **environment):
+    def setup(self, *prefix, arguments=(), **environment):
         environment["PATH"] = f"{self.folder}/bin:{os.environ['PATH']}"
         environment["FLUX_VENV"] = str(self.folder / "venv")
         environment["FLUX_BUILD"] = str(self.folder / "build")
-        return run(*prefix, self.folder / "launch/setup.sh", **environment)
+        return run(*prefix, self.folder / "launch/setup.sh", *arguments, **environment)
 
     def refused(self, result, words):
         self.assertEqual(result.returncode, 2, result.stderr)
@@ -58,10 +58,12 @@ class Setup(unittest.TestCase):
         self.refused(self.setup(FLUX_CUDA="yes"), "FLUX_CUDA=yes")
 
     def test_without_root_the_missing_packages_are_named(self):
-        self.pretend("dpkg-query", "test $4 != libspdlog-dev -a $4 != mold && echo 'ii '")
+        self.pretend("dpkg-query", "test $4 != libspdlog-dev -a $4 != mold -a $4 != slurm-wlm && echo 'ii '")
         drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.getuid() == 0 else []
-        result = self.setup(*drop, FLUX_CUDA="OFF")
-        self.refused(result, "apt-get install --no-install-recommends libspdlog-dev mold")
+        for arguments, named in [((), "libspdlog-dev mold"), (("tests",), "libspdlog-dev mold slurm-wlm")]:
+            with self.subTest(arguments=arguments):
+                result = self.setup(*drop, arguments=arguments, FLUX_CUDA="OFF")
+                self.refused(result, f"apt-get install --no-install-recommends {named}\n")
 
     def test_nothing_is_listed_without_a_version(self):
         for name in ["wheels", "cuda", "tests"]:

@@ -10,23 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from runtime.program import DEMO, PROGRAM, journal, mpirun
-
-
-def processes_of(program, launcher):
-    """By rank: the processes that run `program` below the process `launcher`."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "exe").resolve() != Path(program).resolve():
-                continue
-            environment = dict(v.split("=", 1) for v in (folder / "environ").read_text().split("\0") if "=" in v)
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, UnicodeDecodeError):
-            continue
-        if parent == launcher:
-            found[int(environment.get("OMPI_COMM_WORLD_RANK", 0))] = int(folder.name)
-    return found
+from runtime.program import DEMO, PROGRAM, journal, mpirun, processes_of
 
 
 class Faults(unittest.TestCase):
@@ -70,7 +54,7 @@ class Faults(unittest.TestCase):
             with self.subTest(rank=rank), tempfile.TemporaryDirectory() as folder:
                 self.out = Path(folder) / "out"
                 run = self.start(3)
-                os.kill(processes_of(PROGRAM, run.pid)[rank], signal.SIGKILL)
+                os.kill(processes_of(self.out)[rank], signal.SIGKILL)
                 said = self.end(run)
                 self.assertIn(f"rank {rank} ", said)
                 self.assertIn(run.returncode, (3, 137))
@@ -83,7 +67,7 @@ class Faults(unittest.TestCase):
                 self.out = Path(folder) / "out"
                 run = self.start(3, "--timeout", "3s")
                 began = time.monotonic()
-                os.kill(processes_of(PROGRAM, run.pid)[rank], signal.SIGSTOP)
+                os.kill(processes_of(self.out)[rank], signal.SIGSTOP)
                 said = self.end(run)
                 self.assertLess(time.monotonic() - began, 20)
                 # Whoever waits for it notices first: the coordinator, a collective, or a message that it does not take.

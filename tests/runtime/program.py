@@ -20,6 +20,22 @@ def run(command, **kwargs):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, **kwargs)
 
 
+def processes_of(folder):
+    """By rank: the processes of the run that draws into `folder`, on every host that is this machine."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "exe").readlink().name != "flux-dist":
+                continue
+            arguments = (process / "cmdline").read_text().split("\0")
+            environment = dict(v.split("=", 1) for v in (process / "environ").read_text().split("\0") if "=" in v)
+        except (OSError, UnicodeDecodeError):
+            continue
+        if str(folder) in arguments:
+            found[int(environment.get("PMIX_RANK", 0))] = int(process.name)
+    return found
+
+
 def journal(folder):
     return [json.loads(line) for line in (Path(folder) / "journal.jsonl").read_text().splitlines()]
 

@@ -1,0 +1,108 @@
+"""launch/slurm/generate.sbatch, as installed, in a real Slurm of two nodes on this machine."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from launch import slurm_cluster
+from runtime.program import PROGRAM, journal, pixels, processes_of
+
+BUILD = Path(PROGRAM).parent.parent
+VENV = Path(os.environ["FLUX_PYTHON"]).parent.parent
+PROMPTS = ["a red circle on a white background", "a blue square on a yellow background"]
+
+
+class Slurm(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.folder.chmod(0o755)
+        cls.installed = cls.folder / "flux-dist"
+        subprocess.run([VENV / "bin/cmake", "--install", BUILD, "--prefix", cls.installed], check=True,
+                       stdout=subprocess.DEVNULL)
+        (cls.folder / "slurm").mkdir()
+        cls.cluster = cls.enterClassContext(slurm_cluster.Cluster(cls.folder / "slurm", nodes=2))
+
+    def setUp(self):
+        """Somewhere to submit from."""
+        self.here = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.out = self.here / "pictures"
+        requests = [json.dumps({"prompt": prompt, "seed": 7}) for prompt in PROMPTS]
+        (self.here / "prompts.jsonl").write_text("\n".join(requests))
+
+    def submit(self, *arguments, **environment):
+        """Three tasks on two nodes. The number of the job."""
+        environment = {"FLUX_VENV": str(VENV), "PATH": f"{self.installed}/bin:{self.cluster.environment['PATH']}",
+                       **environment}
+        submitted = self.cluster.run(
+            "sbatch", "--parsable", f"--chdir={self.here}", "--ntasks=3", "--cpus-per-task=1", "--gpus-per-node=0",
+            self.installed / "slurm/generate.sbatch", "--config", self.installed / "configs/demo.textproto",
+            "--prompts", "prompts.jsonl", "--output-dir", self.out, "--num-inference-steps", 4, *arguments,
+            **environment)
+        self.assertEqual(submitted.returncode, 0, submitted.stderr)
+        return submitted.stdout.strip()
+
+    def ended(self, number):
+        """What Slurm says of the job, and what the job said, without srun's own lines."""
+        deadline = time.monotonic() + 120
+        while (job := self.cluster.job(number))["JobState"] in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
+            self.assertLess(time.monotonic(), deadline, job)
+            time.sleep(0.2)
+        said = (self.here / f"flux-dist-{number}.log").read_text().splitlines()
+        return job, [line for line in said if not line.startswith(("srun: ", "slurmstepd"))]
+
+    def refused(self, number, words):
+        """Exit code 2 and one line."""
+        job, said = self.ended(number)
+        self.assertEqual((job["JobState"], job["ExitCode"]), ("FAILED", "2:0"), said)
+        self.assertEqual(len(said), 1, said)
+        self.assertIn(words, said[0])
+
+    def test_draws_over_two_nodes(self):
+        job, said = self.ended(self.submit())
+        self.assertEqual((job["JobState"], job["ExitCode"], job["NodeList"]), ("COMPLETED", "0:0", "n[1-2]"), said)
+        lines = journal(self.out)
+        self.assertEqual([line["prompt"] for line in lines], PROMPTS)
+        for line in lines:
+            self.assertEqual(pixels(self.out / line["file"]).shape, (128, 128, 3))
+            self.assertIn(str(self.out / line["file"]), said)
+
+    def test_a_wrong_option_is_said_once(self):
+        self.refused(self.submit("--height", "many"), "--height")
+
+    def test_what_is_missing_is_said_once(self):
+        self.refused(self.submit(FLUX_VENV=""), "FLUX_VENV")
+        self.refused(self.submit(PATH=self.cluster.environment["PATH"]), "flux-dist is not in PATH")
+
+    def test_the_network_reaches_both_libraries(self):
+        job, said = self.ended(self.submit(FLUX_NETWORK="lo"))
+        self.assertEqual(job["ExitCode"], "0:0", said)
+        job, said = self.ended(self.submit(FLUX_NETWORK="nowhere0"))
+        self.assertNotEqual(job["ExitCode"], "0:0", said)
+        self.assertIn("nowhere0", "\n".join(said))
+
+    def test_a_rank_that_is_killed_is_named_once(self):
+        number = self.submit("--num-images-per-prompt", 200)
+        deadline = time.monotonic() + 60
+        while not list(self.out.glob("*.png")):
+            self.assertLess(time.monotonic(), deadline, "no picture within a minute")
+            time.sleep(0.1)
+        os.kill(processes_of(self.out)[2], signal.SIGKILL)
+        job, said = self.ended(number)
+        self.assertIn(job["ExitCode"], ("3:0", "137:0"), said)
+        self.assertEqual(len([line for line in said if re.search(r"rank 2 (died|\(.*\) died)", line)]), 1, said)
+
+
+if __name__ == "__main__":
+    absent = slurm_cluster.missing()
+    if absent:
+        print(f"skipped: no {', '.join(absent)} here; launch/setup.sh tests installs Slurm")
+        sys.exit(77)
+    unittest.main(verbosity=2)
