@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <numeric>
 
 #include "parallel/mpi/tags.h"
 
@@ -17,6 +18,7 @@ constexpr int kToPrint = -2;  // the whole job; minus the rank that is to print 
 
 constexpr int kExitCode = 3;
 constexpr std::chrono::milliseconds kGrace{1000};
+constexpr std::chrono::milliseconds kSpeakersTime{500};  // a speaker that has not printed by then cannot
 
 }  // namespace
 
@@ -24,7 +26,7 @@ void Notices::abort_job(const std::string& why, int speaker) {
   const std::lock_guard lock(gate_->mutex);
   if (!gate_->aborted.empty()) return;
   gate_->aborted = why;
-  first_here_ = true;
+  deputy_ = true;
   speaker_ = speaker;
   gate_->changed.notify_all();
   engine_.wake();
@@ -44,7 +46,8 @@ const std::string& Notices::why(int tag) const {
 }
 
 bool Notices::progress() {
-  const bool received = receive();
+  bool received = false;
+  while (receive()) received = true;  // all of them: a rank that was stopped must not print what another has printed
   const bool posted = post();
   for (Letter& letter : letters_)
     for (Transfer& transfer : letter.transfers) transfer.progress();
@@ -52,7 +55,7 @@ bool Notices::progress() {
     return std::all_of(letter.transfers.begin(), letter.transfers.end(),
                        [](const Transfer& t) { return t.finished(); });
   });
-  if (Clock::now() >= end_) end_job();
+  if (Clock::now() >= end_) MPI_Abort(MPI_COMM_WORLD, kExitCode);
   return received || posted;
 }
 
@@ -78,6 +81,8 @@ bool Notices::receive() {
     if (gate_->aborted.empty()) {
       gate_->aborted = text.substr(space + 1);
       if (tag <= kToPrint) speaker_ = kToPrint - tag;
+    } else if (tag <= kToPrint && status.MPI_SOURCE < engine_.rank()) {
+      deputy_ = false;
     }
     if (tag == kPrinted) printed_ = true;
   }
@@ -90,22 +95,31 @@ bool Notices::post() {
   std::vector<std::pair<std::string, std::vector<int>>> notices;
   {
     const std::lock_guard lock(gate_->mutex);
-    notices.swap(to_send_);
     if (!gate_->aborted.empty() && end_ == Clock::time_point::max()) {
       end_ = Clock::now() + kGrace;
-      std::vector<int> everybody(engine_.size());
-      for (int rank = 0; rank < engine_.size(); ++rank) everybody[rank] = rank;
-      const bool speaks = engine_.rank() == speaker_ && !printed_;
-      if (speaks) {
-        std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
-        printed_ = true;
-      }
-      const int tag = speaks ? kPrinted : kToPrint - speaker_;
-      if (speaks || first_here_) notices.emplace_back(fmt::format("{} {}", tag, gate_->aborted), everybody);
+      if (engine_.rank() == speaker_)
+        print();
+      else if (deputy_)
+        tell_everybody(kToPrint - speaker_);
     }
+    if (deputy_ && Clock::now() >= end_ - kGrace + kSpeakersTime) print();
+    notices.swap(to_send_);
   }
   for (const auto& [text, ranks] : notices) tell(text, ranks);
   return !notices.empty();
+}
+
+void Notices::print() {
+  if (printed_) return;
+  std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
+  printed_ = true;
+  tell_everybody(kPrinted);
+}
+
+void Notices::tell_everybody(int tag) {
+  std::vector<int> everybody(engine_.size());
+  std::iota(everybody.begin(), everybody.end(), 0);
+  to_send_.emplace_back(fmt::format("{} {}", tag, gate_->aborted), everybody);
 }
 
 void Notices::tell(const std::string& text, const std::vector<int>& ranks) {
@@ -114,11 +128,6 @@ void Notices::tell(const std::string& text, const std::vector<int>& ranks) {
     if (rank != engine_.rank())
       letter.transfers.push_back(
           Transfer::sending(engine_.control(), rank, kNoticeTag, letter.text.data(), letter.text.size()));
-}
-
-void Notices::end_job() {
-  if (first_here_ && !printed_) std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
-  MPI_Abort(MPI_COMM_WORLD, kExitCode);
 }
 
 }  // namespace flux

@@ -16,7 +16,8 @@ class Notices : public Activity {
  public:
   Notices(Engine& engine, std::shared_ptr<Gate> gate) : engine_(engine), gate_(std::move(gate)) {}
 
-  /// From any thread. The first reason is the one that is kept; `speaker` prints it for the job.
+  /// From any thread. The first reason is the one that is kept; `speaker` prints it for the job. Should the
+  /// speaker be the one that hangs, the lowest rank that noticed prints.
   void abort_job(const std::string& why, int speaker = 0);
 
   /// From any thread: ends one group, known by its tag, on its ranks (world ranks).
@@ -36,18 +37,20 @@ class Notices : public Activity {
 
   bool receive();
   bool post();
-  void end_job();
+  void print();                  // under the gate's mutex
+  void tell_everybody(int tag);  // under the gate's mutex
   void tell(const std::string& text, const std::vector<int>& ranks);
 
   Engine& engine_;
   std::shared_ptr<Gate> gate_;
   std::map<int, std::string> ended_groups_;                        // under the gate's mutex
   std::vector<std::pair<std::string, std::vector<int>>> to_send_;  // under the gate's mutex
-  bool first_here_ = false;                                        // under the gate's mutex
   std::list<Letter> letters_;
   Clock::time_point end_ = Clock::time_point::max();
-  int speaker_ = 0;       // under the gate's mutex
-  bool printed_ = false;  // by the speaker
+  // Under the gate's mutex: the reason is printed once, at once by the speaker, or later by one deputy.
+  int speaker_ = 0;
+  bool deputy_ = false;  // noticed the reason, and no lower rank did
+  bool printed_ = false;
 };
 
 }  // namespace flux

@@ -40,6 +40,9 @@ class Faults(unittest.TestCase):
     def test_a_rank_that_is_stopped_is_named(self):
         self.expect("stops", r"^rank [02]: all_gather: rank 1 did not come within 2 s$", 3)
 
+    def test_a_rank_0_that_is_stopped_is_named_once_by_whoever_noticed(self):
+        self.expect("rank_0_stops", r"^rank [12]: all_gather: rank 0 did not come within 2 s$", 3)
+
     def test_a_rank_that_fails_ends_the_job(self):
         self.expect("fails", r"^rank 1: out of paint$", 3)
 

@@ -1,6 +1,7 @@
 """What a run leaves and says when a rank dies or hangs, or when it is told to end."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -49,6 +50,12 @@ class Faults(unittest.TestCase):
         _, said = run.communicate(timeout=60)
         return said
 
+    def error(self, said):
+        """The one line that names an error."""
+        errors = [line for line in said.splitlines() if re.match(r"rank \d|\[.* error\] ", line)]
+        self.assertEqual(len(errors), 1, said)
+        return errors[0]
+
     def test_a_rank_that_is_killed_is_named(self):
         for rank in (1, 2):
             with self.subTest(rank=rank), tempfile.TemporaryDirectory() as folder:
@@ -56,7 +63,7 @@ class Faults(unittest.TestCase):
                 run = self.start(3)
                 os.kill(processes_of(self.out)[rank], signal.SIGKILL)
                 said = self.end(run)
-                self.assertIn(f"rank {rank} ", said)
+                self.assertRegex(self.error(said), rf"rank {rank} (\(.*\) )?died")
                 self.assertIn(run.returncode, (3, 137))
                 self.assertTrue((self.out / "index.html").exists())
                 self.check_what_is_left()
@@ -72,7 +79,7 @@ class Faults(unittest.TestCase):
                 self.assertLess(time.monotonic() - began, 20)
                 # Whoever waits for it notices first: the coordinator, a collective, or a message that it does not take.
                 noticed = (r"\(.* for 3 s", r"\(.* within 3 s", ".*did not", "took nothing for 3 s")
-                self.assertRegex(said, f"rank {rank} ({'|'.join(noticed)})")
+                self.assertRegex(self.error(said), f"rank {rank} ({'|'.join(noticed)})")
                 self.assertEqual(run.returncode, 3, said)
                 if rank != 0:
                     self.check_what_is_left()

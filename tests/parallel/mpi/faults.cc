@@ -53,6 +53,13 @@ void dies(World& world) {
   wait_for_others(world, *group);
 }
 
+/// Everybody else notices at the same time.
+void rank_0_stops(World& world) {
+  const auto group = everybody(world);
+  if (world.rank() == 0) std::raise(SIGSTOP);
+  meet(*group);
+}
+
 void rank_0_dies(World& world) {
   const auto group = everybody(world);
   if (world.rank() == 0) std::raise(SIGKILL);
@@ -91,6 +98,7 @@ int run_fault(const std::string& name) {
       {"fails", {fails, {}}},
       {"dies", {dies, {}}},
       {"rank_0_dies", {rank_0_dies, {}}},
+      {"rank_0_stops", {rank_0_stops, {.collective = 2s}}},
       {"leaves_without_the_others", {leaves_without_the_others, {.collective = 2s}}},
       {"idles", {idles, {}}},
   };
