@@ -40,6 +40,9 @@ class World {
   /// later calls on every rank throw Aborted. Under MPI all processes end with exit code 3 within a second or two, at
   /// the latest when the world is destroyed, which does not return then.
   virtual void abort(std::string_view why) noexcept = 0;
+
+  /// The job is being ended: from now on a rank that ends is not taken for one that died.
+  virtual void others_may_end() noexcept = 0;
 };
 
 /// `ranks` worlds of one process, one for each thread; a program started without mpirun takes thread_worlds(1).

@@ -82,10 +82,6 @@ void Coordinator::send(int rank, const Message& message) {
   parts_.world.mailbox().send(rank, pack(message));
 }
 
-std::string Coordinator::named(int rank) const {
-  return fmt::format("rank {} ({})", rank, placement_.ranks[rank].host);
-}
-
 void Coordinator::job_failed(int64_t job, const std::string& why) {
   auto work = works_.extract(job);
   work.mapped().record.error = why;
@@ -143,7 +139,7 @@ void Coordinator::handle(int from, Failed&& failed) {
 
 template <typename Other>
 void Coordinator::handle(int from, Other&&) {
-  throw Aborted(named(from) + " sent the coordinator what only the coordinator sends");
+  throw Aborted(placement_.named(from) + " sent the coordinator what only the coordinator sends");
 }
 
 void Coordinator::obey(const command::Encode& encode) {
@@ -172,7 +168,9 @@ void Coordinator::obey(const command::Write& write) {
 
 void Coordinator::obey(const command::Stop&) { ending_ = Ending{}; }
 
-void Coordinator::obey(const command::Abort& abort) { ending_ = {3, named(abort.rank) + " " + abort.why, 0}; }
+void Coordinator::obey(const command::Abort& abort) {
+  ending_ = {3, placement_.named(abort.rank) + " " + abort.why, 0};
+}
 
 /// The launcher sends SIGTERM a second after a rank has died; the heartbeat tells which, on whatever host.
 std::optional<int> Coordinator::silent_rank() const {
@@ -182,7 +180,7 @@ std::optional<int> Coordinator::silent_rank() const {
 }
 
 Ending Coordinator::interrupted(int signal) const {
-  if (const auto rank = silent_rank()) return {3, named(*rank) + " died", signal};
+  if (const auto rank = silent_rank()) return {3, placement_.named(*rank) + " died", signal};
   return {128 + signal, signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)", signal};
 }
 

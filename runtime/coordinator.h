@@ -60,7 +60,6 @@ class Coordinator {
   void tell_scheduler(const Event& event);
   void send(int rank, const Message& message);
   void job_failed(int64_t job, const std::string& why);
-  std::string named(int rank) const;
   std::optional<int> silent_rank() const;
   Ending interrupted(int signal) const;
 

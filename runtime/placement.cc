@@ -177,6 +177,8 @@ at::ScalarType dtype_of(DtypeChoice choice, const Placement& placement, const st
 
 }  // namespace
 
+std::string Placement::named(int rank) const { return "rank " + std::to_string(rank) + " (" + ranks[rank].host + ")"; }
+
 Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
                 const Demand& demand) {
   const int world = static_cast<int>(facts.size());

@@ -55,6 +55,9 @@ struct Placement {
   at::ScalarType dtype = at::kFloat;
 
   static constexpr int encoder = 0;  // the coordinator's rank
+
+  /// "rank 2 (host)", for messages.
+  std::string named(int rank) const;
 };
 
 /// One entry of `ranks` for each rank of the world. Throws Invalid naming the flag, or the -n values that would fit.

@@ -28,6 +28,7 @@ class MpiWorld final : public World {
   std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
   void abort(std::string_view why) noexcept override { notices_->abort_job(fmt::format("rank {}: {}", rank(), why)); }
+  void others_may_end() noexcept override { peers_->stop(); }
 
  private:
   std::unique_ptr<HostGroup> host_group(const std::vector<int>& ranks);
@@ -67,7 +68,7 @@ MpiWorld::MpiWorld(Deadlines deadlines)
 
 MpiWorld::~MpiWorld() {
   // The ranks leave together: until the last has come here, messages of this one may still be on their way.
-  peers_->stop();
+  others_may_end();
   try {
     MpiCommunicator leaving(engine_, *notices_, gate_, all_ranks(size()), kLeavingTag, deadlines_.collective);
     exchange_strings(leaving, "");

@@ -39,6 +39,7 @@ class ThreadWorld final : public World {
   std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
   void abort(std::string_view why) noexcept override;
+  void others_may_end() noexcept override {}  // threads end with their process
 
  private:
   std::unique_ptr<HostGroup> host_group(const std::vector<int>& ranks);

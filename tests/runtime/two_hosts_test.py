@@ -1,0 +1,135 @@
+"""A run over two hosts: two network namespaces of this machine, each with a host name of its own, joined by a cable."""
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+from runtime.program import DEMO, PROGRAM, journal, mpirun, pixels, processes_of, run
+
+HOSTS = {"flux-a": "10.77.0.1", "flux-b": "10.77.0.2"}
+HERE, THERE = HOSTS
+DRAW = [PROGRAM, "generate", "--model", DEMO, "-p", "a red circle", "--height", 64, "--width", 96,
+        "--num-inference-steps", 4, "--seed", 7]
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+
+
+def namespace(host):
+    return f"{host}-{os.getpid()}"
+
+
+def on_host(host):
+    """What makes a command one of that host."""
+    return ["ip", "netns", "exec", namespace(host), "unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host]
+
+
+@contextlib.contextmanager
+def two_hosts():
+    with contextlib.ExitStack() as stack:
+        for host in HOSTS:
+            ip("netns", "add", namespace(host))
+            stack.callback(ip, "netns", "del", namespace(host))
+        ip("link", "add", "cable", "netns", namespace(HERE), "type", "veth", "peer", "name", "cable", "netns",
+           namespace(THERE))
+        for host, address in HOSTS.items():
+            ip("-n", namespace(host), "addr", "add", f"{address}/24", "dev", "cable")
+            for link in ("lo", "cable"):
+                ip("-n", namespace(host), "link", "set", link, "up")
+        yield
+
+
+class TwoHosts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(two_hosts())
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.out = self.folder / "out"
+        # In the place of ssh, which does not take the environment along either.
+        self.agent = self.folder / "agent"
+        there = shlex.join(["env", "-i", f"PATH={os.environ['PATH']}", *on_host(THERE), "sh", "-c"])
+        self.agent.write_text(f'#!/bin/sh\nshift # the name of the host\nexec {there} "$*"\n')
+        self.agent.chmod(0o755)
+
+    def command(self, here, there, *arguments, out=None):
+        """A run of flux-dist with so many ranks here, the first ones, and there."""
+        launcher = [*on_host(HERE), "mpirun", "-q", "-H", f"{HOSTS[HERE]}:{here},{HOSTS[THERE]}:{there}", "--bind-to",
+                    "none", "--mca", "plm", "rsh", "--mca", "plm_rsh_agent", self.agent, "--mca", "btl_tcp_if_include",
+                    "cable", "-x", "OMP_NUM_THREADS"]
+        return [str(word) for word in [*launcher, *DRAW, "--output-dir", out or self.out, *arguments]]
+
+    def test_the_picture_is_that_of_one_host(self):
+        one = run([*mpirun(3), *DRAW, "--output-dir", self.out])
+        self.assertEqual(one.returncode, 0, one.stderr)
+        expected = pixels(self.out / "00000-7.png")
+        for here, there in ((1, 2), (2, 1)):
+            with self.subTest(here=here, there=there):
+                out = self.folder / f"out-{here}-{there}"
+                result = run(self.command(here, there, out=out))
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertLessEqual(np.abs(pixels(out / "00000-7.png") - expected).max(), 1)
+
+    def kill(self, here, there, rank):
+        """A run of many pictures, of which one rank is killed: what it says, and how it ends."""
+        with tempfile.TemporaryFile("w+") as said:
+            job = subprocess.Popen(self.command(here, there, "--num-images-per-prompt", 500), stdout=subprocess.DEVNULL,
+                                   stderr=said)
+            self.addCleanup(lambda: job.poll() is None and job.terminate())
+            deadline = time.monotonic() + 60
+            while not list(self.out.glob("*.png")) and job.poll() is None:
+                self.assertLess(time.monotonic(), deadline, "no picture within a minute")
+                time.sleep(0.05)
+            os.kill(processes_of(self.out)[rank], signal.SIGKILL)
+            job.wait(30)
+            said.seek(0)
+            return said.read(), job.returncode
+
+    def test_a_rank_that_is_killed_is_named_with_its_host(self):
+        for here, there, rank, host, noticed in (
+            (1, 2, 2, THERE, "by the other rank there"),
+            (2, 1, 2, THERE, "by the coordinator: it was alone there"),
+            (1, 2, 0, HERE, "by rank 1: the coordinator died"),
+        ):
+            with self.subTest(noticed), tempfile.TemporaryDirectory() as folder:
+                self.out = Path(folder) / "out"
+                said, code = self.kill(here, there, rank)
+                errors = [line for line in said.splitlines() if re.match(r"rank \d|\[.* error\] ", line)]
+                self.assertEqual(len(errors), 1, said)
+                self.assertRegex(errors[0], rf"rank {rank} (\({host}\) died|died \(on {host}\))$")
+                self.assertIn(code, (3, 137))
+                self.assertEqual({line["file"] for line in journal(self.out)}, {p.name for p in self.out.glob("*.png")})
+                self.assertEqual(processes_of(self.out), {})
+
+
+def why_not():
+    """What this machine cannot do."""
+    absent = [program for program in ("ip", "unshare", "hostname") if shutil.which(program) is None]
+    if absent:
+        return f"no {', '.join(absent)} here; launch/setup.sh tests installs iproute2"
+    try:
+        ip("netns", "add", namespace("probe"))
+        ip("netns", "del", namespace("probe"))
+    except subprocess.CalledProcessError as error:
+        return f"no network namespaces here: {error.stderr.strip()}"
+    return None
+
+
+if __name__ == "__main__":
+    if reason := why_not():
+        print(f"skipped: {reason}")
+        sys.exit(77)
+    unittest.main(verbosity=2)
