@@ -15,6 +15,8 @@ from runtime.program import DEMO, PROGRAM, journal, mpirun, processes_of
 
 
 class Faults(unittest.TestCase):
+    device = "cpu"
+
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
         self.out = Path(self.temporary.name) / "out"
@@ -26,7 +28,7 @@ class Faults(unittest.TestCase):
         """A run of many pictures, of which at least one is there when this returns."""
         command = [PROGRAM, "generate", "--model", DEMO, "-p", "a red circle", "--num-images-per-prompt", "500",
                    "--num-inference-steps", "4", "--output-dir", self.out, "--height", "64", "--width", "64",
-                   "--seed", "1", *flags]
+                   "--seed", "1", "--device", self.device, *flags]
         run = subprocess.Popen([str(part) for part in (mpirun(ranks) + command if ranks else command)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: run.poll() is None and run.kill())

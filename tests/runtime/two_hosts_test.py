@@ -20,7 +20,7 @@ from runtime.program import DEMO, PROGRAM, journal, mpirun, pixels, processes_of
 HOSTS = {"flux-a": "10.77.0.1", "flux-b": "10.77.0.2"}
 HERE, THERE = HOSTS
 DRAW = [PROGRAM, "generate", "--model", DEMO, "-p", "a red circle", "--height", 64, "--width", 96,
-        "--num-inference-steps", 4, "--seed", 7]
+        "--num-inference-steps", 4, "--seed", 7, "--device", "cpu"]
 
 
 def ip(*words):
