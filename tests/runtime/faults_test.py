@@ -79,8 +79,9 @@ class Faults(unittest.TestCase):
                 os.kill(processes_of(self.out)[rank], signal.SIGSTOP)
                 said = self.end(run)
                 self.assertLess(time.monotonic() - began, 20)
-                # Whoever waits for it notices first: the coordinator, a collective, or a message that it does not take.
-                noticed = (r"\(.* for 3 s", r"\(.* within 3 s", ".*did not", "took nothing for 3 s")
+                # Whoever waits for it notices first: the coordinator, a collective, a message that it does not take, or
+                # one that it has sent half of.
+                noticed = (r"\(.* for 3 s", r"\(.* within 3 s", ".*did not", "took nothing for 3 s", "stopped .* for 3 s")
                 self.assertRegex(self.error(said), f"rank {rank} ({'|'.join(noticed)})")
                 self.assertEqual(run.returncode, 3, said)
                 if rank != 0:
