@@ -32,14 +32,14 @@ std::string one_line(std::string text) {
 CommandLine read_verb(const std::string& verb, std::vector<std::string> arguments) {
   CommandLine line{verb, {}, {}};
   CLI::App app(help_summary(verb), "flux-dist " + verb);
-  app.set_help_flag("-h,--help", "this text")->group("Operation");
   app.get_formatter()->column_width(36);
   app.footer(help_footer(verb));
   std::map<std::string, std::string> texts;
   for (const Option& option : all_options()) {
     if (option.belongs_to(verb)) add(app, option, texts[option.name]);
   }
-  std::ranges::reverse(arguments);  // CLI11 takes them from the back
+  app.set_help_flag("-h,--help", "this text")->group("Operation");  // last: groups stand in the order of first options
+  std::ranges::reverse(arguments);                                  // CLI11 takes them from the back
   try {
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -87,6 +88,21 @@ class CommandLine(unittest.TestCase):
             again = flux_dist("generate", "--config", file, "--print-config")
             values = [line.split("  # ")[0] for line in again.stdout.splitlines()]
             self.assertEqual(values, [line.split("  # ")[0] for line in lines])
+
+    def test_configs_of_published_models(self):
+        """With the demo model in their place in the Hugging Face cache."""
+        for file in CONFIGS.glob("flux1-*.textproto"):
+            with self.subTest(file.name), tempfile.TemporaryDirectory() as cache:
+                model = re.search(r'^model: "(.*)"$', file.read_text(), re.MULTILINE)[1]
+                published = Path(cache) / "hub" / f"models--{model.replace('/', '--')}"
+                (published / "refs").mkdir(parents=True)
+                (published / "refs/main").write_text("0123abc")
+                (published / "snapshots").mkdir()
+                (published / "snapshots/0123abc").symlink_to(DEMO)
+                environment = {**os.environ, "HF_HOME": cache, "HF_HUB_CACHE": ""}
+                result = flux_dist("generate", "--config", file, "--print-config", env=environment)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertIn("device: cuda  # ", result.stdout)
 
     def test_tokenize_prints_the_ids_of_both_tokenizers(self):
         clip = AutoTokenizer.from_pretrained(DEMO / "tokenizer")
