@@ -23,17 +23,22 @@ DRAW = [PROGRAM, "generate", "--model", DEMO, "-p", "a red circle", "--height", 
         "--num-inference-steps", 4, "--seed", 7, "--device", "cpu"]
 
 
-def ip(*words):
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+def ip(*words, network=()):
+    subprocess.run([*network, "ip", *words], check=True, capture_output=True, text=True)
 
 
 def namespace(host):
     return f"{host}-{os.getpid()}"
 
 
+def inside(name):
+    """What makes a command one of that network. Not `ip netns exec`, which must mount and so fails in a chroot."""
+    return ["nsenter", f"--net=/run/netns/{name}"]
+
+
 def on_host(host):
     """What makes a command one of that host."""
-    return ["ip", "netns", "exec", namespace(host), "unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host]
+    return [*inside(namespace(host)), "unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host]
 
 
 @contextlib.contextmanager
@@ -45,9 +50,10 @@ def two_hosts():
         ip("link", "add", "cable", "netns", namespace(HERE), "type", "veth", "peer", "name", "cable", "netns",
            namespace(THERE))
         for host, address in HOSTS.items():
-            ip("-n", namespace(host), "addr", "add", f"{address}/24", "dev", "cable")
+            network = inside(namespace(host))
+            ip("addr", "add", f"{address}/24", "dev", "cable", network=network)
             for link in ("lo", "cable"):
-                ip("-n", namespace(host), "link", "set", link, "up")
+                ip("link", "set", link, "up", network=network)
         yield
 
 
@@ -117,12 +123,15 @@ class TwoHosts(unittest.TestCase):
 
 def why_not():
     """What this machine cannot do."""
-    absent = [program for program in ("ip", "unshare", "hostname") if shutil.which(program) is None]
+    absent = [program for program in ("ip", "nsenter", "unshare", "hostname") if shutil.which(program) is None]
     if absent:
         return f"no {', '.join(absent)} here; launch/setup.sh tests installs iproute2"
     try:
         ip("netns", "add", namespace("probe"))
-        ip("netns", "del", namespace("probe"))
+        try:
+            ip("link", network=inside(namespace("probe")))
+        finally:
+            ip("netns", "del", namespace("probe"))
     except subprocess.CalledProcessError as error:
         return f"no network namespaces here: {error.stderr.strip()}"
     return None
