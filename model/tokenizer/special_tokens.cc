@@ -76,7 +76,7 @@ void SpecialTokens::add_roles(const json& config, const FindId& vocabulary) {
     if (named) content = named->get<std::string>();
     if (find(content)) continue;
     const auto id = vocabulary(content);
-    if (!id) throw in_file(file_, role + " \"" + content + "\" is not in the vocabulary");
+    if (!id) throw in_file(file_, std::string(role).append(" \"").append(content) + "\" is not in the vocabulary");
     add({content, *id, token.is_object() && flag(token, "normalized")});
   }
 }
