@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <numeric>
 
@@ -116,6 +117,16 @@ Json measured(const Link& link, World& world, at::Device device) {
           {"gigabytes_per_second", received / seconds / 1e9}};
 }
 
+/// What is wrong with what the user wants, empty when `step` can do it.
+std::string problem_of(const std::function<void()>& step) {
+  try {
+    step();
+    return "";
+  } catch (const Invalid& error) {
+    return error.what();
+  }
+}
+
 /// Between the ranks of each replica over its transport, and between all of them over MPI, which carries the rest.
 std::vector<Link> links(const Placement& placement, const World& world) {
   std::vector<Link> result;
@@ -131,8 +142,7 @@ std::vector<Link> links(const Placement& placement, const World& world) {
   return result;
 }
 
-Json measure_links(const Settings& settings, const std::vector<RankFacts>& facts, World& world) {
-  const Placement placement = place(placement_options(settings), 0, facts, Demand{});
+Json measure_links(const Placement& placement, World& world) {
   Json result = Json::array();
   for (const Link& link : links(placement, world)) {
     const auto mine = std::ranges::find(link.ranks, world.rank());
@@ -149,8 +159,10 @@ Json measure_links(const Settings& settings, const std::vector<RankFacts>& facts
 
 int doctor(const Settings& settings, World& world) {
   const OperationOptions operation = operation_options(settings);
-  start_logging(operation, world.rank());
-  const RankFacts mine = rank_facts(placement_options(settings).device);
+  RankFacts mine;
+  const auto logs = [&] { start_logging(operation, world.rank()); };
+  const auto looks = [&] { mine = rank_facts(placement_options(settings).device); };
+  if (!all_fine(world, problem_of(logs)) || !all_fine(world, problem_of(looks))) return 2;
   std::vector<RankFacts> facts;
   for (const std::string& bytes : world.exchange(pack(Hello{mine, ""}))) facts.push_back(unpack_hello(bytes).facts);
   Json rows = Json::array();
@@ -159,7 +171,10 @@ int doctor(const Settings& settings, World& world) {
     for (const Json& rank : rows) std::cout << as_text(rank);
     std::cout << std::flush;
   }
-  const Json carried = measure_links(settings, facts, world);
+  Placement placement;
+  const auto places = [&] { placement = place(placement_options(settings), 0, facts, Demand{}); };
+  if (!all_fine(world, problem_of(places))) return 2;
+  const Json carried = measure_links(placement, world);
   if (world.rank() != 0) return 0;
   if (operation.json) {
     std::cout << Json{{"ranks", rows}, {"links", carried}}.dump(2) << std::endl;

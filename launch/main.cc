@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <exception>
 #include <iostream>
 
@@ -71,8 +72,11 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace flux
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // pictures go on when nobody reads their names any more
   try {
-    return flux::run({argv + 1, argv + argc});
+    const int code = flux::run({argv + 1, argv + argc});
+    if (code != flux::done || std::cout.flush()) return code;
+    return flux::say_once("the results could not be written to standard output", flux::invalid);
   } catch (const flux::Invalid& error) {
     return flux::say_once(error.what(), flux::invalid);
   } catch (const std::exception& error) {

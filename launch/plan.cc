@@ -17,6 +17,8 @@ constexpr int oldest_with_bf16 = 80;  // compute capability of the cards that ar
 
 /// One size stands for a card of each rank; several are all the cards there are, dealt as generate does.
 std::vector<int64_t> card_sizes(const PlanOptions& options, DeviceChoice device) {
+  if (device == DeviceChoice::cpu && !options.card_gib.empty())
+    throw Invalid("--card-gib: --device cpu uses no cards; leave one of them out");
   if (device == DeviceChoice::cpu) return {};
   const auto ranks = static_cast<size_t>(options.ranks);
   if (options.card_gib.empty()) return std::vector<int64_t>(device == DeviceChoice::cuda ? ranks : 0, 0);

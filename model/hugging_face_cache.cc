@@ -18,6 +18,14 @@ fs::path environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+/// ~ stands for the home folder also where no shell has replaced it, as huggingface_hub has it.
+fs::path folder_in(const char* name) {
+  const fs::path folder = environment(name);
+  const std::string text = folder.string();
+  return text == "~" || text.starts_with("~/") ? environment("HOME") / fs::path(text.substr(1)).relative_path()
+                                               : folder;
+}
+
 /// What a commit or a name consists of; never a path.
 bool is_plain(std::string_view text) {
   return !text.empty() && !text.starts_with('.') && text.find("..") == std::string_view::npos &&
@@ -36,9 +44,11 @@ std::string first_word(const fs::path& path) {
 }  // namespace
 
 fs::path hugging_face_cache() {
-  if (const fs::path cache = environment("HF_HUB_CACHE"); !cache.empty()) return cache;
-  if (const fs::path home = environment("HF_HOME"); !home.empty()) return home / "hub";
-  if (const fs::path xdg = environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg / "huggingface" / "hub";
+  for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
+    if (const fs::path cache = folder_in(name); !cache.empty()) return cache;
+  }
+  if (const fs::path home = folder_in("HF_HOME"); !home.empty()) return home / "hub";
+  if (const fs::path xdg = folder_in("XDG_CACHE_HOME"); !xdg.empty()) return xdg / "huggingface" / "hub";
   return environment("HOME") / ".cache" / "huggingface" / "hub";
 }
 

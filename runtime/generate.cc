@@ -22,10 +22,13 @@ namespace {
 /// By headers alone, so that what is missing is said before gigabytes are read.
 void require_complete(const ModelFolder& folder) {
   for (const auto& component : inspect(folder).components) {
-    if (component.complete()) continue;
-    if (!component.error.empty()) throw Invalid(component.error);
     const auto where = (folder.path / component.name).string();
     const auto advice = fmt::format("flux-dist inspect --model {} lists everything", folder.path.string());
+    if (!component.error.empty()) throw Invalid(component.error);
+    if (component.complete() && !component.unexpected.empty())
+      spdlog::warn("{}: its config leaves {} of its tensors out, such as {}; {}", where, component.unexpected.size(),
+                   component.unexpected.front(), advice);
+    if (component.complete()) continue;
     if (!component.missing.empty())
       throw Invalid(fmt::format("{} lacks {}; {}", where, component.missing.front(), advice));
     const Mismatch& mismatch = component.mismatches.front();

@@ -10,6 +10,7 @@
 #include "model/checkpoint/expected_tensors.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/weights.h"
+#include "model/tokenizer/tokenizer.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -69,8 +70,10 @@ ComponentInspection inspect_weights(const Checkpoint& checkpoint, const std::str
   return component;
 }
 
+using LoadTokenizer = std::unique_ptr<const Tokenizer> (*)(const std::filesystem::path& folder);
+
 ComponentInspection inspect_tokenizer(const ModelFolder& folder, const std::string& name,
-                                      std::initializer_list<const char*> files) {
+                                      std::initializer_list<const char*> files, LoadTokenizer load) {
   ComponentInspection component;
   component.name = name;
   for (const char* file : files) {
@@ -83,6 +86,12 @@ ComponentInspection inspect_tokenizer(const ModelFolder& folder, const std::stri
       component.files.push_back(path.string());
       component.bytes += static_cast<int64_t>(bytes);
     }
+  }
+  if (!component.missing.empty()) return component;
+  try {
+    load(folder.path / name);
+  } catch (const Invalid& error) {
+    component.error = error.what();
   }
   return component;
 }
@@ -102,8 +111,9 @@ Inspection inspect(const ModelFolder& folder) {
     inspection.components.push_back(inspect_weights(checkpoint, name));
   }
   inspection.components.push_back(
-      inspect_tokenizer(folder, "tokenizer", {"vocab.json", "merges.txt", "tokenizer_config.json"}));
-  inspection.components.push_back(inspect_tokenizer(folder, "tokenizer_2", {"spiece.model", "tokenizer_config.json"}));
+      inspect_tokenizer(folder, "tokenizer", {"vocab.json", "merges.txt", "tokenizer_config.json"}, clip_tokenizer));
+  inspection.components.push_back(
+      inspect_tokenizer(folder, "tokenizer_2", {"spiece.model", "tokenizer_config.json"}, t5_tokenizer));
   return inspection;
 }
 

@@ -16,7 +16,7 @@ struct Mismatch {
   std::string expected;  // "[4, 3]", or what dtypes would do
 };
 
-/// What one component of a model folder holds, by its headers alone.
+/// What one component of a model folder holds, by its headers alone, or that its tokenizer can be loaded.
 struct ComponentInspection {
   std::string name;
   std::string error;  // not empty: its files cannot be used, and nothing below is known
@@ -41,7 +41,8 @@ struct Inspection {
   bool complete() const;
 };
 
-/// Reads headers only. A component that cannot be used is reported; configs that cannot be are thrown by ModelFolder.
+/// Reads headers and tokenizers, no weights. A component that cannot be used is reported; configs that cannot be are
+/// thrown by ModelFolder.
 Inspection inspect(const ModelFolder& folder);
 
 /// For people: a table, then what is missing, by component, long lists cut short.

@@ -59,7 +59,9 @@ std::string as_text(const Plan& plan) {
   for (const auto& [name, card] : plan.cards) {
     text += fmt::format("\n{}: ranks {} need {} GiB", name, fmt::join(card.ranks, ", "), gib(card.needed));
     if (card.memory > 0) {
-      text += fmt::format(" of {}: {}", gib(card.memory), card.fits() ? "fits" : "DOES NOT FIT");
+      text +=
+          fmt::format(" of {}: {}", gib(card.memory),
+                      card.fits() ? fmt::format("fits and leaves {}", gib(card.memory - card.needed)) : "DOES NOT FIT");
     }
   }
   if (!plan.cards.empty())

@@ -75,7 +75,7 @@ Json as_json(const Record& record, const RunFacts& facts) {
   if (record.drawn()) json["file"] = record.file;
   if (!record.drawn()) json["error"] = record.error;
   json["origin"] = record.job.origin;
-  json.update(parameters(record.job));
+  if (record.job.error.empty()) json.update(parameters(record.job));  // bad input has none
   json["model"] = facts.model;
   if (record.replica >= 0) json["placement"] = placed(record.replica, facts.placement);
   if (record.drawn())

@@ -153,7 +153,8 @@ void Scheduler::check_deadlines(Time now) {
     return overdue({setup_.encoder}, setup_.timeout, "has not decoded a picture", "--timeout");
   for (const auto& replica : replicas_)
     if (!replica.jobs.empty() && now - replica.progress > setup_.timeout)
-      return overdue(replica.ranks, setup_.timeout, "has not finished a step", "--timeout");
+      return overdue(replica.ranks, setup_.timeout, "has not finished a step",
+                     "--timeout; give more where a step takes longer");
 }
 
 /// Of ranks that wait for one another, the one that was silent longest is to blame.

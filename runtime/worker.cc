@@ -129,6 +129,11 @@ void Worker::decode() {
   loaded();
   while (const auto task = to_decode_.take()) {
     const Stopwatch watch;
+    if (!task->latents.isfinite().all().item<bool>()) {
+      report(Failed{task->job, true, false,
+                    "its latents are not finite: damaged weights, or a --dtype too narrow for them"});
+      continue;
+    }
     const Image image = decoder(task->latents.to(place().device), task->picture);
     report(Decoded{task->job, watch.seconds(), image});
   }

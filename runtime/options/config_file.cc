@@ -18,7 +18,9 @@ using google::protobuf::TextFormat;
 constexpr size_t largest_file = 1 << 20;  // bytes; a config is a page
 
 std::string read_bounded(const std::filesystem::path& file) {
-  if (std::filesystem::is_directory(file)) throw Invalid(file.string() + ": is a folder; --config takes a textproto");
+  std::error_code ignored;  // it cannot be read either
+  if (std::filesystem::is_directory(file, ignored))
+    throw Invalid(file.string() + ": is a folder; --config takes a textproto");
   std::ifstream stream(file, std::ios::binary);
   if (!stream) throw Invalid(file.string() + ": cannot be read; --config takes a textproto of options");
   std::string text(largest_file + 1, '\0');

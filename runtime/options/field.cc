@@ -162,7 +162,9 @@ bool field_present(const Message& message, const FieldDescriptor& field) {
 
 std::string absolute_path(const FieldDescriptor& field, const std::string& path, const std::filesystem::path& folder) {
   if (field.name() == "prompts" && path == "-") return path;
-  const auto absolute = (std::filesystem::absolute(folder) / path).lexically_normal();
+  // A file named without a folder lies in the working directory.
+  const auto absolute = ((folder.empty() ? std::filesystem::current_path() : std::filesystem::absolute(folder)) / path)
+                            .lexically_normal();
   if (field.name() == "model" && !std::filesystem::exists(absolute)) return path;
   return absolute.string();
 }

@@ -15,7 +15,8 @@ OutputFolder::OutputFolder(const OutputOptions& options) : options_(options) {
   if (options_.folder.empty()) throw Invalid("--output-dir is empty: name a folder");
   std::error_code error;
   std::filesystem::create_directories(options_.folder, error);
-  if (!std::filesystem::is_directory(options_.folder))
+  std::error_code absent;
+  if (!std::filesystem::is_directory(options_.folder, absent))
     throw Invalid("--output-dir " + options_.folder.string() + ": cannot make this folder" +
                   (error ? ": " + error.message() : ", there is a file of that name"));
   try {

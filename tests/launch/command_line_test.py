@@ -56,6 +56,12 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(flux_dist("generate", "--model", DEMO), "nothing to draw")
         self.assert_refused(flux_dist("generate", "--model", "/nowhere", "-p", "a"), "/nowhere")
         self.assert_refused(flux_dist("generate", "--model", DEMO, "--prompts", "/nowhere.txt"), "/nowhere.txt")
+        self.assert_refused(flux_dist("generate", "--config", "x" * 300), "cannot be read")
+        self.assert_refused(flux_dist("generate", "--model", DEMO, "-p", "a", "--seed", 1, "--output-dir", "x" * 300),
+                            "--output-dir")
+        self.assert_refused(flux_dist("plan", "--model", DEMO, "--device", "cpu", "--card-gib", 24), "--card-gib")
+        for ranks in (0, 3):
+            self.assert_refused(flux_dist("doctor", "--log-dir", "/proc/none", ranks=ranks), "--log-dir")
 
     def test_a_bad_config_names_file_line_and_column(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -63,6 +69,16 @@ class CommandLine(unittest.TestCase):
             file.write_text('prompt: "a"\n  hieght: 64\n')
             self.assert_refused(flux_dist("generate", "--config", file), f'{file}:2:9: there is no option "hieght"')
             self.assert_refused(flux_dist("plan", "--config", Path(folder) / "none"), "cannot be read")
+
+    def test_a_config_of_the_working_directory(self):
+        result = flux_dist("plan", "--config", "demo.textproto", cwd=CONFIGS)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_results_that_cannot_be_written_are_an_error(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([PROGRAM, "plan", "--model", DEMO], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("standard output", result.stderr)
 
     def test_many_ranks_say_it_once(self):
         for arguments in (["--bogus"], ["--model", "/nowhere", "-p", "a"], ["--config", "/nowhere"]):

@@ -1,6 +1,7 @@
 """The program from prompts to pictures, alone and under mpirun: what is drawn, what is written, what bad input gets."""
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -8,7 +9,9 @@ import unittest
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from runtime.program import DEMO, PROGRAM, journal, mpirun, pixels, run
 
@@ -105,6 +108,8 @@ class Generate(unittest.TestCase):
         self.assertEqual(result.returncode, 1, result.stderr)
         states = {line["index"]: line["status"] for line in journal(self.out)}
         self.assertEqual([states[i] for i in range(8)], ["drawn"] + 6 * ["failed"] + ["drawn"])
+        self.assertEqual(["prompt" in line for line in sorted(journal(self.out), key=lambda line: line["index"])],
+                         [True] + 6 * [False] + [True], "what could not be read has no parameters")
         for number in range(2, 8):
             self.assert_said_once(result, f"p.jsonl:{number}:")
         self.assertEqual(len(list(self.out.glob("*.png"))), 2)
@@ -155,15 +160,20 @@ class Generate(unittest.TestCase):
     def test_a_model_that_cannot_be_used(self):
         model = self.folder / "model"
         weights = "diffusion_pytorch_model.safetensors"
-        for broken, said in (("truncated", weights), ("another's", "lacks"), ("missing", "transformer")):
+        for broken, said in (("truncated", weights), ("another's", "lacks"), ("missing", "transformer"),
+                             ("half a tokenizer", "vocab.json"), ("no sentencepiece", "spiece.model")):
             subprocess.run(["cp", "-r", DEMO, model], check=True)
             path = model / "transformer" / weights
             if broken == "truncated":
                 path.write_bytes(path.read_bytes()[:-1000])
             elif broken == "another's":
                 path.write_bytes((model / "vae" / weights).read_bytes())
-            else:
+            elif broken == "missing":
                 path.unlink()
+            elif broken == "half a tokenizer":
+                os.truncate(model / "tokenizer" / "vocab.json", 4000)
+            else:
+                os.truncate(model / "tokenizer_2" / "spiece.model", 4000)
             for ranks in (0, 3):
                 with self.subTest(broken=broken, ranks=ranks):
                     result = self.generate("-p", CAPTION, model=model, ranks=ranks)
@@ -172,6 +182,41 @@ class Generate(unittest.TestCase):
                     self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
                     self.assertFalse(self.out.exists(), "nothing was begun")
             shutil.rmtree(model)
+
+    def damaged(self, tensor, value):
+        """The demo with a tensor of its transformer filled."""
+        model = self.folder / "damaged"
+        shutil.copytree(DEMO, model)
+        path = model / "transformer" / "diffusion_pytorch_model.safetensors"
+        tensors = load_file(path)
+        tensors[tensor] = torch.full_like(tensors[tensor], value)
+        save_file(tensors, path)
+        return model
+
+    def test_a_picture_of_no_numbers_fails(self):
+        result = self.generate("-p", CAPTION, model=self.damaged("proj_out.weight", float("nan")))
+        self.assertEqual(result.returncode, 1)
+        self.assert_said_once(result, "not finite")
+        self.assertEqual(list(self.out.glob("*.png")), [])
+
+    def test_tensors_that_the_config_leaves_out_are_named(self):
+        model = self.folder / "shorter"
+        shutil.copytree(DEMO, model)
+        config = model / "transformer" / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"num_single_layers": 1}))
+        result = self.generate("-p", CAPTION, model=model)
+        self.assertEqual(result.returncode, 0)
+        self.assert_said_once(result, "single_transformer_blocks.1.")
+
+    def test_pictures_are_drawn_also_when_nobody_reads_their_names(self):
+        command = [PROGRAM, "generate", "--model", DEMO, "-p", CAPTION, "--output-dir", self.out, *SMALL,
+                   "--num-images-per-prompt", 3]
+        run = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        run.stdout.close()
+        said = run.stderr.read()
+        self.assertEqual(run.wait(), 2, said)
+        self.assertIn("standard output", said)
+        self.assertEqual(len(list(self.out.glob("*.png"))), 3)
 
 
 if __name__ == "__main__":

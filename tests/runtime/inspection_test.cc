@@ -25,10 +25,8 @@ class InspectionTest : public testing::Test {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
     fs::copy(reference("checkpoint") / "dev", folder_, fs::copy_options::recursive);
-    for (const char* file : {"tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer/tokenizer_config.json",
-                             "tokenizer_2/spiece.model", "tokenizer_2/tokenizer_config.json"}) {
-      fs::create_directories((folder_ / file).parent_path());
-      std::ofstream(folder_ / file) << "{}";
+    for (const char* tokenizer : {"tokenizer", "tokenizer_2"}) {
+      fs::copy(source_folder() / "configs/demo" / tokenizer, folder_ / tokenizer);
     }
   }
   ~InspectionTest() override { fs::remove_all(folder_); }
