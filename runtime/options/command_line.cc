@@ -59,12 +59,12 @@ CommandLine read_verb(const std::string& verb, std::vector<std::string> argument
 }  // namespace
 
 CommandLine read_command_line(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) throw Invalid("flux-dist: say what to do, such as generate; see flux-dist --help");
+  if (arguments.empty()) throw Invalid("say what to do, such as generate; see flux-dist --help");
   const std::string& first = arguments.front();
   if (first == "--help" || first == "-h") return {"", {}, help_of_program()};
   if (first == "--version") return {"", {}, version_text()};
   if (std::ranges::find(all_verbs(), first) == all_verbs().end()) {
-    throw Invalid("flux-dist: " + first + " is none of its verbs; see flux-dist --help");
+    throw Invalid(first + " is none of its verbs; see flux-dist --help");
   }
   return read_verb(first, {arguments.begin() + 1, arguments.end()});
 }
