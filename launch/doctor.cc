@@ -10,7 +10,6 @@
 
 #include <chrono>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <numeric>
 
@@ -18,7 +17,6 @@
 #include "launch/say.h"
 #include "launch/verbs.h"
 #include "parallel/rank/device.h"
-#include "parallel/rank/errors.h"
 #include "runtime/messages.h"
 #include "runtime/options/convert.h"
 #include "runtime/placement.h"
@@ -117,16 +115,6 @@ Json measured(const Link& link, World& world, at::Device device) {
           {"gigabytes_per_second", received / seconds / 1e9}};
 }
 
-/// What is wrong with what the user wants, empty when `step` can do it.
-std::string problem_of(const std::function<void()>& step) {
-  try {
-    step();
-    return "";
-  } catch (const Invalid& error) {
-    return error.what();
-  }
-}
-
 /// Between the ranks of each replica over its transport, and between all of them over MPI, which carries the rest.
 std::vector<Link> links(const Placement& placement, const World& world) {
   std::vector<Link> result;
@@ -160,9 +148,11 @@ Json measure_links(const Placement& placement, World& world) {
 int doctor(const Settings& settings, World& world) {
   const OperationOptions operation = operation_options(settings);
   RankFacts mine;
-  const auto logs = [&] { start_logging(operation, world.rank()); };
-  const auto looks = [&] { mine = rank_facts(placement_options(settings).device); };
-  if (!all_fine(world, problem_of(logs)) || !all_fine(world, problem_of(looks))) return 2;
+  const auto look = [&] {
+    start_logging(operation, world.rank());
+    mine = rank_facts(placement_options(settings).device);
+  };
+  if (!all_fine(world, problem_of(look))) return 2;
   std::vector<RankFacts> facts;
   for (const std::string& bytes : world.exchange(pack(Hello{mine, ""}))) facts.push_back(unpack_hello(bytes).facts);
   Json rows = Json::array();

@@ -9,7 +9,6 @@
 #include "launch/on_ranks.h"
 #include "launch/say.h"
 #include "launch/verbs.h"
-#include "parallel/rank/errors.h"
 #include "runtime/options/convert.h"
 #include "runtime/source/jobs.h"
 
@@ -38,13 +37,7 @@ GenerateRequest request_of(Settings& settings, int rank) {
 
 int generate(Settings settings, World& world) {
   std::optional<GenerateRequest> request;
-  std::string error;
-  try {
-    request = request_of(settings, world.rank());
-  } catch (const Invalid& invalid) {
-    error = invalid.what();
-  }
-  if (!all_fine(world, error)) return 2;
+  if (!all_fine(world, problem_of([&] { request = request_of(settings, world.rank()); }))) return 2;
   return run_generate(*request, world);
 }
 

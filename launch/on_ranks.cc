@@ -39,6 +39,15 @@ int on_ranks(Start start, const std::function<int(Settings, World&)>& body) {
   }
 }
 
+std::string problem_of(const std::function<void()>& step) {
+  try {
+    step();
+    return "";
+  } catch (const Invalid& error) {
+    return error.what();
+  }
+}
+
 bool all_fine(World& world, const std::string& error) {
   const std::vector<std::string> errors = world.exchange(error);
   for (size_t rank = 0; rank < errors.size(); ++rank) {

@@ -18,6 +18,9 @@ struct Start {
 /// if those are wrong, rank 0 says so and every rank returns 2.
 int on_ranks(Start start, const std::function<int(Settings, World&)>& body);
 
+/// What is wrong with what the user wants, empty when `step` can do it.
+std::string problem_of(const std::function<void()>& step);
+
 /// Collective. Whether every rank is fine; if not, rank 0 says what is wrong with the first that is not.
 bool all_fine(World& world, const std::string& error);
 
