@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/checkpoint/json_file.h"
-#include "model/checkpoint/readable_file.h"
+#include "model/files/json_file.h"
+#include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "model/checkpoint/readable_file.h"
+#include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

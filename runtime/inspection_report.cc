@@ -4,7 +4,7 @@
 #include <iomanip>
 #include <sstream>
 
-#include "model/checkpoint/readable_file.h"
+#include "model/files/readable_file.h"
 #include "runtime/inspection.h"
 
 namespace flux {

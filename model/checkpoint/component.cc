@@ -6,8 +6,8 @@
 #include <ranges>
 #include <utility>
 
-#include "model/checkpoint/json_file.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/files/json_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

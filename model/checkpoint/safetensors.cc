@@ -8,7 +8,7 @@
 #include <tuple>
 #include <utility>
 
-#include "model/checkpoint/json_file.h"
+#include "model/files/json_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "model/checkpoint/readable_file.h"
 #include "model/checkpoint/tensor_source.h"
+#include "model/files/readable_file.h"
 
 namespace flux {
 

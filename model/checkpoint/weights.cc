@@ -4,8 +4,8 @@
 #include <sstream>
 #include <utility>
 
-#include "model/checkpoint/readable_file.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

@@ -6,8 +6,8 @@
 #include <queue>
 #include <tuple>
 
-#include "model/checkpoint/json_file.h"
-#include "model/checkpoint/readable_file.h"
+#include "model/files/json_file.h"
+#include "model/files/readable_file.h"
 #include "model/tokenizer/unicode.h"
 #include "parallel/rank/errors.h"
 

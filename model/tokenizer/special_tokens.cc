@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "model/checkpoint/json_file.h"
+#include "model/files/json_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

@@ -1,6 +1,6 @@
 #include <sentencepiece_processor.h>
 
-#include "model/checkpoint/readable_file.h"
+#include "model/files/readable_file.h"
 #include "model/tokenizer/character_map.h"
 #include "model/tokenizer/special_tokens.h"
 #include "model/tokenizer/tokenizer.h"

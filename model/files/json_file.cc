@@ -1,11 +1,11 @@
-#include "model/checkpoint/json_file.h"
+#include "model/files/json_file.h"
 
 #include <nlohmann/json.hpp>
 
 #include <set>
 #include <vector>
 
-#include "model/checkpoint/readable_file.h"
+#include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

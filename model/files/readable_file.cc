@@ -1,4 +1,4 @@
-#include "model/checkpoint/readable_file.h"
+#include "model/files/readable_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
