@@ -13,14 +13,13 @@
 #include <iostream>
 #include <numeric>
 
-#include "launch/on_ranks.h"
 #include "launch/say.h"
 #include "launch/verbs.h"
 #include "parallel/rank/device.h"
-#include "runtime/messages.h"
 #include "runtime/options/convert.h"
 #include "runtime/placement.h"
 #include "runtime/rank_facts.h"
+#include "runtime/roll_call.h"
 
 namespace flux {
 namespace {
@@ -148,13 +147,12 @@ Json measure_links(const Placement& placement, World& world) {
 int doctor(const Settings& settings, World& world) {
   const OperationOptions operation = operation_options(settings);
   RankFacts mine;
-  const auto look = [&] {
+  together(world, [&] {
     start_logging(operation, world.rank());
     mine = rank_facts(placement_options(settings).device);
-  };
-  if (!all_fine(world, problem_of(look))) return 2;
+  });
   std::vector<RankFacts> facts;
-  for (const std::string& bytes : world.exchange(pack(Hello{mine, ""}))) facts.push_back(unpack_hello(bytes).facts);
+  for (const Hello& hello : introduce(world, {mine, {}})) facts.push_back(hello.facts);
   Json rows = Json::array();
   for (const std::string& text : world.exchange(row(world, mine).dump())) rows.push_back(Json::parse(text));
   if (world.rank() == 0 && !operation.json) {
@@ -162,8 +160,7 @@ int doctor(const Settings& settings, World& world) {
     std::cout << std::flush;
   }
   Placement placement;
-  const auto places = [&] { placement = place(placement_options(settings), 0, facts, Demand{}); };
-  if (!all_fine(world, problem_of(places))) return 2;
+  together(world, [&] { placement = place(placement_options(settings), 0, facts, Demand{}); });
   const Json carried = measure_links(placement, world);
   if (world.rank() != 0) return 0;
   if (operation.json) {

@@ -1,6 +1,9 @@
 #include "model/decoder.h"
 
+#include <string>
+
 #include "model/vae/vae_decoder.h"
+#include "parallel/rank/errors.h"
 
 namespace flux {
 
@@ -34,11 +37,20 @@ at::Tensor rgb(const at::Tensor& pixels) {
   return (clamped.to(at::kCPU, at::kFloat) * 255).round().to(at::kByte).contiguous();
 }
 
+void require_finite(const at::Tensor& values, const char* what) {
+  if (!values.isfinite().all().item<bool>())
+    throw Invalid(std::string("its ") + what +
+                  " are not finite: damaged weights, or a --dtype too narrow for them (try bf16 or fp32)");
+}
+
 }  // namespace
 
 Image Decoder::operator()(const at::Tensor& latents, const Picture& picture) const {
+  require_finite(latents, "latents");
   const auto scaled = unpacked(latents, picture) / parts_->config.scaling_factor + parts_->config.shift_factor;
-  return {rgb(parts_->vae(scaled.to(parts_->placing.device, parts_->placing.compute)))};
+  const auto pixels = parts_->vae(scaled.to(parts_->placing.device, parts_->placing.compute));
+  require_finite(pixels, "pixels");
+  return {rgb(pixels)};
 }
 
 }  // namespace flux

@@ -2,7 +2,9 @@
 
 #include <memory>
 
-#include "model/encoder.h"
+#include "model/checkpoint/checkpoint.h"
+#include "model/checkpoint/weights.h"
+#include "model/request.h"
 
 namespace flux {
 
@@ -12,7 +14,8 @@ class Decoder {
   Decoder(const Checkpoint& checkpoint, Placing placing);
   ~Decoder();
 
-  /// latents: [rows * columns, 4 * latent_channels], packed, fp32.
+  /// latents: [rows * columns, 4 * latent_channels], packed, fp32. Throws Invalid where latents or pixels are not
+  /// finite: there is no picture of them.
   Image operator()(const at::Tensor& latents, const Picture& picture) const;
 
  private:

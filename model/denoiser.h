@@ -3,7 +3,9 @@
 #include <functional>
 #include <memory>
 
-#include "model/encoder.h"
+#include "model/checkpoint/checkpoint.h"
+#include "model/checkpoint/weights.h"
+#include "model/request.h"
 #include "parallel/communicator.h"
 
 namespace flux {

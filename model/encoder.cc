@@ -52,6 +52,14 @@ std::string second(const std::optional<std::string>& prompt_2, const std::string
   return prompt_2 && !prompt_2->empty() ? *prompt_2 : prompt;
 }
 
+void require_finite(const Branch& branch) {
+  for (const auto& [values, what] :
+       {std::pair(branch.txt, "embedded text"), std::pair(branch.modulation, "modulation")})
+    if (!values.isfinite().all().item<bool>())
+      throw Invalid(std::string("its ") + what +
+                    " is not finite: damaged weights, or a --dtype too narrow for them (try bf16 or fp32)");
+}
+
 }  // namespace
 
 struct Encoder::Parts {
@@ -95,6 +103,7 @@ Conditioning Encoder::operator()(const Prompt& prompt, const Warn& warn) const {
     const auto pooled = clip(clip_tokens(for_clip, clip_tokens_length, warn));
     const auto txt = t5(t5_tokens(for_t5, prompt.max_sequence_length, warn));
     result.branches.push_back({context_embedder(txt), modulation(times, prompt.guidance_scale, pooled)});
+    require_finite(result.branches.back());
   };
   add_branch(prompt.prompt, second(prompt.prompt_2, prompt.prompt));
   if (prompt.true_cfg()) {

@@ -4,64 +4,101 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
+#include <thread>
 #include <utility>
 
 #include "parallel/rank/errors.h"
-#include "runtime/printable_line.h"
 
 namespace flux {
 namespace {
 
-constexpr auto kPatience = std::chrono::milliseconds(100);  // between looks at the clock and at signals
 constexpr auto kBetweenSigns = std::chrono::milliseconds(500);
 constexpr auto kSilence = std::chrono::milliseconds(900);  // three heartbeats and some
+constexpr auto kSleep = std::chrono::seconds(1);           // between looks at the clock: nobody computes here
 
 Scheduler::Setup setup_of(const Placement& placement, const OperationOptions& operation) {
-  Scheduler::Setup setup{Placement::encoder, {}, operation.timeout, operation.startup_timeout};
+  Scheduler::Setup setup{placement.encoders(), placement.decoders(), {}, operation.timeout, operation.startup_timeout};
   for (const auto& replica : placement.replicas) setup.replicas.push_back(replica.ranks);
   return setup;
 }
 
 }  // namespace
 
-Coordinator::Coordinator(Parts parts, Placement placement, const OperationOptions& operation)
-    : parts_(parts),
-      placement_(std::move(placement)),
-      scheduler_(setup_of(placement_, operation)),
-      loading_(placement_.ranks.size()) {}
+Coordinator::Coordinator(Parts parts, const Placement& placement, const OperationOptions& operation)
+    : parts_(parts), placement_(placement), scheduler_(setup_of(placement, operation)) {}
 
-Ending Coordinator::run(const std::vector<Job>& jobs) {
-  take_jobs(jobs);
-  while (!ending_) {
-    if (const int signal = parts_.interruption.signal()) return interrupted(signal);
-    listen();
-    show_life();
-    tell_scheduler(event::Tick{});
-    parts_.progress.tick();
-  }
-  return *ending_;
+void Coordinator::handle(int from, Report&& report) {
+  if (from != parts_.world.rank()) heard_[from] = Clock::now();
+  std::visit([&]<typename Kind>(Kind&& kind) { on(from, std::forward<Kind>(kind)); }, std::move(report));
 }
 
-void Coordinator::take_jobs(const std::vector<Job>& jobs) {
-  for (const auto& job : jobs) {
-    if (!job.error.empty()) continue;
-    works_[job.index].record.job = job;
-    tell_scheduler(event::Submitted{job.index});
+void Coordinator::tick() {
+  if (ending_) return;
+  notice_sleep();
+  if (const int signal = parts_.departure.signal()) return end(interrupted(signal));
+  show_life();
+  take_written();
+  take_requests();
+  tell_scheduler(event::Tick{});
+  if (finishing_ && parts_.sink.finished() && parts_.log.settled()) {
+    const std::string problem = parts_.sink.problem();
+    if (!problem.empty()) spdlog::error("{}", problem);
+    end({failures_ || !problem.empty() ? 1 : 0, ""});
   }
-  tell_scheduler(event::Closed{});
 }
 
-void Coordinator::listen() {
-  try {
-    auto received = parts_.world.mailbox().receive(kPatience);
-    if (!received) return;
-    const int from = received->from;
-    if (from != parts_.world.rank()) heard_[from] = Clock::now();
-    std::visit([&]<typename Kind>(Kind&& message) { handle(from, std::forward<Kind>(message)); },
-               unpack(std::move(received->parcel)));
-  } catch (const Aborted& error) {
-    const int signal = parts_.interruption.signal();
-    ending_ = signal ? interrupted(signal) : Ending{3, error.what(), 0};
+void Coordinator::settle(std::chrono::milliseconds patience) {
+  const auto until = Clock::now() + patience;
+  const auto wait_for = [&](const auto& done) {
+    while (!done() && Clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      take_written();
+    }
+  };
+  wait_for([this] { return being_written_ == 0; });
+  if (!finishing_) parts_.sink.finish(finished_);
+  wait_for([this] { return parts_.sink.finished(); });
+}
+
+void Coordinator::notice_sleep() {
+  const auto look = Clock::now();
+  if (look - looked_ > kSleep) slept_ += look - looked_;
+  looked_ = look;
+}
+
+/// No further ahead than the scheduler wants: a source may be long.
+void Coordinator::take_requests() {
+  while (!source_ended_ && scheduler_.wants_requests()) {
+    std::optional<Request> request = parts_.source.next();
+    if (!request) {
+      source_ended_ = true;
+      return tell_scheduler(event::Closed{});
+    }
+    if (!request->error.empty()) {
+      if (begun_)
+        note(record_of(*request, 0));
+      else
+        bad_.push_back(record_of(*request, 0));
+      continue;
+    }
+    const event::Submitted submitted{request->index, request->first_picture, request->pictures};
+    auto open = std::make_unique<Open>();
+    open->to_hand_out = open->to_finish = request->pictures;
+    for (int64_t k = 0; k < request->pictures; ++k)
+      works_[request->first_picture + k] = {open.get(), record_of(*request, k), {}, {}};
+    open->request = std::move(*request);
+    open_[submitted.request] = std::move(open);
+    tell_scheduler(submitted);
+  }
+}
+
+void Coordinator::take_written() {
+  for (auto& written : parts_.sink.take_written()) {
+    --being_written_;
+    if (!written.error.empty()) return end({3, written.error});
+    works_.at(written.picture).record.file = std::move(written.file);
+    record(written.picture);
+    tell_scheduler(event::Written{written.picture});
   }
 }
 
@@ -70,118 +107,143 @@ void Coordinator::show_life() {
   if (Clock::now() - shown_life_ < kBetweenSigns) return;
   shown_life_ = Clock::now();
   for (const auto& place : placement_.ranks)
-    if (place.rank != parts_.world.rank()) send(place.rank, Step{});
+    if (place.rank != parts_.world.rank()) send(place.rank, Present{});
 }
 
 void Coordinator::tell_scheduler(const Event& event) {
-  for (const auto& command : scheduler_.on(event, now())) std::visit([this](const auto& kind) { obey(kind); }, command);
+  const Time time = now();
+  parts_.log.note(time, event);
+  for (const auto& command : scheduler_.on(event, time)) {
+    if (ending_) return;
+    parts_.log.note(time, command);
+    std::visit([this](const auto& kind) { obey(kind); }, command);
+  }
 }
 
-void Coordinator::send(int rank, const Message& message) {
-  if (rank == parts_.world.rank()) return parts_.worker.put(message);
-  parts_.world.mailbox().send(rank, pack(message));
+void Coordinator::send(int rank, const Order& order) { parts_.world.mailbox().send(rank, pack(order)); }
+
+/// The picture is finished, one way or the other.
+void Coordinator::record(int64_t picture) {
+  auto work = works_.extract(picture);
+  Open& open = *work.mapped().open;
+  note(std::move(work.mapped().record));
+  if (--open.to_finish == 0) open_.erase(open.request.index);
 }
 
-void Coordinator::job_failed(int64_t job, const std::string& why) {
-  auto work = works_.extract(job);
-  work.mapped().record.error = why;
-  parts_.sink.put(std::move(work.mapped().record), std::nullopt);
+void Coordinator::note(Record&& record) {
+  failures_ |= !record.drawn();
+  parts_.log.note(now(), record);
+  finished_.push_back(std::move(record));
 }
 
-void Coordinator::handle(int from, Ready&&) {
-  if (--loading_ == 0) parts_.progress.loaded();
-  tell_scheduler(event::Ready{from});
+void Coordinator::end(Ending ending) {
+  if (!ending_) ending_ = std::move(ending);
 }
 
-void Coordinator::handle(int from, Step&& step) {
-  const RankPlace& place = placement_.ranks[from];
-  if (place.position == 0) parts_.progress.step(place.replica, step.step, step.steps);
-  tell_scheduler(event::Alive{from, step.job, step.step, step.steps});
+void Coordinator::on(int from, Ready&&) { tell_scheduler(event::Ready{from}); }
+
+void Coordinator::on(int from, Step&& step) { tell_scheduler(event::Alive{from, step.picture, step.step, step.steps}); }
+
+void Coordinator::on(int, Encoded&& encoded) {
+  Open& open = *open_.at(encoded.request);
+  for (const auto& warning : encoded.warnings) spdlog::warn("{}: {}", open.request.origin, warning);
+  open.conditioning = std::move(encoded.conditioning);
+  for (int64_t k = 0; k < open.request.pictures; ++k) {
+    Record& record = works_.at(open.request.first_picture + k).record;
+    record.warnings = encoded.warnings;
+    record.seconds.encode = encoded.seconds;
+  }
+  tell_scheduler(event::Encoded{encoded.request});
 }
 
-void Coordinator::handle(int, Encoded&& encoded) {
-  Work& work = works_.at(encoded.job);
-  for (const auto& warning : encoded.warnings)
-    spdlog::warn("{}: {}", printable_line(work.record.job.origin), printable_line(warning, 400));
-  work.record.warnings = std::move(encoded.warnings);
-  work.record.seconds.encode = encoded.seconds;
-  work.conditioning = std::move(encoded.conditioning);
-  tell_scheduler(event::Encoded{encoded.job});
-}
-
-void Coordinator::handle(int, Denoised&& denoised) {
-  Work& work = works_.at(denoised.job);
+void Coordinator::on(int, Denoised&& denoised) {
+  Work& work = works_.at(denoised.picture);
   work.record.seconds.denoise = denoised.seconds;
   work.latents = std::move(denoised.latents);
-  tell_scheduler(event::Denoised{denoised.job});
+  tell_scheduler(event::Denoised{denoised.picture});
 }
 
-void Coordinator::handle(int, Decoded&& decoded) {
-  Work& work = works_.at(decoded.job);
+void Coordinator::on(int, Decoded&& decoded) {
+  Work& work = works_.at(decoded.picture);
   work.record.seconds.decode = decoded.seconds;
   work.image = std::move(decoded.image);
-  tell_scheduler(event::Decoded{decoded.job});
+  tell_scheduler(event::Decoded{decoded.picture});
 }
 
-void Coordinator::handle(int, Written&& written) { tell_scheduler(event::Written{written.job}); }
+void Coordinator::on(int, Written&&) { take_written(); }
 
-void Coordinator::handle(int from, Failed&& failed) {
-  if (failed.job_alone) {
-    job_failed(failed.job, failed.why);
-    return tell_scheduler(event::JobFailed{failed.job});
+void Coordinator::on(int, RequestFailed&& failed) {
+  const Request request = open_.at(failed.request)->request;
+  for (int64_t k = 0; k < request.pictures; ++k) {
+    works_.at(request.first_picture + k).record.error = failed.why;
+    record(request.first_picture + k);
   }
-  if (failed.invalid) {
-    ending_ = {2, failed.why, 0};
-    return;
-  }
+  tell_scheduler(event::RequestFailed{failed.request});
+}
+
+void Coordinator::on(int, PictureFailed&& failed) {
+  works_.at(failed.picture).record.error = failed.why;
+  record(failed.picture);
+  tell_scheduler(event::PictureFailed{failed.picture});
+}
+
+void Coordinator::on(int from, RankFailed&& failed) {
+  if (failed.invalid) return end({2, failed.why});
   tell_scheduler(event::RankFailed{from, "failed: " + failed.why});
 }
 
-template <typename Other>
-void Coordinator::handle(int from, Other&&) {
-  throw Aborted(placement_.named(from) + " sent the coordinator what only the coordinator sends");
+void Coordinator::obey(const command::Begin&) {
+  begun_ = true;
+  for (auto& record : std::exchange(bad_, {})) note(std::move(record));
 }
 
 void Coordinator::obey(const command::Encode& encode) {
-  send(Placement::encoder, Encode{encode.job, works_.at(encode.job).record.job.prompt});
+  const Request& request = open_.at(encode.request)->request;
+  parts_.log.note(now(), request);
+  send(encode.rank, Encode{encode.request, request.prompt});
 }
 
 /// The tensors go to the leader, which broadcasts them; the others get shapes.
 void Coordinator::obey(const command::Denoise& denoise) {
-  Work& work = works_.at(denoise.job);
+  Work& work = works_.at(denoise.picture);
   work.record.replica = denoise.replica;
-  const Denoise message{denoise.job, work.record.job.prompt.picture, std::exchange(work.conditioning, {})};
+  const Denoise order{denoise.picture, work.record.prompt->picture, work.open->conditioning};
+  if (--work.open->to_hand_out == 0) work.open->conditioning = {};
   const auto& ranks = placement_.replicas[denoise.replica].ranks;
-  for (size_t i = 1; i < ranks.size(); ++i) parts_.world.mailbox().send(ranks[i], pack_shapes(message));
-  send(ranks.front(), message);
+  for (size_t i = 1; i < ranks.size(); ++i) parts_.world.mailbox().send(ranks[i], pack_shapes(order));
+  send(ranks.front(), order);
 }
 
 void Coordinator::obey(const command::Decode& decode) {
-  Work& work = works_.at(decode.job);
-  send(Placement::encoder, Decode{decode.job, work.record.job.prompt.picture, std::exchange(work.latents, {})});
+  Work& work = works_.at(decode.picture);
+  send(decode.rank, Decode{decode.picture, work.record.prompt->picture, std::exchange(work.latents, {})});
 }
 
 void Coordinator::obey(const command::Write& write) {
-  auto work = works_.extract(write.job);
-  parts_.sink.put(std::move(work.mapped().record), std::move(work.mapped().image));
+  Work& work = works_.at(write.picture);
+  ++being_written_;
+  parts_.sink.put(work.record, *std::exchange(work.image, std::nullopt));
 }
 
-void Coordinator::obey(const command::Stop&) { ending_ = Ending{}; }
-
-void Coordinator::obey(const command::Abort& abort) {
-  ending_ = {3, placement_.named(abort.rank) + " " + abort.why, 0};
+/// Everything is drawn: the sink shows it, while the others are still told that somebody is there.
+void Coordinator::obey(const command::Stop&) {
+  finishing_ = true;
+  parts_.sink.finish(finished_);
 }
+
+void Coordinator::obey(const command::Abort& abort) { end({3, placement_.named(abort.rank) + " " + abort.why}); }
 
 /// The launcher sends SIGTERM a second after a rank has died; the heartbeat tells which, on whatever host.
 std::optional<int> Coordinator::silent_rank() const {
+  if (!begun_ || parts_.departure.was_stopped()) return std::nullopt;
   for (const auto& [rank, when] : heard_)
-    if (loading_ == 0 && Clock::now() - when > kSilence) return rank;
+    if (Clock::now() - when > kSilence) return rank;
   return std::nullopt;
 }
 
 Ending Coordinator::interrupted(int signal) const {
-  if (const auto rank = silent_rank()) return {3, placement_.named(*rank) + " died", signal};
-  return {128 + signal, signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)", signal};
+  if (const auto rank = silent_rank()) return {3, placement_.named(*rank) + " died"};
+  return {128 + signal, signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)"};
 }
 
 }  // namespace flux

@@ -2,79 +2,99 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "parallel/rank/departure.h"
 #include "parallel/world.h"
-#include "runtime/interruption.h"
 #include "runtime/messages.h"
+#include "runtime/options.h"
 #include "runtime/placement.h"
-#include "runtime/progress.h"
 #include "runtime/record.h"
+#include "runtime/run_log.h"
 #include "runtime/scheduler.h"
 #include "runtime/sink/sink.h"
-#include "runtime/worker.h"
+#include "runtime/source/source.h"
 
 namespace flux {
 
-/// How a run ended.
-struct Ending {
-  int exit_code = 0;
-  std::string why;  // it could not go on
-  int signal = 0;   // it was told to end
-};
-
-/// Passes events from the mailbox to the scheduler and its commands to workers and sink. Never computes.
+/// Beside rank 0's own work: hands requests out. Passes what ranks report to the scheduler, and its commands to ranks
+/// and sink. Never computes, never waits.
 class Coordinator {
  public:
-  /// What the loop drives; all outlive it.
+  /// What it drives; all outlive it.
   struct Parts {
     World& world;
-    Worker& worker;  // of this rank
+    Source& source;
     Sink& sink;
-    Progress& progress;
-    const Interruption& interruption;
+    RunLog& log;
+    const Departure& departure;
   };
 
-  Coordinator(Parts parts, Placement placement, const OperationOptions& operation);
+  Coordinator(Parts parts, const Placement& placement, const OperationOptions& operation);
 
-  /// Draws the jobs that can be drawn.
-  Ending run(const std::vector<Job>& jobs);
+  /// What rank `from` says.
+  void handle(int from, Report&& report);
+
+  /// Called often: looks at the clock, at signals and at the sink.
+  void tick();
+
+  /// How the run ended, once it has. exit_code 0: every picture is there; 1: some failed.
+  const std::optional<Ending>& ending() const { return ending_; }
+
+  /// After an early ending: takes from the sink what it still finishes, for at most `patience`, then everything is
+  /// shown.
+  void settle(std::chrono::milliseconds patience);
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// A job under way, and its tensors between two stages.
+  /// A request whose pictures are not all drawn yet.
+  struct Open {
+    Request request;
+    Conditioning conditioning;  // from its encoding until its last picture is handed out
+    std::vector<std::string> warnings;
+    double seconds = 0;  // of the encoding
+    int64_t to_hand_out = 0;
+    int64_t to_finish = 0;
+  };
+
+  /// A picture between two stages.
   struct Work {
+    Open* open = nullptr;
     Record record;
-    Conditioning conditioning;
     at::Tensor latents;
     std::optional<Image> image;
   };
 
-  Time now() const { return std::chrono::duration_cast<Time>(Clock::now() - began_); }
-  void take_jobs(const std::vector<Job>& jobs);
-  void listen();
+  Time now() const { return std::chrono::duration_cast<Time>(Clock::now() - began_ - slept_); }
+  void notice_sleep();
+  void take_requests();
+  void take_written();
   void show_life();
   void tell_scheduler(const Event& event);
-  void send(int rank, const Message& message);
-  void job_failed(int64_t job, const std::string& why);
+  void send(int rank, const Order& order);
+  void record(int64_t picture);
+  void note(Record&& record);
+  void end(Ending ending);
   std::optional<int> silent_rank() const;
   Ending interrupted(int signal) const;
 
-  // What workers say.
-  void handle(int from, Ready&& ready);
-  void handle(int from, Step&& step);
-  void handle(int from, Encoded&& encoded);
-  void handle(int from, Denoised&& denoised);
-  void handle(int from, Decoded&& decoded);
-  void handle(int from, Written&& written);
-  void handle(int from, Failed&& failed);
-  template <typename Other>
-  void handle(int from, Other&& other);
+  // What ranks say.
+  void on(int from, Ready&& ready);
+  void on(int from, Step&& step);
+  void on(int from, Encoded&& encoded);
+  void on(int from, Denoised&& denoised);
+  void on(int from, Decoded&& decoded);
+  void on(int from, Written&& written);
+  void on(int from, RequestFailed&& failed);
+  void on(int from, PictureFailed&& failed);
+  void on(int from, RankFailed&& failed);
 
   // What the scheduler wants.
+  void obey(const command::Begin& begin);
   void obey(const command::Encode& encode);
   void obey(const command::Denoise& denoise);
   void obey(const command::Decode& decode);
@@ -83,12 +103,21 @@ class Coordinator {
   void obey(const command::Abort& abort);
 
   Parts parts_;
-  const Placement placement_;
+  const Placement& placement_;
   const Clock::time_point began_ = Clock::now();
+  Clock::time_point looked_ = began_;
+  Clock::duration slept_{};  // this process was stopped: nobody else is late for that
   Scheduler scheduler_;
-  size_t loading_;
   std::map<int, Clock::time_point> heard_;  // of other ranks
+  std::map<int64_t, std::unique_ptr<Open>> open_;
   std::map<int64_t, Work> works_;
+  std::vector<Record> finished_;
+  std::vector<Record> bad_;  // requests that cannot be drawn, until the run has begun
+  bool begun_ = false;
+  bool source_ended_ = false;
+  bool finishing_ = false;
+  bool failures_ = false;
+  int being_written_ = 0;  // pictures
   Clock::time_point shown_life_{};
   std::optional<Ending> ending_;
 };

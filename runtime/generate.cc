@@ -3,21 +3,32 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
-#include <iostream>
+#include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "model/checkpoint/checkpoint.h"
+#include "model/checkpoint/identity.h"
 #include "model/full_precision.h"
 #include "parallel/rank/errors.h"
 #include "runtime/coordinator.h"
 #include "runtime/inspection.h"
+#include "runtime/journal.h"
+#include "runtime/progress.h"
 #include "runtime/rank_facts.h"
+#include "runtime/rank_loop.h"
+#include "runtime/results.h"
+#include "runtime/roll_call.h"
+#include "runtime/sink/folder_sink.h"
 
 namespace flux {
 namespace {
+
+/// What an early end leaves the disk time for: a launcher that told a rank to end gives it two seconds.
+constexpr std::chrono::milliseconds kToSettle{700};
 
 /// By headers alone, so that what is missing is said before gigabytes are read.
 void require_complete(const ModelFolder& folder) {
@@ -37,126 +48,121 @@ void require_complete(const ModelFolder& folder) {
   }
 }
 
-/// What only rank 0 can know is wrong, before anything is loaded.
-OutputFolder checked(const GenerateRequest& request) {
-  if (request.jobs.empty()) throw Invalid("there is nothing to draw: give --prompt or --prompts");
-  require_complete(request.folder);
-  return OutputFolder(request.output);
-}
-
-/// Everybody's facts, and the first error that a rank has.
-struct Roll {
-  std::vector<RankFacts> facts;
-  std::string error;
+/// The placement that every rank works out for itself; `drawable`: whether there is anything to draw.
+struct Agreement {
+  Placement placement;
+  bool drawable = false;
 };
 
-Roll call_roll(const Hello& mine, World& world) {
-  Roll roll;
-  for (const auto& bytes : world.exchange(pack(mine))) {
-    Hello hello = unpack_hello(bytes);
-    if (roll.error.empty()) roll.error = hello.error;
-    roll.facts.push_back(std::move(hello.facts));
+Agreement agree(const GenerateRequest& request, World& world) {
+  Hello mine;
+  together(world, [&] { mine.facts = rank_facts(request.placement.device); });
+  mine.demand = request.source ? request.source->largest() : Demand{0, 0};
+  std::vector<RankFacts> facts;
+  const std::vector<Hello> all = introduce(world, mine);
+  for (const Hello& hello : all) facts.push_back(hello.facts);
+  const Demand demand = all[Placement::coordinator].demand;
+  Agreement agreement{{}, demand.anything()};
+  together(world, [&] {
+    agreement.placement =
+        place(request.placement, request.operation.threads, facts, demand.anything() ? demand : Demand{});
+  });
+  return agreement;
+}
+
+/// What rank 0 has besides its own part: where pictures go, and who hears of them.
+struct Desk {
+  Desk(const GenerateRequest& request, OutputFolder& folder, const RunFacts& facts, World& world)
+      : journal(folder, facts),
+        progress(request.operation.progress, request.source->pictures(), facts.placement),
+        results(facts, folder.path(), request.operation.json),
+        log({&journal, &progress, &results}),
+        sink(folder, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
+
+  Journal journal;  // first: nothing is told before it is written down
+  Progress progress;
+  Results results;
+  RunLog log;
+  FolderSink sink;
+};
+
+/// Every request is bad: each is named, and nothing loaded.
+int refuse_all(Source& source, Desk& desk) {
+  desk.journal.begin();
+  std::vector<Record> records;
+  while (const auto request = source.next()) {
+    records.push_back(record_of(*request, 0));
+    desk.log.note(Time{0}, records.back());
   }
-  return roll;
-}
-
-bool anything_to_draw(const std::vector<Job>& jobs) {
-  return std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.error.empty(); });
-}
-
-/// The coordinator's placement, on every rank; without ranks when there is nothing that can be drawn.
-Assign assign(const GenerateRequest& request, const Roll& roll, World& world) {
-  Assign mine;
-  mine.error = roll.error;
-  if (world.rank() == Placement::encoder && mine.error.empty()) {
-    try {
-      const auto placement = place(request.placement, request.operation.threads, roll.facts, demand_of(request.jobs));
-      if (anything_to_draw(request.jobs)) mine.placement = placement;
-    } catch (const Invalid& error) {
-      mine.error = error.what();
-    }
-  }
-  return unpack_assign(world.exchange(pack(mine))[Placement::encoder]);
-}
-
-/// Results go to stdout, one line each.
-void print_result(const Record& record, const RunFacts& facts, const GenerateRequest& request) {
-  if (request.operation.json)
-    std::cout << result_line(record, facts, request.output.folder) << std::endl;
-  else if (record.drawn())
-    std::cout << (request.output.folder / record.file).string() << std::endl;
+  desk.sink.finish(records);
+  desk.progress.finish();
+  desk.journal.end({1, ""});
+  return 1;
 }
 
 void tell_others(const Stop& stop, World& world) {
   for (int rank = 0; rank < world.size(); ++rank)
-    if (rank != world.rank()) world.mailbox().send(rank, pack(Message(stop)));
+    if (rank != world.rank()) world.mailbox().send(rank, pack(Order(stop)));
 }
 
-/// Everybody else returns what the coordinator returns.
-int dismiss(const Ending& ending, World& world) {
-  if (ending.exit_code == 3 && ending.signal == 0) {
-    world.abort(ending.why);  // which says it
-    return 3;
+/// Rank 0's last words: what the sink still finishes, the journal's last line, the summary.
+Ending conclude(Ending ending, Coordinator& coordinator, Desk& desk, World& world) {
+  if (ending.exit_code > 1) world.end(ending);
+  try {
+    if (ending.exit_code > 1) coordinator.settle(kToSettle);
+    desk.journal.end(ending);
+  } catch (const std::exception& error) {  // the disk may be what ended the run
+    if (ending.exit_code <= 1) ending = {3, error.what()};
   }
-  if (!ending.why.empty()) spdlog::error("{}", ending.why);
-  if (ending.exit_code != 3) tell_others({ending.exit_code}, world);
-  if (ending.signal != 0) leave(ending.exit_code, std::chrono::milliseconds(100));
+  desk.progress.finish();
+  return ending;
+}
+
+int coordinate(GenerateRequest& request, OutputFolder& folder, const Placement& placement, bool drawable, World& world,
+               Departure& departure) {
+  const RunFacts facts{request.model, identity_of(request.folder), placement};
+  Desk desk(request, folder, facts, world);
+  if (!drawable) return refuse_all(*request.source, desk);
+  Worker worker(published(request.folder), placement, world);
+  Coordinator coordinator({world, *request.source, desk.sink, desk.log, departure}, placement, request.operation);
+  Ending ending;
+  try {
+    ending = RankLoop{world, departure, placement, request.operation, worker, &coordinator}.run();
+  } catch (const std::exception& error) {
+    ending = {3, error.what()};
+  }
+  ending = conclude(std::move(ending), coordinator, desk, world);
+  if (ending.exit_code > 1) {
+    world.end(ending);
+    return ending.exit_code;
+  }
+  tell_others({ending.exit_code}, world);
+  if (const std::string problem = desk.results.finish(); !problem.empty()) spdlog::error("{}", problem);
   return ending.exit_code;
 }
 
-/// Rank 0.
-int coordinate(const GenerateRequest& request, OutputFolder folder, const Placement& placement, World& world,
-               const Interruption& interruption) {
-  const RunFacts facts{request.folder.path.string(), placement};
-  Progress progress(request.operation.progress, static_cast<int64_t>(request.jobs.size()));
-  Sink sink(std::move(folder), facts, [&](const Record& record) {
-    progress.recorded(record);
-    print_result(record, facts, request);
-    progress.show();
-    world.mailbox().send(world.rank(), pack(Message(Written{record.job.index})));
-  });
-  for (const auto& job : request.jobs)
-    if (!job.error.empty()) sink.put({job, "", job.error, -1, {}, {}}, std::nullopt);
-  if (placement.ranks.empty()) return 1;
-
+int take_part(const GenerateRequest& request, const Placement& placement, World& world, Departure& departure) {
   Worker worker(published(request.folder), placement, world);
-  Coordinator coordinator({world, worker, sink, progress, interruption}, placement, request.operation);
-  Ending ending = coordinator.run(request.jobs);
-  const bool gallery = sink.finish();
-  progress.finish();
-  if (ending.exit_code == 0 && (progress.failed() > 0 || !gallery)) ending.exit_code = 1;
-  return dismiss(ending, world);
+  const Ending ending = RankLoop{world, departure, placement, request.operation, worker}.run();
+  if (ending.exit_code > 1) world.end(ending);
+  return ending.exit_code;
 }
 
 }  // namespace
 
-int run_generate(const GenerateRequest& request, World& world) {
-  const bool coordinates = world.rank() == Placement::encoder;
+int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   std::optional<OutputFolder> folder;
-  Hello hello;
-  try {
-    hello.facts = rank_facts(request.placement.device);
-    if (coordinates) folder = checked(request);
-  } catch (const Invalid& error) {
-    hello.error = error.what();
-  }
-  const Roll roll = call_roll(hello, world);
-  const Assign assigned = assign(request, roll, world);
-  if (!assigned.error.empty()) {
-    if (coordinates) spdlog::error("{}", assigned.error);
-    return 2;
-  }
-  const Placement& placement = assigned.placement;
+  together(world, [&] {
+    if (world.rank() != Placement::coordinator) return;
+    require_complete(request.folder);
+    folder.emplace(request.output);
+    departure.on_leaving(folder->last_act());
+  });
+  const auto [placement, drawable] = agree(request, world);
+  for (const auto& line : table(placement)) spdlog::debug("{}", line);
   demand_full_precision();
-  const Interruption interruption;
-  try {
-    if (coordinates) return coordinate(request, std::move(*folder), placement, world, interruption);
-    if (placement.ranks.empty()) return 1;
-    return work(published(request.folder), placement, world, request.operation, interruption);
-  } catch (const std::exception& error) {
-    world.abort(error.what());  // which says it, if nobody aborted before
-    return 3;
-  }
+  if (folder) return coordinate(request, *folder, placement, drawable, world, departure);
+  return drawable ? take_part(request, placement, world, departure) : 1;
 }
 
 }  // namespace flux

@@ -1,26 +1,29 @@
 #pragma once
 
-#include <vector>
+#include <memory>
 
 #include "model/config.h"
+#include "parallel/rank/departure.h"
 #include "parallel/world.h"
 #include "runtime/options.h"
+#include "runtime/source/source.h"
 
 namespace flux {
 
-/// Everything generate needs. The same on every rank, save for the jobs: only those of rank 0 count (it alone may
-/// have read stdin), others may leave them empty.
+/// Everything generate needs. The same on every rank, save for the source: only rank 0 has one (it alone may have read
+/// standard input).
 struct GenerateRequest {
   ModelFolder folder;
+  std::string model;  // as the user would call it
   PlacementOptions placement;
   OutputOptions output;
   OperationOptions operation;
-  std::vector<Job> jobs;
+  std::unique_ptr<Source> source;
 };
 
-/// Draws the jobs; every rank of the world calls it. Returns the exit code, the same on every rank: 0 all pictures are
-/// there, 1 some failed, 2 the configuration is wrong, 3 a rank failed. Rank 0 has said why; nothing is thrown.
-/// On SIGTERM and SIGINT (rank 0) the process ends after the journal is complete: 143, 130, or 3 for a rank that died.
-int run_generate(const GenerateRequest& request, World& world);
+/// Draws what is asked for; every rank of the world calls it. Returns the exit code: 0 all pictures are there, 1 some
+/// failed. Throws Invalid, on every rank, for what is wrong with the run before anything is loaded. Where the run
+/// ends early the world is ended, and this returns while the process is about to be.
+int run_generate(GenerateRequest& request, World& world, Departure& departure);
 
 }  // namespace flux

@@ -34,6 +34,15 @@ class Inbox {
     return item;
   }
 
+  /// As close(), and what was put before is dropped.
+  void discard() {
+    {
+      const std::lock_guard lock(mutex_);
+      items_.clear();
+    }
+    close();
+  }
+
   void close() {
     {
       const std::lock_guard lock(mutex_);

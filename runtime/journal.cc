@@ -1,31 +1,103 @@
 #include "runtime/journal.h"
 
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
-#include <fstream>
-#include <regex>
+#include <filesystem>
+#include <system_error>
+#include <variant>
+
+#include "parallel/rank/device.h"
+#include "parallel/rank/errors.h"
+#include "runtime/journal_reader.h"
+#include "runtime/json_line.h"
 
 namespace flux {
+namespace {
 
-Journal::Journal(const std::filesystem::path& folder)
-    : file_(folder / kName, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC) {}
+using Json = nlohmann::ordered_json;
 
-void Journal::append(std::string_view line) {
-  file_.write_all(std::string(line) + "\n");
-  file_.sync();
+Json rank_json(const RankPlace& place) {
+  Json json = {{"rank", place.rank}, {"host", place.host}, {"device", place.device.is_cpu() ? "cpu" : "cuda"}};
+  if (!place.card.empty()) json["card"] = place.card_name;
+  if (!place.card.empty()) json["uuid"] = place.card;
+  if (place.encodes) json["encodes"] = true;
+  if (place.decodes) json["decodes"] = true;
+  if (place.replica >= 0) json["replica"] = place.replica;
+  return json;
 }
 
-std::vector<std::string> journaled_pictures(const std::filesystem::path& folder) {
-  static const std::regex ours("[0-9]{5,19}-[0-9]{1,20}\\.(png|jpg)");
-  std::vector<std::string> files;
-  std::ifstream journal(folder / Journal::kName);
-  for (std::string line; std::getline(journal, line);) {
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object() || !json.contains("file") || !json["file"].is_string()) continue;
-    const auto file = json["file"].get<std::string>();
-    if (file.size() < 64 && std::regex_match(file, ours)) files.push_back(file);
+}  // namespace
+
+Journal::Journal(OutputFolder& folder, RunFacts facts) : folder_(folder), facts_(std::move(facts)) {}
+
+void Journal::begin() {
+  folder_.require_ownership();
+  folder_.clear_previous_run();
+  file_ = std::make_unique<AppendedFile>(folder_.path() / kJournalName);
+  append(run_line(), true);
+}
+
+void Journal::on(Time, const Command& command) {
+  if (std::holds_alternative<command::Begin>(command)) begin();
+}
+
+void Journal::on(Time, const Request& request) {
+  Json files = Json::array();
+  for (int64_t k = 0; k < request.pictures; ++k)
+    files.push_back(
+        folder_.file_name(request.first_picture + k, request.prompt.picture.seed + static_cast<uint64_t>(k)));
+  append(json_line(Json{{"event", "began"},
+                        {"request", request.id},
+                        {"origin", request.origin},
+                        {"files", files},
+                        {"time", utc_now()}}),
+         false);
+}
+
+void Journal::on(Time, const Record& record) {
+  try {
+    Json json = {{"event", "done"}};
+    json.update(Json::parse(record_json(record, facts_)));
+    append(json_line(json), true);
+  } catch (const std::exception&) {  // a picture that the journal does not know is no picture of this run
+    std::error_code ignored;
+    if (record.drawn()) std::filesystem::remove(folder_.path() / record.file, ignored);
+    throw;
   }
-  return files;
+}
+
+void Journal::end(const Ending& ending) {
+  if (!file_) return;
+  Json json = {{"event", "end"}, {"exit_code", ending.exit_code}};
+  if (!ending.why.empty()) json["why"] = ending.why;
+  json["time"] = utc_now();
+  append(json_line(json), true);
+}
+
+/// Written without waiting for the disk where only the death of a process, not of the host, is to be survived.
+void Journal::append(const std::string& line, bool to_the_disk) {
+  folder_.require_ownership();
+  file_->append(line);
+  if (to_the_disk) file_->sync();
+}
+
+std::string Journal::run_line() const {
+  Json ranks = Json::array();
+  for (const auto& place : facts_.placement.ranks) ranks.push_back(rank_json(place));
+  Json replicas = Json::array();
+  for (const auto& replica : facts_.placement.replicas)
+    replicas.push_back({{"ranks", replica.ranks}, {"text_ranks", replica.text_ranks}});
+  return json_line(Json{{"event", "run"},
+                        {"journal", 1},
+                        {"fence", folder_.fencing_number()},
+                        {"host", host_name()},
+                        {"process", getpid()},
+                        {"model", {{"name", facts_.model}, {"identity", facts_.identity}}},
+                        {"dtype", dtype_name(facts_.placement.dtype)},
+                        {"ranks", ranks},
+                        {"replicas", replicas},
+                        {"time", utc_now()}});
 }
 
 }  // namespace flux

@@ -1,31 +1,43 @@
 #pragma once
 
-#include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "runtime/sink/descriptor.h"
+#include "parallel/world.h"
+#include "runtime/run_log.h"
+#include "runtime/sink/appended_file.h"
+#include "runtime/sink/output_folder.h"
 
 namespace flux {
 
-/// journal.jsonl: a line for every picture that was drawn or failed, on the disk before anybody is told.
-class Journal {
+/// journal.jsonl of a run: a JSON object a line, each with its `event`.
+///   run    first: program and libraries, model, placement, whose run it is; what a later run must match for the same
+///   bits began  a request and the files it will become, before it is handed to any rank done   a picture, once its
+///   file and folder are on the disk, or why it failed end    how the run ended
+/// Whatever it cannot write down is an Invalid: a run that cannot be recorded does not go on.
+class Journal : public Listener {
  public:
-  static constexpr const char* kName = "journal.jsonl";
+  /// `folder` outlives it. Nothing is touched before the run begins.
+  Journal(OutputFolder& folder, RunFacts facts);
 
-  /// Begins a new one. Throws Invalid.
-  explicit Journal(const std::filesystem::path& folder);
+  /// The run before gives way.
+  void begin();
 
-  /// `line` without a line end. Throws Invalid.
-  void append(std::string_view line);
+  void on(Time, const Command& command) override;
+  void on(Time, const Request& request) override;
+  void on(Time, const Record& record) override;
+
+  /// After this nothing more may be written.
+  void end(const Ending& ending);
 
  private:
-  Descriptor file_;
-};
+  void append(const std::string& line, bool to_the_disk);
+  std::string run_line() const;
 
-/// The picture files that the folder's journal lists: plain names of our own form, whatever the journal says. A line
-/// that is cut off or is no JSON lists nothing.
-std::vector<std::string> journaled_pictures(const std::filesystem::path& folder);
+  OutputFolder& folder_;
+  const RunFacts facts_;
+  std::unique_ptr<AppendedFile> file_;  // since the run began
+};
 
 }  // namespace flux

@@ -117,10 +117,12 @@ void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
     const Card& card = dealer.deal(rank);
     placement.ranks[rank].device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(card.index));
     placement.ranks[rank].card = card.uuid;
+    placement.ranks[rank].card_name = card.name;
   };
   for (const auto& replica : placement.replicas)
     for (int rank : replica.ranks) give(rank);
-  if (placement.ranks[Placement::encoder].replica < 0) give(Placement::encoder);  // the encoder shares if anybody does
+  for (const auto& place : placement.ranks)  // last: encoders share if anybody does
+    if (place.replica < 0) give(place.rank);
 }
 
 /// A rank of the replica whose card another rank of it has, or -1.
@@ -175,7 +177,19 @@ at::ScalarType dtype_of(DtypeChoice choice, const Placement& placement, const st
   return lowest >= 80 ? at::kBFloat16 : at::kHalf;
 }
 
+template <typename Role>
+std::vector<int> ranks_with(const std::vector<RankPlace>& ranks, Role role) {
+  std::vector<int> found;
+  for (const auto& place : ranks)
+    if (place.*role) found.push_back(place.rank);
+  return found;
+}
+
 }  // namespace
+
+std::vector<int> Placement::encoders() const { return ranks_with(ranks, &RankPlace::encodes); }
+
+std::vector<int> Placement::decoders() const { return ranks_with(ranks, &RankPlace::decodes); }
 
 std::string Placement::named(int rank) const { return "rank " + std::to_string(rank) + " (" + ranks[rank].host + ")"; }
 
@@ -192,7 +206,7 @@ Placement place(const PlacementOptions& options, int threads, const std::vector<
     place.threads = threads > 0 ? threads : std::max(1, facts[rank].cores / ranks_on_host[facts[rank].host]);
     placement.ranks.push_back(place);
   }
-  placement.ranks[Placement::encoder].encodes = true;
+  placement.ranks[Placement::coordinator].encodes = placement.ranks[Placement::coordinator].decodes = true;
 
   int next = world == 1 ? 0 : 1;
   for (int size : replica_sizes(options, world)) {
@@ -216,28 +230,21 @@ Placement place(const PlacementOptions& options, int threads, const std::vector<
   return placement;
 }
 
-Demand demand_of(const std::vector<Job>& jobs) {
-  Demand demand{0, 0};
-  for (const auto& job : jobs) {
-    if (!job.error.empty()) continue;
-    const Demand one{job.prompt.picture.tokens(), job.prompt.max_sequence_length};
-    if (one.image_tokens + one.text_tokens > demand.image_tokens + demand.text_tokens) demand = one;
-  }
-  return demand.image_tokens > 0 ? demand : Demand{};
-}
-
-std::string table(const Placement& placement) {
-  std::ostringstream text;
+std::vector<std::string> table(const Placement& placement) {
+  std::vector<std::string> lines;
   for (const auto& rank : placement.ranks) {
+    std::ostringstream text;
     text << "rank " << rank.rank << "  " << rank.host << "  " << rank.device
          << (rank.card.empty() ? "" : " " + rank.card);
-    if (rank.encodes) text << "  encodes, decodes";
+    if (rank.encodes) text << "  encodes";
+    if (rank.decodes) text << "  decodes";
     if (rank.replica >= 0)
-      text << (rank.encodes ? "," : " ") << " denoises: replica " << rank.replica << ", part " << rank.position + 1
-           << " of " << placement.replicas[rank.replica].ranks.size() << (rank.text ? ", text and image" : ", image");
-    text << "  " << rank.threads << (rank.threads == 1 ? " thread\n" : " threads\n");
+      text << "  denoises: replica " << rank.replica << ", part " << rank.position + 1 << " of "
+           << placement.replicas[rank.replica].ranks.size() << (rank.text ? ", text and image" : ", image");
+    text << "  " << rank.threads << (rank.threads == 1 ? " thread" : " threads");
+    lines.push_back(text.str());
   }
-  return text.str();
+  return lines;
 }
 
 }  // namespace flux

@@ -27,19 +27,23 @@ struct RankFacts {
 struct Demand {
   int64_t image_tokens = 4096;
   int64_t text_tokens = 512;
+
+  bool anything() const { return image_tokens > 0; }
 };
 
 /// One rank's row.
 struct RankPlace {
   int rank = 0;
   std::string host;
-  bool encodes = false;  // holds the encoders, the modulation and the VAE
+  bool encodes = false;  // holds the text encoders and the modulation
+  bool decodes = false;  // holds the VAE
   int replica = -1;      // -1: denoises nothing
   int position = -1;     // within its replica; position 0 leads
   bool text = false;     // holds text tokens and the text-stream weights
   at::Device device = at::kCPU;
-  std::string card;  // UUID, empty on a CPU
-  int threads = 1;   // for ATen
+  std::string card;       // UUID, empty on a CPU
+  std::string card_name;  // its model
+  int threads = 1;        // for ATen
 };
 
 /// One replica of the transformer: its world ranks in the order of the sequence.
@@ -54,7 +58,10 @@ struct Placement {
   std::vector<Replica> replicas;
   at::ScalarType dtype = at::kFloat;
 
-  static constexpr int encoder = 0;  // the coordinator's rank
+  static constexpr int coordinator = 0;  // a rank; today it also encodes and decodes
+
+  std::vector<int> encoders() const;  // ranks
+  std::vector<int> decoders() const;  // ranks
 
   /// "rank 2 (host)", for messages.
   std::string named(int rank) const;
@@ -65,10 +72,7 @@ struct Placement {
 Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& ranks,
                 const Demand& demand);
 
-/// The largest picture that the jobs ask for.
-Demand demand_of(const std::vector<Job>& jobs);
-
-/// As text, one line a rank.
-std::string table(const Placement& placement);
+/// Each rank in a line.
+std::vector<std::string> table(const Placement& placement);
 
 }  // namespace flux

@@ -4,10 +4,10 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <variant>
 
 #include "parallel/world.h"
-#include "runtime/printable_line.h"
+#include "runtime/terminal.h"
 
 namespace flux {
 namespace {
@@ -24,41 +24,37 @@ ProgressStyle resolved(ProgressStyle style) {
 
 }  // namespace
 
-Progress::Progress(ProgressStyle style, int64_t pictures) : style_(resolved(style)), pictures_(pictures) {}
+Progress::Progress(ProgressStyle style, int64_t pictures, const Placement& placement)
+    : style_(resolved(style)), pictures_(pictures), placement_(placement) {}
 
-void Progress::loaded() {
-  const std::lock_guard lock(mutex_);
+void Progress::on(Time, const Event& event) {
+  const auto* alive = std::get_if<event::Alive>(&event);
+  if (alive == nullptr || placement_.ranks[alive->rank].position != 0) return;
+  steps_[placement_.ranks[alive->rank].replica] =
+      alive->steps > 0 ? fmt::format("{}/{}", alive->step, alive->steps) : "";
+}
+
+void Progress::on(Time, const Command& command) {
+  if (!std::holds_alternative<command::Begin>(command)) return;
   drawing_began_ = shown_ = Clock::now();
+  if (style_ == ProgressStyle::none) return;
+  spdlog::info("loaded in {:.1f} s", seconds());
   if (style_ == ProgressStyle::bar) draw_bar();
-  if (style_ != ProgressStyle::none) spdlog::info("loaded in {:.1f} s", seconds());
 }
 
-void Progress::step(int replica, int64_t step, int64_t steps) {
-  const std::lock_guard lock(mutex_);
-  steps_[replica] = steps > 0 ? fmt::format("{}/{}", step, steps) : "";
-}
-
-void Progress::recorded(const Record& record) {
-  const std::lock_guard lock(mutex_);
-  clear_bar();
+void Progress::on(Time, const Record& record) {
   if (!record.drawn()) {
     ++failed_;
-    spdlog::error("{}: {}", printable_line(record.job.origin), printable_line(record.error, 1000));
-  } else {
-    ++drawn_;
+    spdlog::error("{}: {}", record.origin, record.error);
+    return;
   }
-  if (style_ == ProgressStyle::lines && record.drawn())
+  ++drawn_;
+  if (style_ == ProgressStyle::lines)
     spdlog::info("{}: encoded in {:.2f} s, denoised in {:.2f} s, decoded in {:.2f} s", record.file,
                  record.seconds.encode, record.seconds.denoise, record.seconds.decode);
 }
 
-void Progress::show() {
-  const std::lock_guard lock(mutex_);
-  if (style_ == ProgressStyle::bar) draw_bar();
-}
-
 void Progress::tick() {
-  const std::lock_guard lock(mutex_);
   const auto now = Clock::now();
   if (style_ == ProgressStyle::bar && now - shown_ >= kBetweenBars) {
     shown_ = now;
@@ -71,19 +67,14 @@ void Progress::tick() {
 }
 
 void Progress::finish() {
-  const std::lock_guard lock(mutex_);
-  clear_bar();
-  const double each =
-      drawn_ > 0 ? std::chrono::duration<double>(Clock::now() - drawing_began_).count() / static_cast<double>(drawn_)
-                 : 0;
+  if (style_ == ProgressStyle::bar) Terminal::get()->status("");
   spdlog::info("{} of {} pictures drawn in {:.1f} s{}{}", drawn_, pictures_, seconds(),
-               drawn_ > 0 ? fmt::format(", {:.2f} s a picture once loaded", each) : "",
+               drawn_ > 0 ? fmt::format(", {:.2f} s a picture once loaded", seconds_a_picture()) : "",
                failed_ > 0 ? fmt::format(", {} failed", failed_) : "");
 }
 
-int64_t Progress::failed() const {
-  const std::lock_guard lock(mutex_);
-  return failed_;
+double Progress::seconds_a_picture() const {
+  return std::chrono::duration<double>(Clock::now() - drawing_began_).count() / static_cast<double>(drawn_);
 }
 
 std::string Progress::state() const {
@@ -92,27 +83,15 @@ std::string Progress::state() const {
   for (const auto& [replica, steps] : steps_)
     if (!steps.empty())
       text += steps_.size() > 1 ? fmt::format(", replica {} step {}", replica, steps) : ", step " + steps;
-  if (drawn_ > 0) {
-    const double each =
-        std::chrono::duration<double>(Clock::now() - drawing_began_).count() / static_cast<double>(drawn_);
-    text += fmt::format(", {:.0f} s left", each * static_cast<double>(pictures_ - drawn_ - failed_));
-  }
+  if (drawn_ > 0)
+    text += fmt::format(", {:.0f} s left", seconds_a_picture() * static_cast<double>(pictures_ - drawn_ - failed_));
   return text;
 }
 
 void Progress::draw_bar() {
   const auto filled = pictures_ > 0 ? kBarWidth * (drawn_ + failed_) / pictures_ : 0;
-  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
-  fmt::print(stderr, "\r\033[K[{}] {}", bar, state());
-  std::fflush(stderr);
-  bar_on_screen_ = true;
-}
-
-void Progress::clear_bar() {
-  if (!bar_on_screen_) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
-  bar_on_screen_ = false;
+  Terminal::get()->status(
+      fmt::format("[{}{}] {}", std::string(filled, '#'), std::string(kBarWidth - filled, '.'), state()));
 }
 
 }  // namespace flux

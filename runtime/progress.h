@@ -3,49 +3,44 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <string>
 
 #include "runtime/options.h"
-#include "runtime/record.h"
+#include "runtime/placement.h"
+#include "runtime/run_log.h"
 
 namespace flux {
 
-/// Tells on stderr how far a run is. Thread-safe.
-class Progress {
+/// Tells on stderr how far a run is.
+class Progress : public Listener {
  public:
-  Progress(ProgressStyle style, int64_t pictures);
+  Progress(ProgressStyle style, int64_t pictures, const Placement& placement);
 
-  /// Every part of the model is loaded.
-  void loaded();
-  void step(int replica, int64_t step, int64_t steps);
-  /// Takes the bar away, so that its result can be printed; show() brings it back.
-  void recorded(const Record& record);
-  void show();
+  void on(Time, const Event& event) override;
+  void on(Time, const Command& command) override;
+  void on(Time, const Record& record) override;
+
   /// Called often; draws when it is time.
   void tick();
   /// The last line: pictures, seconds, seconds a picture.
   void finish();
 
-  int64_t failed() const;
-
  private:
   using Clock = std::chrono::steady_clock;
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
+  double seconds_a_picture() const;
   std::string state() const;
   void draw_bar();
-  void clear_bar();
 
   const ProgressStyle style_;
   const int64_t pictures_;
+  const Placement& placement_;
   const Clock::time_point began_ = Clock::now();
-  mutable std::mutex mutex_;
   Clock::time_point drawing_began_ = began_;
   Clock::time_point shown_ = began_;
   int64_t drawn_ = 0, failed_ = 0;
   std::map<int, std::string> steps_;  // by replica
-  bool bar_on_screen_ = false;
 };
 
 }  // namespace flux

@@ -1,17 +1,20 @@
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "runtime/options.h"
+#include "model/request.h"
 #include "runtime/placement.h"
+#include "runtime/source/source.h"
 
 namespace flux {
 
 /// What holds for all pictures of a run.
 struct RunFacts {
-  std::string model;  // its folder
+  std::string model;     // as the user would call it
+  std::string identity;  // of its files
   Placement placement;
 };
 
@@ -20,31 +23,31 @@ struct StageSeconds {
   double encode = 0, denoise = 0, decode = 0;
 };
 
-/// What became of a job: a file, or an error.
+/// One picture and what became of it: a file, or an error.
 struct Record {
-  Job job;
-  std::string file;   // in the output folder; empty: failed
-  std::string error;  // why it failed
-  int replica = -1;   // which drew it
+  int64_t picture = 0;  // position in the run
+  std::string request;  // identity
+  std::string origin;
+  std::optional<Prompt> prompt;  // with this picture's seed; bad input has none
+  std::string file;              // in the output folder; of one that failed: none
+  std::string error;             // why it failed
+  int replica = -1;              // which drew it
   StageSeconds seconds;
   std::vector<std::string> warnings;
 
   bool drawn() const { return error.empty(); }
 };
 
-/// fp32, bf16, fp16: the names that --dtype and --noise-dtype take.
-std::string dtype_name(at::ScalarType dtype);
+/// The k-th picture of a request, of which nothing is known yet.
+Record record_of(const Request& request, int64_t k);
 
-/// The journal's line: JSON without a line end.
-std::string journal_line(const Record& record, const RunFacts& facts);
+/// What --json prints, and a `done` line of the journal holds: JSON without a line end.
+std::string record_json(const Record& record, const RunFacts& facts);
 
-/// What --json prints: the journal's line with the picture's path.
-std::string result_line(const Record& record, const RunFacts& facts, const std::filesystem::path& folder);
-
-/// The picture's parameters under the names of diffusers' FluxPipeline, as JSON.
-std::string parameters_json(const Job& job, const RunFacts& facts);
+/// What a picture's file holds under the key `flux-dist`: its parameters, model and program, as JSON.
+std::string parameters_json(const Prompt& prompt, const RunFacts& facts);
 
 /// The same as the text that picture tools read from the key `parameters`.
-std::string parameters_text(const Job& job, const RunFacts& facts);
+std::string parameters_text(const Prompt& prompt, const RunFacts& facts);
 
 }  // namespace flux

@@ -12,7 +12,7 @@ constexpr size_t kWritesAhead = 4;  // pictures in memory that wait for the disk
 }  // namespace
 
 int64_t Scheduler::Replica::step() const {
-  int64_t slowest = steps_of_job;
+  int64_t slowest = steps_in_all;
   for (int rank : ranks) {
     const auto found = steps.find(rank);
     slowest = std::min(slowest, found == steps.end() ? int64_t{0} : found->second);
@@ -20,33 +20,32 @@ int64_t Scheduler::Replica::step() const {
   return slowest;
 }
 
-Scheduler::Scheduler(Setup setup) : setup_(std::move(setup)) {
-  last_seen_[setup_.encoder] = Time{0};
-  for (const auto& ranks : setup_.replicas) {
-    replicas_.push_back({ranks, {}, {}, 0, Time{0}, false});
-    for (int rank : ranks) last_seen_[rank] = Time{0};
-  }
+Scheduler::Scheduler(const Setup& setup) : timeout_(setup.timeout), startup_timeout_(setup.startup_timeout) {
+  for (int rank : setup.encoders) encoders_.push_back({.rank = rank});
+  for (int rank : setup.decoders) decoders_.push_back({.rank = rank});
+  for (const auto& ranks : setup.replicas) replicas_.push_back({.ranks = ranks, .pictures = {}, .steps = {}});
+  for (const auto& encoder : encoders_) last_seen_[encoder.rank] = Time{0};
+  for (const auto& decoder : decoders_) last_seen_[decoder.rank] = Time{0};
+  for (const auto& replica : replicas_)
+    for (int rank : replica.ranks) last_seen_[rank] = Time{0};
 }
 
 std::vector<Command> Scheduler::on(const Event& event, Time now) {
   if (over_) return {};
   commands_.clear();
   std::visit([&](const auto& kind) { handle(kind, now); }, event);
-  if (!over_ && ready_.count(setup_.encoder)) {
-    fill_replicas(now);
-    // Ahead of the replicas by as many prompts as there are replicas, so that none waits for the encoder.
-    if (!encoding_.busy() && !submitted_.empty() && conditioned_.size() < replicas_.size()) {
-      encoding_ = {submitted_.front(), now};
-      submitted_.pop_front();
-      commands_.emplace_back(command::Encode{encoding_.job});
-    }
-    if (!decoding_.busy() && !latents_.empty() && writing_.size() < kWritesAhead) {
-      decoding_ = {latents_.front(), now};
-      latents_.pop_front();
-      commands_.emplace_back(command::Decode{decoding_.job});
-    }
+  if (!over_ && !begun_ && everything_ready()) {
+    begun_ = true;
+    commands_.emplace_back(command::Begin{});
   }
-  if (!over_) check_deadlines(now);
+  if (!over_ && begun_) {
+    fill_replicas(now);
+    fill_encoders(now);
+    fill_decoders(now);
+    check_deadlines(now);
+  } else if (!over_) {
+    check_loading(now);
+  }
   if (!over_ && finished()) {
     over_ = true;
     commands_.emplace_back(command::Stop{});
@@ -54,59 +53,67 @@ std::vector<Command> Scheduler::on(const Event& event, Time now) {
   return std::exchange(commands_, {});
 }
 
-void Scheduler::handle(const event::Submitted& submitted, Time) { submitted_.push_back(submitted.job); }
+bool Scheduler::wants_requests() const { return !over_ && submitted_.size() < 2 * encoders_.size(); }
+
+void Scheduler::handle(const event::Submitted& submitted, Time) {
+  submitted_.push_back({submitted.request, submitted.first_picture, submitted.pictures});
+}
 
 void Scheduler::handle(const event::Closed&, Time) { closed_ = true; }
 
 void Scheduler::handle(const event::Ready& ready, Time now) {
   last_seen_[ready.rank] = now;
   ready_.insert(ready.rank);
-  for (auto& replica : replicas_)
-    replica.ready =
-        std::all_of(replica.ranks.begin(), replica.ranks.end(), [&](int rank) { return ready_.count(rank) > 0; });
 }
 
 void Scheduler::handle(const event::Alive& alive, Time now) {
   last_seen_[alive.rank] = now;
   for (auto& replica : replicas_) {
     const bool member = std::find(replica.ranks.begin(), replica.ranks.end(), alive.rank) != replica.ranks.end();
-    if (!member || replica.jobs.empty() || replica.jobs.front() != alive.job) continue;
+    if (!member || replica.pictures.empty() || replica.pictures.front() != alive.picture) continue;
     int64_t& step = replica.steps[alive.rank];
     if (alive.step > step) replica.progress = now;
     step = std::max(step, alive.step);
-    replica.steps_of_job = alive.steps;
+    replica.steps_in_all = alive.steps;
   }
 }
 
 void Scheduler::handle(const event::Encoded& encoded, Time now) {
-  last_seen_[setup_.encoder] = now;
-  encoding_ = {};
-  conditioned_.push_back(encoded.job);
+  Encoder* encoder = encoding(encoded.request);
+  if (encoder == nullptr) return;
+  last_seen_[encoder->rank] = now;
+  encoder->busy = false;
+  for (int64_t i = 0; i < encoder->doing.pictures; ++i) conditioned_.push_back(encoder->doing.first_picture + i);
 }
 
 void Scheduler::handle(const event::Denoised& denoised, Time now) {
   for (auto& replica : replicas_) {
-    if (replica.jobs.empty() || replica.jobs.front() != denoised.job) continue;
-    finish_first(replica, now);
-    latents_.push_back(denoised.job);
+    if (replica.pictures.empty() || replica.pictures.front() != denoised.picture) continue;
+    replica.pictures.pop_front();
+    replica.steps.clear();
+    replica.steps_in_all = 0;
+    replica.progress = now;
+    latents_.push_back(denoised.picture);
     return;
   }
 }
 
 void Scheduler::handle(const event::Decoded& decoded, Time now) {
-  last_seen_[setup_.encoder] = now;
-  decoding_ = {};
-  writing_.insert(decoded.job);
-  commands_.emplace_back(command::Write{decoded.job});
+  free_decoder(decoded.picture, now);
+  writing_.insert(decoded.picture);
+  commands_.emplace_back(command::Write{decoded.picture});
 }
 
-void Scheduler::handle(const event::Written& written, Time) { writing_.erase(written.job); }
+void Scheduler::handle(const event::Written& written, Time) { writing_.erase(written.picture); }
 
-void Scheduler::handle(const event::JobFailed& failed, Time) {
-  if (encoding_.job == failed.job) encoding_ = {};
-  if (decoding_.job == failed.job) decoding_ = {};
-  writing_.erase(failed.job);
+void Scheduler::handle(const event::RequestFailed& failed, Time now) {
+  Encoder* encoder = encoding(failed.request);
+  if (encoder == nullptr) return;
+  last_seen_[encoder->rank] = now;
+  encoder->busy = false;
 }
+
+void Scheduler::handle(const event::PictureFailed& failed, Time now) { free_decoder(failed.picture, now); }
 
 void Scheduler::handle(const event::RankFailed& failed, Time) {
   over_ = true;
@@ -115,45 +122,83 @@ void Scheduler::handle(const event::RankFailed& failed, Time) {
 
 void Scheduler::handle(const event::Tick&, Time) {}
 
+Scheduler::Encoder* Scheduler::encoding(int64_t request) {
+  const auto found = std::find_if(encoders_.begin(), encoders_.end(), [&](const Encoder& encoder) {
+    return encoder.busy && encoder.doing.request == request;
+  });
+  return found == encoders_.end() ? nullptr : &*found;
+}
+
+void Scheduler::free_decoder(int64_t picture, Time now) {
+  for (auto& decoder : decoders_) {
+    if (decoder.doing != picture) continue;
+    decoder.doing = -1;
+    last_seen_[decoder.rank] = now;
+  }
+}
+
+/// Ahead of the replicas by as many pictures as there are replicas, so that none waits for an encoder.
+void Scheduler::fill_encoders(Time now) {
+  size_t ahead = conditioned_.size();
+  for (const auto& encoder : encoders_)
+    if (encoder.busy) ahead += static_cast<size_t>(encoder.doing.pictures);
+  for (auto& encoder : encoders_) {
+    if (encoder.busy || submitted_.empty() || ahead >= replicas_.size()) continue;
+    encoder = {encoder.rank, true, submitted_.front(), now};
+    submitted_.pop_front();
+    ahead += static_cast<size_t>(encoder.doing.pictures);
+    commands_.emplace_back(command::Encode{encoder.doing.request, encoder.rank});
+  }
+}
+
 /// Idle replicas first, then those that will be free soonest.
 void Scheduler::fill_replicas(Time now) {
   const size_t undecoded = 2 * replicas_.size() + 2;
   for (auto& replica : replicas_)
-    if (replica.ready && replica.jobs.empty() && latents_.size() < undecoded) give(replica, now);
+    if (replica.pictures.empty() && latents_.size() < undecoded) give(replica, now);
   for (auto& replica : replicas_)
-    if (replica.jobs.size() == 1 && replica.half_through() && latents_.size() < undecoded) give(replica, now);
+    if (replica.pictures.size() == 1 && replica.half_through() && latents_.size() < undecoded) give(replica, now);
 }
 
 void Scheduler::give(Replica& replica, Time now) {
   if (conditioned_.empty()) return;
-  const int64_t job = conditioned_.front();
+  const int64_t picture = conditioned_.front();
   conditioned_.pop_front();
-  if (replica.jobs.empty()) replica.progress = now;
-  replica.jobs.push_back(job);
-  commands_.emplace_back(command::Denoise{job, static_cast<int>(&replica - replicas_.data())});
+  if (replica.pictures.empty()) replica.progress = now;
+  replica.pictures.push_back(picture);
+  commands_.emplace_back(command::Denoise{picture, static_cast<int>(&replica - replicas_.data())});
 }
 
-void Scheduler::finish_first(Replica& replica, Time now) {
-  replica.jobs.pop_front();
-  replica.steps.clear();
-  replica.steps_of_job = 0;
-  replica.progress = now;
+void Scheduler::fill_decoders(Time now) {
+  for (auto& decoder : decoders_) {
+    if (decoder.doing >= 0 || latents_.empty() || writing_.size() >= kWritesAhead) continue;
+    decoder = {decoder.rank, latents_.front(), now};
+    latents_.pop_front();
+    commands_.emplace_back(command::Decode{decoder.doing, decoder.rank});
+  }
+}
+
+void Scheduler::check_loading(Time now) {
+  if (now <= startup_timeout_) return;
+  for (const auto& [rank, seen] : last_seen_)
+    if (ready_.count(rank) == 0)
+      return overdue({rank}, startup_timeout_, "has not loaded its part of the model",
+                     "--startup-timeout; give more where the disk is slow");
 }
 
 void Scheduler::check_deadlines(Time now) {
-  if (!everything_ready()) {
-    for (const auto& [rank, seen] : last_seen_)
-      if (!ready_.count(rank) && now > setup_.startup_timeout)
-        return overdue({rank}, setup_.startup_timeout, "has not loaded its part of the model", "--startup-timeout");
-    return;
-  }
-  if (encoding_.busy() && now - encoding_.since > setup_.timeout)
-    return overdue({setup_.encoder}, setup_.timeout, "has not encoded a prompt", "--timeout");
-  if (decoding_.busy() && now - decoding_.since > setup_.timeout)
-    return overdue({setup_.encoder}, setup_.timeout, "has not decoded a picture", "--timeout");
+  const auto late = [&](Time since) { return now - since > timeout_; };
+  for (const auto& encoder : encoders_)
+    if (encoder.busy && late(encoder.since))
+      return overdue({encoder.rank}, timeout_, "has not encoded a prompt",
+                     "--timeout; give more where an encoding takes longer");
+  for (const auto& decoder : decoders_)
+    if (decoder.doing >= 0 && late(decoder.since))
+      return overdue({decoder.rank}, timeout_, "has not decoded a picture",
+                     "--timeout; give more where a decoding takes longer");
   for (const auto& replica : replicas_)
-    if (!replica.jobs.empty() && now - replica.progress > setup_.timeout)
-      return overdue(replica.ranks, setup_.timeout, "has not finished a step",
+    if (!replica.pictures.empty() && late(replica.progress))
+      return overdue(replica.ranks, timeout_, "has not finished a step",
                      "--timeout; give more where a step takes longer");
 }
 
@@ -168,9 +213,13 @@ void Scheduler::overdue(const std::vector<int>& ranks, Time limit, const std::st
 }
 
 bool Scheduler::finished() const {
-  const bool idle = std::all_of(replicas_.begin(), replicas_.end(), [](const Replica& r) { return r.jobs.empty(); });
-  return closed_ && everything_ready() && submitted_.empty() && !encoding_.busy() && conditioned_.empty() && idle &&
-         latents_.empty() && !decoding_.busy() && writing_.empty();
+  const auto idle = [](const auto& stages, const auto& busy) {
+    return std::none_of(stages.begin(), stages.end(), busy);
+  };
+  return closed_ && begun_ && submitted_.empty() && conditioned_.empty() && latents_.empty() && writing_.empty() &&
+         idle(encoders_, [](const Encoder& encoder) { return encoder.busy; }) &&
+         idle(replicas_, [](const Replica& replica) { return !replica.pictures.empty(); }) &&
+         idle(decoders_, [](const Decoder& decoder) { return decoder.doing >= 0; });
 }
 
 }  // namespace flux

@@ -1,6 +1,7 @@
 #pragma once
 
 // What to do next. Pure: no clock, thread, MPI or file; whoever drives it says what happened and what time it is.
+// A request is a prompt, encoded once; its pictures, numbered by their position in the run, are drawn one by one.
 
 #include <chrono>
 #include <cstdint>
@@ -18,33 +19,38 @@ using Time = std::chrono::milliseconds;
 
 namespace event {
 
-struct Submitted {  // a job that can be drawn
-  int64_t job;
+struct Submitted {  // a request that can be drawn
+  int64_t request;
+  int64_t first_picture;
+  int64_t pictures;
 };
-struct Closed {};  // no more jobs will come
+struct Closed {};  // no more requests will come
 struct Ready {     // the rank has loaded its stages
   int rank;
 };
-struct Alive {  // the rank gave a sign of life; job and step as in Step, job -1 when it has nothing to do
+struct Alive {  // the rank gave a sign of life; picture -1 when it draws nothing
   int rank;
-  int64_t job;
+  int64_t picture;
   int64_t step;
   int64_t steps;
 };
 struct Encoded {
-  int64_t job;
+  int64_t request;
 };
 struct Denoised {
-  int64_t job;
+  int64_t picture;
 };
 struct Decoded {
-  int64_t job;
+  int64_t picture;
 };
 struct Written {
-  int64_t job;
+  int64_t picture;
 };
-struct JobFailed {  // in whichever stage; that stage is free again
-  int64_t job;
+struct RequestFailed {  // it cannot be encoded, so none of its pictures is drawn
+  int64_t request;
+};
+struct PictureFailed {  // in whichever stage; that stage is free again
+  int64_t picture;
 };
 struct RankFailed {
   int rank;
@@ -55,22 +61,26 @@ struct Tick {};  // time went by
 }  // namespace event
 
 using Event = std::variant<event::Submitted, event::Closed, event::Ready, event::Alive, event::Encoded, event::Denoised,
-                           event::Decoded, event::Written, event::JobFailed, event::RankFailed, event::Tick>;
+                           event::Decoded, event::Written, event::RequestFailed, event::PictureFailed,
+                           event::RankFailed, event::Tick>;
 
 namespace command {
 
+struct Begin {};  // everything is loaded: the run before may give way to this one
 struct Encode {
-  int64_t job;
+  int64_t request;
+  int rank;
 };
 struct Denoise {  // a busy replica keeps it for next
-  int64_t job;
+  int64_t picture;
   int replica;
 };
 struct Decode {
-  int64_t job;
+  int64_t picture;
+  int rank;
 };
 struct Write {
-  int64_t job;
+  int64_t picture;
 };
 struct Stop {};  // everything is done
 struct Abort {   // the job cannot go on
@@ -80,42 +90,56 @@ struct Abort {   // the job cannot go on
 
 }  // namespace command
 
-using Command =
-    std::variant<command::Encode, command::Denoise, command::Decode, command::Write, command::Stop, command::Abort>;
+using Command = std::variant<command::Begin, command::Encode, command::Denoise, command::Decode, command::Write,
+                             command::Stop, command::Abort>;
 
-/// Drives jobs through encode -> denoise -> decode -> write: one encoder, one decoder, replicas of the denoiser. Jobs
-/// start in the order submitted. A replica that becomes free gets the oldest conditioned job; one that draws gets its
-/// next job when half through, so that it need not wait for tensors. What is conditioned, decoded or written ahead is
-/// bounded.
+/// Drives requests through encode and their pictures through denoise -> decode -> write, over any number of encoders,
+/// replicas of the denoiser and decoders. Nothing starts before everything is loaded. Pictures start in the order
+/// submitted. A replica that becomes free gets the oldest conditioned picture; one that draws gets its next when half
+/// through, so that it need not wait for tensors. What is conditioned, decoded or written ahead is bounded.
 class Scheduler {
  public:
   struct Setup {
-    int encoder = 0;                         // its rank
+    std::vector<int> encoders;               // ranks
+    std::vector<int> decoders;               // ranks
     std::vector<std::vector<int>> replicas;  // their ranks
     Time timeout{60'000};                    // for a step, an encoding, a decoding
     Time startup_timeout{600'000};           // for loading
   };
 
-  explicit Scheduler(Setup setup);
+  explicit Scheduler(const Setup& setup);
 
   /// After Stop or Abort nothing more is commanded.
   std::vector<Command> on(const Event& event, Time now);
 
+  /// Whether further requests would be taken up soon: whoever reads them may wait until then.
+  bool wants_requests() const;
+
  private:
+  struct Request {
+    int64_t request;
+    int64_t first_picture;
+    int64_t pictures;
+  };
   struct Replica {
     std::vector<int> ranks;
-    std::deque<int64_t> jobs;      // the first is being drawn, a second waits there
-    std::map<int, int64_t> steps;  // of the first job, by rank
-    int64_t steps_of_job = 0;      // 0: not known yet
+    std::deque<int64_t> pictures;  // the first is being drawn, a second waits there
+    std::map<int, int64_t> steps;  // of the first picture, by rank
+    int64_t steps_in_all = 0;      // 0: not known yet
     Time progress{0};
-    bool ready = false;
     int64_t step() const;  // of the slowest rank
-    bool half_through() const { return steps_of_job > 0 && 2 * step() >= steps_of_job; }
+    bool half_through() const { return steps_in_all > 0 && 2 * step() >= steps_in_all; }
   };
-  struct Single {  // a stage that does one job at a time
-    int64_t job = -1;
+  struct Encoder {
+    int rank;
+    bool busy = false;
+    Request doing{-1, 0, 0};
     Time since{0};
-    bool busy() const { return job >= 0; }
+  };
+  struct Decoder {
+    int rank;
+    int64_t doing = -1;  // a picture
+    Time since{0};
   };
 
   void handle(const event::Submitted& submitted, Time now);
@@ -126,30 +150,36 @@ class Scheduler {
   void handle(const event::Denoised& denoised, Time now);
   void handle(const event::Decoded& decoded, Time now);
   void handle(const event::Written& written, Time now);
-  void handle(const event::JobFailed& failed, Time now);
+  void handle(const event::RequestFailed& failed, Time now);
+  void handle(const event::PictureFailed& failed, Time now);
   void handle(const event::RankFailed& failed, Time now);
   void handle(const event::Tick& tick, Time now);
 
+  Encoder* encoding(int64_t request);
+  void free_decoder(int64_t picture, Time now);
+  void fill_encoders(Time now);
   void fill_replicas(Time now);
+  void fill_decoders(Time now);
   void give(Replica& replica, Time now);
-  void finish_first(Replica& replica, Time now);
+  void check_loading(Time now);
   void check_deadlines(Time now);
   void overdue(const std::vector<int>& ranks, Time limit, const std::string& what, const std::string& flag);
   bool everything_ready() const { return ready_.size() == last_seen_.size(); }
   bool finished() const;
 
-  Setup setup_;
+  const Time timeout_, startup_timeout_;
+  std::vector<Encoder> encoders_;
   std::vector<Replica> replicas_;
+  std::vector<Decoder> decoders_;
   std::map<int, Time> last_seen_;  // every rank
   std::set<int> ready_;
+  bool begun_ = false;
   bool closed_ = false;
   bool over_ = false;
-  std::deque<int64_t> submitted_;
-  Single encoding_;
-  std::deque<int64_t> conditioned_;
-  std::deque<int64_t> latents_;
-  Single decoding_;
-  std::set<int64_t> writing_;
+  std::deque<Request> submitted_;
+  std::deque<int64_t> conditioned_;  // pictures
+  std::deque<int64_t> latents_;      // pictures
+  std::set<int64_t> writing_;        // pictures
   std::vector<Command> commands_;
 };
 

@@ -6,16 +6,16 @@
 
 namespace flux {
 
-StepReports::StepReports(at::Device device, int64_t job, std::function<void(const Step&)> report)
-    : device_(device), job_(job), report_(std::move(report)) {}
+StepReports::StepReports(at::Device device, int64_t picture, std::function<void(const Step&)> report)
+    : device_(device), picture_(picture), report_(std::move(report)) {}
 
 void StepReports::operator()(int64_t step, int64_t steps) {
-  if (device_.is_cpu()) return report_({job_, step, steps});
+  if (device_.is_cpu()) return report_({picture_, step, steps});
   c10::Event done(device_.type());
   done.record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
   if (before_) before_->synchronize();
   before_.emplace(std::move(done));
-  report_({job_, step - 1, steps});
+  report_({picture_, step - 1, steps});
 }
 
 }  // namespace flux

@@ -14,14 +14,14 @@ namespace flux {
 /// that a step which hangs is noticed and one that is only queued is not counted.
 class StepReports {
  public:
-  StepReports(at::Device device, int64_t job, std::function<void(const Step&)> report);
+  StepReports(at::Device device, int64_t picture, std::function<void(const Step&)> report);
 
   /// OnStep: step `step` of `steps` is queued behind ATen's current stream.
   void operator()(int64_t step, int64_t steps);
 
  private:
   at::Device device_;
-  int64_t job_;
+  int64_t picture_;
   std::function<void(const Step&)> report_;
   std::optional<c10::Event> before_;
 };

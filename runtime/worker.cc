@@ -4,18 +4,19 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
-#include <atomic>
 #include <chrono>
 #include <exception>
-#include <optional>
+#include <new>
+#include <string>
 #include <utility>
 
 #include "model/decoder.h"
 #include "model/denoiser.h"
+#include "model/encoder.h"
 #include "parallel/rank/errors.h"
-#include "runtime/heartbeat.h"
 #include "runtime/step_reports.h"
 
 namespace flux {
@@ -45,59 +46,62 @@ void broadcast(const Conditioning& conditioning, Communicator& sequence) {
   }
 }
 
-/// On a signal the coordinator leaves first, so that nobody takes a rank that left for one that died.
-constexpr std::chrono::milliseconds kAfterCoordinator{400};
-
-constexpr double kCoordinatorsSilence = 0.9;  // seconds: it shows life every half one
-
-/// Every rank is told to end a second after one has died. Where that is the coordinator, rank 1 says so in its place.
-[[noreturn]] void outlive_coordinator(const Placement& placement, int rank) {
-  if (rank == 1) spdlog::error("{} died", placement.named(Placement::encoder));
-  leave(3, rank == 1 ? std::chrono::milliseconds(0) : kAfterCoordinator);
+/// What a stage cannot handle ends the job: a file of the model is wrong, or the rank cannot go on.
+RankFailed failure(const char* stage) {
+  const auto of_stage = [&](const char* why) { return RankFailed{false, fmt::format("{}: {}", stage, why)}; };
+  try {
+    throw;
+  } catch (const Invalid& error) {
+    return {true, error.what()};
+  } catch (const Aborted& error) {
+    return {false, error.what()};
+  } catch (const c10::Error& error) {
+    return of_stage(error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    return of_stage("out of memory");
+  } catch (const std::exception& error) {
+    return of_stage(error.what());
+  }
 }
 
 }  // namespace
 
-Worker::Worker(Checkpoint checkpoint, Placement placement, World& world)
-    : checkpoint_(std::move(checkpoint)), placement_(std::move(placement)), world_(world), loading_(0) {
-  loading_ = (place().encodes ? 2 : 0) + (place().replica >= 0 ? 1 : 0);
-  if (place().encodes) {
-    start("the encoder", &Worker::encode);
-    start("the decoder", &Worker::decode);
-  }
-  if (place().replica >= 0) start("the denoiser", &Worker::denoise);
+Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
+    : checkpoint_(std::move(checkpoint)),
+      placement_(placement),
+      world_(world),
+      heartbeat_([this](const Step& step) { report(step); }) {
+  const RankPlace& mine = place();
+  loading_ = (mine.encodes ? 1 : 0) + (mine.decodes ? 1 : 0) + (mine.replica >= 0 ? 1 : 0);
+  if (mine.encodes) start("the encoder", &Worker::encode);
+  if (mine.decodes) start("the decoder", &Worker::decode);
+  if (mine.replica >= 0) start("the denoiser", &Worker::denoise);
 }
 
 Worker::~Worker() {
-  to_encode_.close();
-  to_decode_.close();
-  to_denoise_.close();
+  to_encode_.discard();
+  to_decode_.discard();
+  to_denoise_.discard();
   for (auto& thread : threads_) thread.join();
 }
 
-void Worker::put(Message message) {
-  if (auto* encode = std::get_if<Encode>(&message)) return to_encode_.put(std::move(*encode));
-  if (auto* decode = std::get_if<Decode>(&message)) return to_decode_.put(std::move(*decode));
-  if (auto* denoise = std::get_if<Denoise>(&message)) return to_denoise_.put(std::move(*denoise));
+void Worker::put(Order order) {
+  if (auto* encode = std::get_if<Encode>(&order)) return to_encode_.put(std::move(*encode));
+  if (auto* decode = std::get_if<Decode>(&order)) return to_decode_.put(std::move(*decode));
+  if (auto* denoise = std::get_if<Denoise>(&order)) return to_denoise_.put(std::move(*denoise));
   throw Aborted("a worker got a message that is none of its business");
 }
 
-/// What a stage cannot handle ends the job: the model cannot be loaded (Invalid), or the rank cannot go on.
 void Worker::start(const char* stage, void (Worker::*body)()) {
   threads_.emplace_back([this, stage, body] {
+    pthread_setname_np(pthread_self(), stage);
     try {
       at::set_num_threads(place().threads);  // which libraries count by thread
       const c10::InferenceMode no_gradients;
       const c10::DeviceGuard current(place().device);
       (this->*body)();
-    } catch (const Invalid& error) {
-      report(Failed{-1, false, true, error.what()});
-    } catch (const Aborted& error) {
-      report(Failed{-1, false, false, error.what()});
-    } catch (const c10::Error& error) {
-      report(Failed{-1, false, false, std::string(stage) + ": " + error.what_without_backtrace()});
-    } catch (const std::exception& error) {
-      report(Failed{-1, false, false, std::string(stage) + ": " + error.what()});
+    } catch (const std::exception&) {
+      report(failure(stage));
     }
   });
 }
@@ -111,16 +115,16 @@ void Worker::encode() {
   loaded();
   while (const auto task = to_encode_.take()) {
     const Stopwatch watch;
-    Encoded encoded{task->job, 0, {}, {}};
+    Encoded encoded{task->request, 0, {}, {}};
     try {
       const auto warn = [&](const std::string& warning) { encoded.warnings.push_back(warning); };
       encoded.conditioning = on_device(encoder(task->prompt, warn), at::kCPU);
     } catch (const Invalid& error) {
-      report(Failed{task->job, true, false, error.what()});
+      report(RequestFailed{task->request, error.what()});
       continue;
     }
     encoded.seconds = watch.seconds();
-    report(encoded);
+    report(std::move(encoded));
   }
 }
 
@@ -129,13 +133,12 @@ void Worker::decode() {
   loaded();
   while (const auto task = to_decode_.take()) {
     const Stopwatch watch;
-    if (!task->latents.isfinite().all().item<bool>()) {
-      report(Failed{task->job, true, false,
-                    "its latents are not finite: damaged weights, or a --dtype too narrow for them"});
-      continue;
+    try {
+      const Image image = decoder(task->latents.to(place().device), task->drawn);
+      report(Decoded{task->picture, watch.seconds(), image});
+    } catch (const Invalid& error) {
+      report(PictureFailed{task->picture, error.what()});
     }
-    const Image image = decoder(task->latents.to(place().device), task->picture);
-    report(Decoded{task->job, watch.seconds(), image});
   }
 }
 
@@ -143,58 +146,24 @@ void Worker::denoise() {
   const Replica& replica = placement_.replicas[place().replica];
   const auto sequence = world_.group(replica.ranks, replica.transport, place().device);
   Denoiser denoiser(checkpoint_, placing(), *sequence, replica.text_ranks);
-  Heartbeat heartbeat([this](const Step& step) { report(step); });
   loaded();
   while (auto task = to_denoise_.take()) {
     const Stopwatch watch;
-    heartbeat.at({task->job, 0, static_cast<int64_t>(task->conditioning.sigmas.size()) - 1});
+    heartbeat_.at({task->picture, 0, static_cast<int64_t>(task->conditioning.sigmas.size()) - 1});
     const Conditioning conditioning = on_device(std::move(task->conditioning), place().device);
     broadcast(conditioning, *sequence);
-    StepReports steps(place().device, task->job, [&](const Step& step) { heartbeat.at(step); });
-    const at::Tensor latents = denoiser(conditioning, task->picture, std::ref(steps)).cpu();
-    if (place().position == 0) report(Denoised{task->job, watch.seconds(), latents});
-    heartbeat.at({});
+    StepReports steps(place().device, task->picture, [&](const Step& step) { heartbeat_.at(step); });
+    const at::Tensor latents = denoiser(conditioning, task->drawn, std::ref(steps)).cpu();
+    if (place().position == 0) report(Denoised{task->picture, watch.seconds(), latents});
+    heartbeat_.at({});
   }
 }
 
-void Worker::report(const Message& message) noexcept {
+void Worker::report(const Report& report) noexcept {
   try {
-    world_.mailbox().send(Placement::encoder, pack(message));
-  } catch (const std::exception& error) {  // the job is being aborted; there is nobody left to tell
+    world_.mailbox().send(Placement::coordinator, pack(report));
+  } catch (const std::exception& error) {  // the job is being ended; there is nobody left to tell
     spdlog::debug("not reported: {}", error.what());
-  }
-}
-
-int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const OperationOptions& operation,
-         const Interruption& interruption) {
-  Worker worker(checkpoint, placement, world);
-  // One after the other, so that one of them speaks.
-  const double patience = std::chrono::duration<double>(operation.timeout).count() + 0.3 * (world.rank() - 1);
-  Stopwatch since_heard;
-  std::optional<Stopwatch> since_signal;
-  while (true) {
-    if (auto received = world.mailbox().receive(std::chrono::milliseconds(200))) {
-      since_heard = {};
-      Message message = unpack(std::move(received->parcel));
-      if (const auto* stop = std::get_if<Stop>(&message)) {
-        if (stop->exit_code > 128) {
-          world.others_may_end();
-          leave(stop->exit_code, kAfterCoordinator);
-        }
-        return stop->exit_code;
-      }
-      if (!std::holds_alternative<Step>(message)) worker.put(std::move(message));
-    }
-    // A signal to the whole job reaches the coordinator too, which says what is to be done.
-    if (interruption.signal() && !since_signal) {
-      since_signal.emplace();
-      world.others_may_end();
-    }
-    if (since_signal && since_heard.seconds() > kCoordinatorsSilence) outlive_coordinator(placement, world.rank());
-    if (since_signal && since_signal->seconds() > 1) throw Aborted("it was told to end by a signal");
-    if (since_heard.seconds() > patience)
-      throw TimedOut(fmt::format("{}, which coordinates, gave no sign of life for {:.0f} s (--timeout)",
-                                 placement.named(Placement::encoder), since_heard.seconds()));
   }
 }
 

@@ -1,30 +1,34 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <vector>
 
-#include "model/encoder.h"
+#include "model/checkpoint/checkpoint.h"
 #include "parallel/world.h"
+#include "runtime/heartbeat.h"
 #include "runtime/inbox.h"
-#include "runtime/interruption.h"
 #include "runtime/messages.h"
 #include "runtime/placement.h"
 
 namespace flux {
 
-/// The stages of one rank, each on a thread of its own: encode and decode on the encoder rank, denoise on the ranks of
-/// replicas. Everything that happens is a message to the coordinator.
+/// The stages of one rank, each on a thread of its own: encoding, decoding, denoising, as its place says. Everything
+/// that happens is reported to the coordinator.
 class Worker {
  public:
-  /// Begins to load; Ready is reported when all stages have. `world` outlives the worker.
-  Worker(Checkpoint checkpoint, Placement placement, World& world);
+  /// Begins to load; Ready is reported when all stages have. `world` and `placement` outlive the worker.
+  Worker(Checkpoint checkpoint, const Placement& placement, World& world);
 
-  /// Finishes what the stages are doing.
+  /// Lets the stages finish what they are doing, and nothing that waits. A stage may hang: whoever ends a process early
+  /// has told its Departure before.
   ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
 
   /// Encode, Denoise or Decode. Others are none of a worker's business.
-  void put(Message message);
+  void put(Order order);
 
  private:
   const RankPlace& place() const { return placement_.ranks[world_.rank()]; }
@@ -35,21 +39,17 @@ class Worker {
   void encode();
   void decode();
   void denoise();
-  void report(const Message& message) noexcept;
+  void report(const Report& report) noexcept;
 
   const Checkpoint checkpoint_;
-  const Placement placement_;
+  const Placement& placement_;
   World& world_;
   Inbox<Encode> to_encode_;
   Inbox<Decode> to_decode_;
   Inbox<Denoise> to_denoise_;
-  std::atomic<int> loading_;  // stages
+  std::atomic<int> loading_ = 0;  // stages
+  Heartbeat heartbeat_;
   std::vector<std::thread> threads_;
 };
-
-/// The loop of a rank without the coordinator: passes messages to its worker until it is told to stop. Returns the
-/// exit code that the coordinator sent. Throws Aborted; TimedOut when the coordinator is silent for too long.
-int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const OperationOptions& operation,
-         const Interruption& interruption);
 
 }  // namespace flux

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -29,6 +30,11 @@ class Descriptor {
       if (written < 0) fail("write");
       bytes.remove_prefix(static_cast<size_t>(written));
     }
+  }
+
+  /// Takes back what is after `bytes`, as far as the system lets it.
+  void cut(int64_t bytes) noexcept {
+    if (ftruncate(fd_, bytes) != 0) errno = 0;
   }
 
   /// To the disk.

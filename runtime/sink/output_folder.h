@@ -1,30 +1,49 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "runtime/options.h"
+#include "runtime/sink/folder_lock.h"
 
 namespace flux {
 
-/// Where pictures go.
+/// Where pictures go, for as long as this lives for this run alone.
 class OutputFolder {
  public:
-  /// Makes the folder where it is missing. Throws Invalid when it cannot be written, or holds anything and is not to be
-  /// overwritten. Removes nothing.
+  /// Makes the folder where it is missing and takes its lock. Throws Invalid when it cannot be written, holds anything
+  /// and is not to be overwritten, or holds what could not be replaced. Removes nothing.
   explicit OutputFolder(const OutputOptions& options);
+  ~OutputFolder();
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
 
-  /// Removes the pictures, journal and gallery of the run before: what its journal lists, nothing else.
-  void clear_previous_run() const;
+  /// Removes the run before: the pictures that its journal names, whole or half written, its journal and its gallery,
+  /// nothing else. Throws Invalid.
+  void clear_previous_run();
+
+  /// Throws Aborted when the folder is gone, or another run has taken it over.
+  void require_ownership() const { lock_.require(); }
+
+  /// For a process that ends here and now: leaves no lock and nothing half written. Needs nothing of this object.
+  std::function<void()> last_act() const;
 
   const std::filesystem::path& path() const { return options_.folder; }
   ImageFormat format() const { return options_.format; }
+  int64_t fencing_number() const { return lock_.number(); }
 
   /// `00000-<seed>.png`: nothing of the prompt.
-  std::string file_name(const Job& job) const;
+  std::string file_name(int64_t picture, uint64_t seed) const;
 
  private:
   OutputOptions options_;
+  bool made_ = false;   // by this run
+  bool begun_ = false;  // something of this run is in it
+  std::vector<std::string> previous_;
+  FolderLock lock_;
 };
 
 }  // namespace flux

@@ -1,54 +1,37 @@
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "model/request.h"
-#include "runtime/inbox.h"
-#include "runtime/journal.h"
 #include "runtime/record.h"
-#include "runtime/sink/output_folder.h"
 
 namespace flux {
 
-/// Puts pictures into the output folder and what became of every job into its journal, on a thread of its own.
+/// Where pictures go. Does its work behind the caller's back and says afterwards what became of it.
 class Sink {
  public:
-  /// Called on the sink's thread when the record is on the disk; its error is set when the picture could not be
-  /// written.
-  using OnRecorded = std::function<void(const Record&)>;
-
-  /// Removes the run before. Throws Invalid.
-  Sink(OutputFolder folder, RunFacts facts, OnRecorded on_recorded);
-
-  /// Finishes what was put, and the gallery.
-  ~Sink();
-
-  /// A job that failed has no image.
-  void put(Record record, std::optional<Image> image);
-
-  /// Writes what was put, then the gallery; nothing can be put afterwards. Says whether the gallery could be written.
-  bool finish();
-
- private:
-  struct Item {
-    Record record;
-    std::optional<Image> image;
+  /// What became of one picture: its file, on the disk, or why there is none.
+  struct Written {
+    int64_t picture = 0;
+    std::string file;
+    std::string error;
   };
 
-  void work();
-  void write(Item& item);
+  virtual ~Sink() = default;
 
-  OutputFolder folder_;
-  RunFacts facts_;
-  OnRecorded on_recorded_;
-  Journal journal_;
-  std::vector<Record> records_;  // of the thread, until it is joined
-  Inbox<Item> inbox_;
-  std::thread thread_;
+  /// Does not wait. `record` has its prompt.
+  virtual void put(const Record& record, Image image) = 0;
+
+  /// No more pictures come: shows what became of all. Does not wait.
+  virtual void finish(std::vector<Record> records) = 0;
+
+  /// What was written since the last call, in the order put.
+  virtual std::vector<Written> take_written() = 0;
+
+  /// After finish(): whether everything is done, and what went wrong with it (empty: nothing).
+  virtual bool finished() const = 0;
+  virtual std::string problem() const = 0;
 };
 
 }  // namespace flux

@@ -1,0 +1,82 @@
+#include "runtime/rank_loop.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kPatience{100};  // between looks at the clock and at signals
+
+/// Notices when the coordinator is gone.
+class Watch {
+ public:
+  explicit Watch(const RankLoop& loop) : loop_(loop) {}
+
+  void heard() { heard_ = Clock::now(); }
+
+  /// How this rank ends without the coordinator, if it must.
+  std::optional<Ending> ending() {
+    if (loop_.departure.was_stopped()) heard_ = Clock::now();  // what came meanwhile is still to be read
+    const double silence = since(heard_);
+    const int signal = loop_.departure.signal();
+    if (signal != 0 && !signalled_) signalled_ = Clock::now();
+    // A signal to the whole job reaches the coordinator too, which says what is to be done. A launcher sends one a
+    // second after a rank has died: where that is the coordinator, rank 1 says so in its place.
+    const std::string coordinator = loop_.placement.named(Placement::coordinator);
+    if (signalled_ && silence > kCoordinatorsSilence)
+      return Ending{3, loop_.world.rank() == 1 ? coordinator + " died" : ""};
+    if (signalled_ && since(*signalled_) > 1) return Ending{128 + signal, ""};
+    // One after the other, so that one of them speaks.
+    const double patience =
+        std::chrono::duration<double>(loop_.operation.timeout).count() + 0.3 * (loop_.world.rank() - 1);
+    if (silence > patience)
+      return Ending{
+          3, fmt::format("{}, which coordinates, gave no sign of life for {:.0f} s (--timeout)", coordinator, silence)};
+    return std::nullopt;
+  }
+
+ private:
+  static constexpr double kCoordinatorsSilence = 0.9;  // seconds: it shows life every half one
+
+  static double since(Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); }
+
+  const RankLoop& loop_;
+  Clock::time_point heard_ = Clock::now();
+  std::optional<Clock::time_point> signalled_;
+};
+
+}  // namespace
+
+Ending RankLoop::run() const {
+  Watch watch(*this);
+  while (true) {
+    if (auto received = world.mailbox().receive(kPatience)) {
+      Message message = unpack(std::move(received->parcel));
+      if (auto* order = std::get_if<Order>(&message)) {
+        watch.heard();
+        if (const auto* stop = std::get_if<Stop>(order)) return {stop->exit_code, ""};
+        if (!std::holds_alternative<Present>(*order)) worker.put(std::move(*order));
+      } else if (coordinator != nullptr) {
+        coordinator->handle(received->from, std::move(std::get<Report>(message)));
+      } else {
+        throw Aborted(placement.named(received->from) + " reports to a rank that does not coordinate");
+      }
+    }
+    if (coordinator != nullptr) {
+      coordinator->tick();
+      if (coordinator->ending()) return *coordinator->ending();
+    } else if (const auto ending = watch.ending()) {
+      return *ending;
+    }
+  }
+}
+
+}  // namespace flux
