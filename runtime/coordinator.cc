@@ -6,8 +6,8 @@
 #include <csignal>
 #include <utility>
 
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
-#include "runtime/printable_line.h"
 
 namespace flux {
 namespace {

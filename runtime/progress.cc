@@ -6,8 +6,8 @@
 
 #include <cstdio>
 
+#include "model/files/printable.h"
 #include "parallel/world.h"
-#include "runtime/printable_line.h"
 
 namespace flux {
 namespace {

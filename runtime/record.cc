@@ -8,6 +8,8 @@
 #include <iomanip>
 #include <sstream>
 
+#include "model/dtype_name.h"
+
 namespace flux {
 namespace {
 
@@ -88,19 +90,6 @@ Json as_json(const Record& record, const RunFacts& facts) {
 }
 
 }  // namespace
-
-std::string dtype_name(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return "fp32";
-    case at::kBFloat16:
-      return "bf16";
-    case at::kHalf:
-      return "fp16";
-    default:
-      return c10::toString(dtype);
-  }
-}
 
 std::string journal_line(const Record& record, const RunFacts& facts) { return dump(as_json(record, facts)); }
 

@@ -32,9 +32,6 @@ struct Record {
   bool drawn() const { return error.empty(); }
 };
 
-/// fp32, bf16, fp16: the names that --dtype and --noise-dtype take.
-std::string dtype_name(at::ScalarType dtype);
-
 /// The journal's line: JSON without a line end.
 std::string journal_line(const Record& record, const RunFacts& facts);
 

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
-#include "runtime/printable_line.h"
+#include "model/dtype_name.h"
+#include "model/files/printable.h"
 
 namespace flux {
 namespace {
