@@ -3,24 +3,26 @@
 #include <fmt/format.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <vector>
 
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
+#include "runtime/terminal.h"
 
 namespace flux {
 namespace {
 
-/// %* in a pattern: the message as a terminal may see it.
+constexpr size_t longest_message = 1000;  // characters; it may hold a path and what a file says
+
+/// %* in a pattern: the message as a terminal may see it, one line of bounded length.
 class PrintableMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    const std::string text = for_terminal({message.payload.data(), message.payload.size()});
+    const std::string text = printable_line({message.payload.data(), message.payload.size()}, longest_message);
     out.append(text.data(), text.data() + text.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {
@@ -46,23 +48,11 @@ spdlog::sink_ptr log_file(const std::filesystem::path& folder, int rank) {
 
 }  // namespace
 
-std::string for_terminal(std::string_view text) {
-  std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const bool c1 = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-    if (c1) ++i;  // U+0080 ... U+009F
-    if (c1 || (byte < 0x20 && byte != '\n') || byte == 0x7f) continue;
-    result.push_back(text[i]);
-  }
-  return result;
-}
-
 void start_logging(const OperationOptions& operation, int rank) {
   const auto level = spdlog::level::from_str(operation.log_level);
-  auto terminal = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  const auto& terminal = Terminal::get();
   terminal->set_level(rank == 0 ? level : std::max(level, spdlog::level::warn));
-  std::vector<spdlog::sink_ptr> sinks{std::move(terminal)};
+  std::vector<spdlog::sink_ptr> sinks{terminal};
   if (!operation.log_folder.empty()) sinks.push_back(log_file(operation.log_folder, rank));
   auto logger = std::make_shared<spdlog::logger>("flux-dist", sinks.begin(), sinks.end());
   logger->set_formatter(formatter(rank));
@@ -72,8 +62,7 @@ void start_logging(const OperationOptions& operation, int rank) {
 }
 
 void say_error(std::string_view text) {
-  const std::string line = fmt::format("flux-dist: error: {}\n", for_terminal(text));
-  std::fputs(line.c_str(), stderr);
+  Terminal::get()->line(fmt::format("flux-dist: error: {}", printable_line(text, longest_message)));
 }
 
 }  // namespace flux

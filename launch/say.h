@@ -8,13 +8,11 @@
 namespace flux {
 
 /// The default logger: standard error (rank 0 in full, the others from warnings on), and a file a rank in the log
-/// folder. Control characters of prompts never reach a terminal. Throws Invalid for a folder that cannot be written.
+/// folder. Whatever is said is one harmless line (model/files/printable.h). Throws Invalid for a folder that cannot be
+/// written.
 void start_logging(const OperationOptions& operation, int rank);
 
-/// One line on standard error, whatever the log level.
+/// One harmless line on standard error, whatever the log level.
 void say_error(std::string_view text);
-
-/// Without control characters, save for the ends of lines.
-std::string for_terminal(std::string_view text);
 
 }  // namespace flux

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "model/files/json_file.h"
-#include "model/files/readable_file.h"
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -106,7 +106,7 @@ std::string ConfigFields::one_of(const char* field, std::initializer_list<const 
   if (std::find(implemented.begin(), implemented.end(), value) != implemented.end()) return value;
   std::string list;
   for (const char* name : implemented) list += (list.empty() ? "" : ", ") + std::string(name);
-  fail(field, printable(value) + " is not implemented (" + list + ")");
+  fail(field, quoted_name(value) + " is not implemented (" + list + ")");
 }
 
 void ConfigFields::must_be(const char* field, bool implemented) const {

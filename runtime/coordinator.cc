@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {

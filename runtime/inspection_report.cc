@@ -4,11 +4,13 @@
 #include <iomanip>
 #include <sstream>
 
-#include "model/files/readable_file.h"
+#include "model/files/printable.h"
 #include "runtime/inspection.h"
 
 namespace flux {
 namespace {
+
+constexpr size_t longest_line = 1000;
 
 std::string size_text(int64_t bytes) {
   std::ostringstream text;
@@ -49,10 +51,10 @@ void print_lines(std::ostream& out, const std::string& component, const std::str
   }
 }
 
-std::vector<std::string> printable(const std::vector<std::string>& names) {
+std::vector<std::string> quoted_names(const std::vector<std::string>& names) {
   std::vector<std::string> lines;
   lines.reserve(names.size());
-  for (const std::string& name : names) lines.push_back(flux::printable(name));
+  for (const std::string& name : names) lines.push_back(quoted_name(name));
   return lines;
 }
 
@@ -60,18 +62,19 @@ std::vector<std::string> printable(const std::vector<std::string>& names) {
 
 std::string as_text(const Inspection& inspection) {
   std::ostringstream out;
-  out << inspection.folder << ": " << inspection.family << "\n";
+  out << printable_line(inspection.folder, longest_line) << ": " << inspection.family << "\n";
   for (const ComponentInspection& component : inspection.components) print_row(out, component);
   for (const ComponentInspection& component : inspection.components) {
-    if (!component.error.empty()) out << component.name << ": " << component.error << "\n";
-    print_lines(out, component.name, "missing", printable(component.missing));
+    if (!component.error.empty())
+      out << component.name << ": " << printable_line(component.error, longest_line) << "\n";
+    print_lines(out, component.name, "missing", quoted_names(component.missing));
     std::vector<std::string> mismatches;
     mismatches.reserve(component.mismatches.size());
     for (const auto& [name, found, expected] : component.mismatches) {
-      mismatches.push_back(flux::printable(name).append(" is ").append(found).append(", not ").append(expected));
+      mismatches.push_back(quoted_name(name).append(" is ").append(found).append(", not ").append(expected));
     }
     print_lines(out, component.name, "wrong", mismatches);
-    print_lines(out, component.name, "unused", printable(component.unexpected));
+    print_lines(out, component.name, "unused", quoted_names(component.unexpected));
   }
   out << (inspection.complete() ? "complete\n" : "not complete: pictures cannot be drawn with it\n");
   return out.str();

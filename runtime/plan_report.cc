@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "model/dtype_name.h"
 #include "runtime/plan.h"
 
 namespace flux {
@@ -10,10 +11,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string gib(int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
-
-std::string dtype_name(at::ScalarType dtype) {
-  return dtype == at::kFloat ? "fp32" : dtype == at::kBFloat16 ? "bf16" : "fp16";
-}
 
 std::string duties(const Plan& plan, const RankPlace& place) {
   std::string text = place.encodes ? "encoders, VAE" : "";

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "model/dtype_name.h"
 #include "runtime/json_line.h"
 #include "runtime/options/prompt.h"
 

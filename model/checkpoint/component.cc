@@ -8,6 +8,7 @@
 
 #include "model/checkpoint/safetensors.h"
 #include "model/files/json_file.h"
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -77,20 +78,20 @@ void Files::add_index(const fs::path& index) {
     const bool plain = name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos &&
                        name.find("..") == std::string::npos && name.ends_with(".safetensors");
     if (!plain) {
-      throw Invalid(at + ": tensor " + printable(tensor) + " lies in " + printable(name) +
+      throw Invalid(at + ": tensor " + quoted_name(tensor) + " lies in " + quoted_name(name) +
                     ", which is not the plain name of a .safetensors file beside the index");
     }
     auto [shard, first] = shards.try_emplace(name);
     if (first) {
       if (!present(index.parent_path() / name)) {
-        throw Invalid(at + ": names the file " + printable(name) + ", which is not there; download it");
+        throw Invalid(at + ": names the file " + quoted_name(name) + ", which is not there; download it");
       }
       const SafetensorsFile& opened = open(index.parent_path() / name);
       for (const StoredTensor& stored : opened.tensors()) shard->second[stored.info.name] = {&opened, &stored};
     }
     const auto stored = shard->second.find(tensor);
     if (stored == shard->second.end()) {
-      throw Invalid(at + ": tensor " + printable(tensor) + " is not in " + printable(name) + " as the index says");
+      throw Invalid(at + ": tensor " + quoted_name(tensor) + " is not in " + quoted_name(name) + " as the index says");
     }
     tensors_[tensor] = stored->second;
   }

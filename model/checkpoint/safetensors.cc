@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "model/files/json_file.h"
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -54,7 +55,7 @@ class Entry {
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    throw Invalid(file_ + ": tensor " + printable(name_) + " " + what);
+    throw Invalid(file_ + ": tensor " + quoted_name(name_) + " " + what);
   }
 
   const nlohmann::json& field(const char* key) const {
@@ -74,7 +75,7 @@ class Entry {
     if (!value.is_string()) fail("has a dtype that is not a string");
     const auto& text = value.get_ref<const std::string&>();
     const auto* found = std::find_if(std::begin(dtypes), std::end(dtypes), [&](auto& d) { return d.first == text; });
-    if (found == std::end(dtypes)) fail("has the unknown dtype " + printable(text));
+    if (found == std::end(dtypes)) fail("has the unknown dtype " + quoted_name(text));
     return found->second;
   }
 
@@ -123,7 +124,7 @@ void check_metadata(const nlohmann::json& metadata, const std::string& file) {
 void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const std::string& file) {
   for (const StoredTensor& tensor : tensors) {
     if (tensor.begin + tensor.bytes > data_bytes) {
-      throw Invalid(file + ": tensor " + printable(tensor.info.name) + " ends at data byte " +
+      throw Invalid(file + ": tensor " + quoted_name(tensor.info.name) + " ends at data byte " +
                     std::to_string(tensor.begin + tensor.bytes) + " but the file holds " + std::to_string(data_bytes) +
                     "; it is truncated, download it again");
     }
@@ -134,7 +135,7 @@ void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const 
   int64_t end = 0;
   for (const StoredTensor& tensor : tensors) {
     if (tensor.begin != end) {
-      throw Invalid(file + ": tensor " + printable(tensor.info.name) +
+      throw Invalid(file + ": tensor " + quoted_name(tensor.info.name) +
                     (tensor.begin < end ? " overlaps the one before it" : " leaves a hole before it"));
     }
     end += tensor.bytes;
@@ -200,7 +201,7 @@ void SafetensorsFile::read(const StoredTensor& tensor, int64_t row, const at::Te
   try {
     file_.read(data_begin_ + tensor.begin + row * row_bytes, into.data_ptr(), into.size(0) * row_bytes);
   } catch (const Invalid& error) {
-    throw Invalid(std::string(error.what()) + " (tensor " + printable(tensor.info.name) + ")");
+    throw Invalid(std::string(error.what()) + " (tensor " + quoted_name(tensor.info.name) + ")");
   }
 }
 

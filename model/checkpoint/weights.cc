@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "model/checkpoint/safetensors.h"
-#include "model/files/readable_file.h"
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -70,15 +70,15 @@ std::string Weights::full_name(std::string_view name) const { return prefix_ + s
 const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape) const {
   const TensorInfo* info = source_->find(full_name(name));
   if (info == nullptr) {
-    throw Invalid(source_->where() + ": tensor " + printable(full_name(name)) +
+    throw Invalid(source_->where() + ": tensor " + quoted_name(full_name(name)) +
                   " is missing; `flux-dist inspect` lists what a checkpoint lacks");
   }
   if (!is_weight_dtype(info->dtype)) {
-    throw Invalid(info->file + ": tensor " + printable(info->name) + " is stored as " + stored_dtype_name(info->dtype) +
-                  "; weights are read from F32, BF16, F16 or F64");
+    throw Invalid(info->file + ": tensor " + quoted_name(info->name) + " is stored as " +
+                  stored_dtype_name(info->dtype) + "; weights are read from F32, BF16, F16 or F64");
   }
   if (shape != at::IntArrayRef(info->shape)) {
-    throw Invalid(info->file + ": tensor " + printable(info->name) + " has shape " + text(info->shape) +
+    throw Invalid(info->file + ": tensor " + quoted_name(info->name) + " has shape " + text(info->shape) +
                   ", config.json asks for " + text(shape));
   }
   return *info;

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "model/files/printable.h"
 #include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 
@@ -19,7 +20,7 @@ nlohmann::json parse_json_object(std::string_view text, const std::string& file)
     if (event == json::parse_event_t::object_start) keys.emplace_back();
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      throw Invalid(file + ": key " + printable(value.get<std::string>()) + " twice in one JSON object");
+      throw Invalid(file + ": key " + quoted_name(value.get<std::string>()) + " twice in one JSON object");
     }
     return true;
   };

@@ -63,19 +63,4 @@ std::string read_whole_file(const std::filesystem::path& path, int64_t limit) {
   return bytes;
 }
 
-std::string printable(std::string_view name) {
-  constexpr size_t longest = 120;
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text = "'";
-  for (const char c : name.substr(0, longest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f) {
-      text += c;
-    } else {
-      text += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-    }
-  }
-  return text + (name.size() > longest ? "...'" : "'");
-}
-
 }  // namespace flux

@@ -34,7 +34,4 @@ class ReadableFile {
 /// The whole file; larger than `limit` bytes is Invalid.
 std::string read_whole_file(const std::filesystem::path& path, int64_t limit);
 
-/// A name out of a file as it may stand in a message: quoted, cut to 120 bytes, anything but printable ASCII escaped.
-std::string printable(std::string_view name);
-
 }  // namespace flux

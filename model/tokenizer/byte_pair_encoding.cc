@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "model/files/json_file.h"
+#include "model/files/printable.h"
 #include "model/files/readable_file.h"
 #include "model/tokenizer/unicode.h"
 #include "parallel/rank/errors.h"

@@ -63,18 +63,6 @@ void append_code_point(std::string& text, int32_t code_point) {
   text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(size));
 }
 
-std::string valid_utf8(std::string_view bytes) {
-  std::string text;
-  while (!bytes.empty()) {
-    int32_t code_point = -1;
-    const auto taken = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()),
-                                        static_cast<utf8proc_ssize_t>(bytes.size()), &code_point);
-    append_code_point(text, taken > 0 ? code_point : 0xFFFD);
-    bytes.remove_prefix(taken > 0 ? static_cast<size_t>(taken) : 1);
-  }
-  return text;
-}
-
 bool is_space(int32_t code_point) {
   if (code_point == 0x85 || (code_point >= 0x09 && code_point <= 0x0d)) return true;
   const auto category = utf8proc_category(code_point);

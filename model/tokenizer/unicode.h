@@ -13,9 +13,6 @@ int32_t take_code_point(std::string_view& text);
 
 void append_code_point(std::string& text, int32_t code_point);
 
-/// U+FFFD for every byte that is not part of valid UTF-8.
-std::string valid_utf8(std::string_view bytes);
-
 /// \s
 bool is_space(int32_t code_point);
 

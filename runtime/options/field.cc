@@ -1,16 +1,15 @@
 #include "runtime/options/field.h"
 
 #include <fmt/format.h>
-#include <utf8proc.h>
 
 #include <charconv>
 #include <cmath>
 #include <map>
 #include <vector>
 
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options.pb.h"
-#include "runtime/printable_line.h"
 
 namespace flux {
 namespace {
@@ -56,21 +55,8 @@ void add_values(Message& message, const FieldDescriptor& field, std::string_view
   }
 }
 
-bool valid_utf8(std::string_view text) {
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  auto left = static_cast<utf8proc_ssize_t>(text.size());
-  while (left > 0) {
-    utf8proc_int32_t code_point = 0;
-    const utf8proc_ssize_t used = utf8proc_iterate(bytes, left, &code_point);
-    if (used <= 0) return false;
-    bytes += used;
-    left -= used;
-  }
-  return true;
-}
-
 std::string text_problem(const std::string& text, proto::Flag::Kind kind) {
-  if (!valid_utf8(text)) return "is not UTF-8";
+  if (!is_utf8(text)) return "is not UTF-8";
   if (text.find('\0') != std::string::npos) return "holds a NUL character";
   if (kind == proto::Flag::path && text.empty()) return "is empty";
   if (kind == proto::Flag::duration) {

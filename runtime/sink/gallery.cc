@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
-#include "runtime/printable_line.h"
+#include "model/dtype_name.h"
+#include "model/files/printable.h"
 
 namespace flux {
 namespace {
@@ -53,13 +54,13 @@ std::string escaped(const std::string& text) {
 }
 
 void figure(std::ostream& html, const Record& record) {
-  const Prompt& prompt = record.job.prompt;
+  const Prompt prompt = record.prompt.value_or(Prompt{});
   html << "<figure>";
   if (record.drawn())
     html << "<a href=\"" << record.file << "\"><img loading=\"lazy\" src=\"" << record.file << "\" width=\""
          << prompt.picture.width << "\" height=\"" << prompt.picture.height << "\" alt=\"" << escaped(prompt.prompt)
          << "\"></a>";
-  html << "<figcaption>" << escaped(prompt.prompt) << "<br><small>" << record.job.index << " &middot; ";
+  html << "<figcaption>" << escaped(prompt.prompt) << "<br><small>" << record.picture << " &middot; ";
   if (record.drawn())
     html << "seed " << prompt.picture.seed << " &middot; " << prompt.picture.width << " x " << prompt.picture.height
          << " &middot; " << prompt.num_inference_steps << " steps &middot; guidance " << prompt.guidance_scale;

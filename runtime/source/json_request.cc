@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
 #include "runtime/options/option.h"
-#include "runtime/printable_line.h"
 
 namespace flux {
 namespace {

@@ -2,6 +2,7 @@
 #include <random>
 
 #include "model/checkpoint/checkpoint.h"
+#include "model/dtype_name.h"
 #include "runtime/source/jobs.h"
 
 namespace flux {
@@ -9,17 +10,6 @@ namespace {
 
 constexpr int64_t most_tokens = 512;   // FluxPipeline.check_inputs
 constexpr int64_t tokens_a_side = 64;  // FluxPipeline.default_sample_size, which counts latents
-
-std::string noise_dtype_of(const ModelFolder& folder) {
-  switch (default_noise_dtype(published(folder))) {
-    case at::kBFloat16:
-      return "bf16";
-    case at::kHalf:
-      return "fp16";
-    default:
-      return "fp32";
-  }
-}
 
 }  // namespace
 
@@ -39,7 +29,9 @@ void add_model_defaults(Settings& settings, const ModelFolder& folder) {
 }
 
 void add_noise_defaults(Settings& settings, const ModelFolder& folder) {
-  if (!settings.has("noise_dtype")) settings.set("noise_dtype", noise_dtype_of(folder), "as text_encoder_2 is stored");
+  if (!settings.has("noise_dtype")) {
+    settings.set("noise_dtype", dtype_name(default_noise_dtype(published(folder))), "as text_encoder_2 is stored");
+  }
   if (!settings.has("seed")) settings.set("seed", std::to_string(std::random_device{}()), "random");
 }
 

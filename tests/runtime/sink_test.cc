@@ -12,7 +12,6 @@
 #include <sstream>
 
 #include "parallel/rank/errors.h"
-#include "runtime/printable_line.h"
 #include "runtime/sink/gallery.h"
 #include "runtime/sink/jpg.h"
 #include "runtime/sink/new_file.h"
@@ -204,11 +203,9 @@ TEST_F(SinkTest, AGalleryOfManyHasParts) {
   EXPECT_THAT(html, HasSubstr("src=\"00249-256.png\""));
 }
 
-TEST(PrintableLine, ControlCharactersDoNotReachATerminal) {
-  EXPECT_EQ(printable_line("a\x1b[31m\x07 b\nc\td\x7f"), "a?[31m? b c d?");
-  EXPECT_EQ(printable_line("\xe2\x80\xae\xff\xc3"), "???");
-  EXPECT_EQ(printable_line("a cat \xf0\x9f\x90\x88 \xc3\xa9"), "a cat \xf0\x9f\x90\x88 \xc3\xa9");
-  EXPECT_EQ(printable_line(std::string(300, 'x'), 5), "xxxxx...");
+TEST_F(SinkTest, TheGalleryShowsPromptsAsTheyWereWritten) {
+  const std::string family = "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7";  // one emoji of two and a joiner
+  EXPECT_THAT(gallery({drawn(0, family + "\xe2\x80\xae")}, one_rank()), HasSubstr(">" + family + "?<br>"));
 }
 
 }  // namespace
