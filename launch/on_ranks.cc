@@ -1,61 +1,54 @@
 #include "launch/on_ranks.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "launch/say.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/convert.h"
+#include "runtime/roll_call.h"
 
 namespace flux {
 namespace {
 
-std::unique_ptr<World> join(const Start& start) {
+constexpr int kInvalid = 2, kFailed = 3;
+
+std::unique_ptr<World> join(const Start& start, Departure& departure) {
   const Deadlines patience = start.error.empty() ? deadlines(start.settings) : Deadlines{};
-  if (launched_ranks() > 1) return mpi_world(patience);
-  return std::move(thread_worlds(1, patience).front());
+  if (launched_ranks() > 1) return mpi_world(patience, departure);
+  return lone_world(patience, departure);
 }
 
-int run_body(Start start, World& world, const std::function<int(Settings, World&)>& body) {
-  if (world.rank() != 0) start.error.clear();  // rank 0's settings count, and so do its mistakes
-  if (!all_fine(world, start.error)) return 2;
+/// Rank 0's settings count, and so do its mistakes.
+Settings agreed(Start start, World& world) {
+  together(world, [&] {
+    if (world.rank() == 0 && !start.error.empty()) throw Invalid(start.error);
+  });
   const std::string of_rank_0 = world.exchange(world.rank() == 0 ? start.settings.serialized() : "").front();
-  Settings settings = world.rank() == 0 ? std::move(start.settings) : Settings::deserialized(of_rank_0);
-  return body(std::move(settings), world);
+  return world.rank() == 0 ? std::move(start.settings) : Settings::deserialized(of_rank_0);
 }
 
 }  // namespace
 
-int on_ranks(Start start, const std::function<int(Settings, World&)>& body) {
-  const auto world = join(start);
+int on_ranks(Start start, Departure& departure, const std::function<int(Settings, World&)>& body) {
+  const auto world = join(start, departure);
+  int code = 0;
   try {
-    return run_body(std::move(start), *world, body);
+    code = body(agreed(std::move(start), *world), *world);
+  } catch (const Invalid& error) {  // on every rank
+    if (world->rank() == 0) say_error(error.what());
+    code = kInvalid;
   } catch (const std::exception& error) {
-    world->abort(error.what());  // which says it once for all ranks
-    return 3;
+    world->abort(error.what());  // which says it once for all ranks, unless the job has ended already
+    return kFailed;
   }
-}
-
-std::string problem_of(const std::function<void()>& step) {
   try {
-    step();
-    return "";
-  } catch (const Invalid& error) {
-    return error.what();
+    world->leave();
+    return code;
+  } catch (const Aborted&) {  // the job has ended already
+    return std::max(code, kFailed);
   }
-}
-
-bool all_fine(World& world, const std::string& error) {
-  const std::vector<std::string> errors = world.exchange(error);
-  for (size_t rank = 0; rank < errors.size(); ++rank) {
-    if (errors[rank].empty()) continue;
-    if (world.rank() == 0) say_error(rank == 0 ? errors[rank] : fmt::format("rank {}: {}", rank, errors[rank]));
-    return false;
-  }
-  return true;
 }
 
 }  // namespace flux

@@ -4,9 +4,10 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <deque>
 #include <fstream>
-#include <mutex>
 
+#include "parallel/rank/errors.h"
 #include "tests/parallel/ranks.h"
 #include "tests/reference.h"
 
@@ -14,6 +15,29 @@ namespace flux {
 namespace {
 
 namespace fs = std::filesystem;
+
+class GivenRequests : public Source {
+ public:
+  explicit GivenRequests(std::vector<Request> requests) : requests_(requests.begin(), requests.end()) {
+    for (const auto& request : requests_) {
+      pictures_ += request.pictures;
+      if (request.error.empty()) largest_ = {request.prompt.picture.tokens(), request.prompt.max_sequence_length};
+    }
+  }
+  std::optional<Request> next() override {
+    if (requests_.empty()) return std::nullopt;
+    Request request = requests_.front();
+    requests_.pop_front();
+    return request;
+  }
+  int64_t pictures() const override { return pictures_; }
+  const Demand& largest() const override { return largest_; }
+
+ private:
+  std::deque<Request> requests_;
+  int64_t pictures_ = 0;
+  Demand largest_{0, 0};
+};
 
 /// Runs of the demo model over ranks that are threads, into a folder of their own.
 class GenerateOnThreads : public testing::TestWithParam<std::tuple<int, std::vector<int>>> {
@@ -25,65 +49,85 @@ class GenerateOnThreads : public testing::TestWithParam<std::tuple<int, std::vec
   }
   ~GenerateOnThreads() override { fs::remove_all(folder); }
 
-  GenerateRequest request(const std::vector<std::string>& prompts) const {
-    GenerateRequest made{ModelFolder(source_folder() / "configs" / "demo"), {}, {}, {}, {}};
-    made.output.folder = folder;
-    made.output.overwrite = true;
-    made.operation.progress = ProgressStyle::none;
+  std::vector<Request> requests(const std::vector<std::string>& prompts) const {
+    std::vector<Request> made;
     for (const auto& prompt : prompts) {
-      Job job;
-      job.index = static_cast<int64_t>(made.jobs.size());
-      job.origin = "prompt " + std::to_string(job.index);
-      job.prompt.prompt = prompt;
-      job.prompt.num_inference_steps = 2;
-      job.prompt.max_sequence_length = 16;
-      job.prompt.picture = {32, 48, 5 + static_cast<uint64_t>(job.index), at::kFloat};
-      made.jobs.push_back(job);
+      Request request;
+      request.index = request.first_picture = static_cast<int64_t>(made.size());
+      request.origin = "prompt " + std::to_string(request.index);
+      request.prompt.prompt = prompt;
+      request.prompt.num_inference_steps = 2;
+      request.prompt.max_sequence_length = 16;
+      request.prompt.picture = {32, 48, 5 + static_cast<uint64_t>(request.index), at::kFloat};
+      made.push_back(request);
     }
     return made;
   }
 
-  /// Every rank's exit code. Only rank 0 has the jobs.
-  std::vector<int> run(const GenerateRequest& made, int ranks) {
+  /// What every rank is given; rank 0 alone has the requests.
+  GenerateRequest given(World& world, const std::vector<Request>& requests) const {
+    GenerateRequest made{.folder = ModelFolder(model),
+                         .model = "demo",
+                         .placement = placement,
+                         .output = {.folder = folder / "out", .format = ImageFormat::png, .overwrite = true},
+                         .operation = {},
+                         .source = nullptr};
+    made.operation.progress = ProgressStyle::none;
+    if (world.rank() == 0) made.source = std::make_unique<GivenRequests>(requests);
+    return made;
+  }
+
+  /// Every rank's exit code; what is Invalid on a rank is 2.
+  std::vector<int> run(const std::vector<Request>& requests, int ranks) {
     std::vector<int> codes(ranks, -1);
+    Departure departure(to_stderr);
     run_ranks(ranks, [&](World& world) {
-      GenerateRequest mine = made;
-      if (world.rank() != 0) mine.jobs.clear();
-      codes[world.rank()] = run_generate(mine, world);
+      try {
+        GenerateRequest mine = given(world, requests);
+        codes[world.rank()] = run_generate(mine, world, departure);
+      } catch (const Invalid&) {
+        codes[world.rank()] = 2;
+      }
     });
     return codes;
   }
 
   std::vector<nlohmann::json> journal() const {
     std::vector<nlohmann::json> lines;
-    std::ifstream file(folder / "journal.jsonl");
-    for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+    std::ifstream file(folder / "out" / "journal.jsonl");
+    for (std::string line; std::getline(file, line);) {
+      auto json = nlohmann::json::parse(line);
+      if (json["event"] == "done") lines.push_back(std::move(json));
+    }
     return lines;
   }
 
   fs::path folder;
+  fs::path model = source_folder() / "configs" / "demo";
+  PlacementOptions placement;
 };
 
 TEST_P(GenerateOnThreads, EveryPromptIsDrawnOnce) {
   const auto& [ranks, replicas] = GetParam();
-  auto made = request({"a red circle", "a blue square", "a green triangle", "two circles", "a circle", "x"});
-  made.placement.replicas = replicas;
-  EXPECT_THAT(run(made, ranks), testing::Each(0));
+  placement.replicas = replicas;
+  EXPECT_THAT(run(requests({"a red circle", "a blue square", "a green triangle", "two circles", "a circle", "x"}), ranks),
+              testing::Each(0));
   std::set<int64_t> drawn;
   for (const auto& line : journal()) {
     drawn.insert(line["index"].get<int64_t>());
-    EXPECT_TRUE(fs::exists(folder / line["file"].get<std::string>()));
+    EXPECT_TRUE(fs::exists(folder / "out" / line["file"].get<std::string>()));
   }
   EXPECT_EQ(drawn.size(), 6u);
   EXPECT_EQ(journal().size(), 6u);
 }
 
-TEST_P(GenerateOnThreads, ABadJobFailsAlone) {
+TEST_P(GenerateOnThreads, ABadRequestFailsAlone) {
   const auto& [ranks, replicas] = GetParam();
-  auto made = request({"a red circle", "", "a green triangle"});
-  made.placement.replicas = replicas;
-  made.jobs[1].error = "the line is empty";
+  placement.replicas = replicas;
+  auto made = requests({"a red circle", "", "a green triangle"});
+  made[1].error = "the line is empty";
   EXPECT_THAT(run(made, ranks), testing::Each(1));
+  EXPECT_EQ(journal().size(), 3u);
   for (const auto& line : journal()) EXPECT_EQ(line["status"], line["index"] == 1 ? "failed" : "drawn");
 }
 
@@ -95,24 +139,31 @@ INSTANTIATE_TEST_SUITE_P(Worlds, GenerateOnThreads,
 class Generate : public GenerateOnThreads {};
 
 TEST_F(Generate, WhatIsWrongWithTheRunIsExitCode2OnEveryRank) {
-  EXPECT_THAT(run(request({}), 3), testing::Each(2)) << "nothing to draw";
-  auto made = request({"a red circle"});
-  made.placement.ranks_per_replica = 2;
-  EXPECT_THAT(run(made, 4), testing::Each(2)) << "a world that does not fit";
-  made.placement.ranks_per_replica.reset();
-  made.output.folder = "/proc/flux";
-  EXPECT_THAT(run(made, 3), testing::Each(2)) << "no folder";
+  placement.ranks_per_replica = 2;
+  EXPECT_THAT(run(requests({"a red circle"}), 4), testing::Each(2)) << "a world that does not fit";
+  EXPECT_FALSE(fs::exists(folder / "out")) << "the folder is made, and taken back";
 }
 
 TEST_F(Generate, AModelWithoutATensorIsExitCode2OnEveryRank) {
-  fs::create_directory(folder / "model");
-  fs::copy(source_folder() / "configs" / "demo", folder / "model", fs::copy_options::recursive);
-  fs::copy(folder / "model" / "vae" / "diffusion_pytorch_model.safetensors",
-           folder / "model" / "transformer" / "diffusion_pytorch_model.safetensors",
-           fs::copy_options::overwrite_existing);
-  auto made = request({"a red circle"});
-  made.folder = ModelFolder(folder / "model");
-  EXPECT_THAT(run(made, 3), testing::Each(2));
+  model = folder / "model";
+  fs::create_directory(model);
+  fs::copy(source_folder() / "configs" / "demo", model, fs::copy_options::recursive);
+  fs::copy(model / "vae" / "diffusion_pytorch_model.safetensors",
+           model / "transformer" / "diffusion_pytorch_model.safetensors", fs::copy_options::overwrite_existing);
+  EXPECT_THAT(run(requests({"a red circle"}), 3), testing::Each(2));
+}
+
+TEST_F(Generate, ARequestOfSeveralPicturesIsEncodedOnce) {
+  auto made = requests({"a red circle"});
+  made[0].pictures = 3;
+  made[0].id = "00ff";
+  EXPECT_THAT(run(made, 2), testing::Each(0));
+  ASSERT_EQ(journal().size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(journal()[i]["seed"], 5 + i);
+    EXPECT_EQ(journal()[i]["request"], "00ff");
+    EXPECT_EQ(journal()[i]["seconds"]["encode"], journal()[0]["seconds"]["encode"]);
+  }
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from runtime.program import DEMO, PROGRAM, journal, mpirun, pixels, run
+from runtime.program import DEMO, PROGRAM, journal, journal_lines, mpirun, pixels, run
 
 CAPTION = "a red circle left of a blue square on a white background"
 SMALL = ["--height", "64", "--width", "96", "--num-inference-steps", "2", "--seed", "7", "--device", "cpu"]
@@ -74,7 +76,8 @@ class Generate(unittest.TestCase):
         (line,) = map(json.loads, result.stdout.splitlines())
         self.assertEqual(line["path"], str(self.out / "00000-7.png"))
         (journaled,) = journal(self.out)
-        self.assertEqual({**journaled, "time": ""}, {**{k: line[k] for k in line if k != "path"}, "time": ""})
+        own = ("path", "event", "time")
+        self.assertEqual({k: journaled[k] for k in journaled if k not in own}, {k: line[k] for k in line if k not in own})
         self.assertEqual((line["prompt"], line["seed"], line["height"], line["width"]), (CAPTION, 7, 64, 96))
         self.assertEqual(line["placement"]["device"], "cpu")
 
@@ -136,21 +139,106 @@ class Generate(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assert_said_once(result, "file/below")
 
-    def test_a_full_disk_fails_the_pictures(self):
+    def test_a_full_disk_ends_the_run(self):
+        """What is drawn is whole and journaled, what is not is not; once there is space again the folder is as good as any."""
         disk = self.folder / "disk"
         disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", disk], capture_output=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", disk], capture_output=True)
         if mounted.returncode != 0:
             self.skipTest("mounting a small disk needs root: " + mounted.stderr.decode().strip())
         try:
             result = self.generate("-p", CAPTION, "--num-images-per-prompt", 6, out=disk / "out")
-            self.assertEqual(result.returncode, 1, result.stderr)
-            self.assertIn("No space left on device", result.stderr)
-            for picture in (disk / "out").glob("*.png"):
-                Image.open(picture).load()
+            self.assertEqual(result.returncode, 3, result.stderr)
+            self.assert_said_once(result, "No space left on device")
+            pictures = {picture.name for picture in (disk / "out").glob("*.png")}
+            for picture in pictures:
+                Image.open(disk / "out" / picture).load()
+            self.assertEqual({line["file"] for line in journal(disk / "out")}, pictures)
             self.assertEqual(list((disk / "out").glob(".*")), [], "nothing half written")
+            subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+            again = self.generate("-p", CAPTION, "--overwrite", out=disk / "out")
+            self.assertEqual(again.returncode, 0, again.stderr)
+            self.assertEqual(len(list((disk / "out").glob("*.png"))), 1)
         finally:
             subprocess.run(["umount", disk], check=True)
+
+    def start(self, *arguments, pictures=1):
+        """A run of many pictures, of which so many are there when this returns."""
+        command = [PROGRAM, "generate", "--model", DEMO, "-p", CAPTION, "--output-dir", self.out, *SMALL,
+                   "--num-images-per-prompt", 300, *arguments]
+        run = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: run.poll() is None and run.kill())
+        deadline = time.monotonic() + 60
+        while len(list(self.out.glob("*.png"))) < pictures:
+            self.assertIsNone(run.poll(), run.poll() is not None and run.stderr.read())
+            self.assertLess(time.monotonic(), deadline, "no picture within a minute")
+            time.sleep(0.02)
+        return run
+
+    def test_a_folder_that_is_removed_ends_the_run(self):
+        run = self.start()
+        self.out.rename(self.folder / "elsewhere")
+        _, said = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 3, said)
+        self.assertEqual(len([line for line in said.splitlines() if "the folder was removed" in line]), 1, said)
+
+    def test_a_second_run_in_the_same_folder_is_refused(self):
+        run = self.start()
+        for flags in ((), ("--overwrite",)):
+            result = self.generate("-p", CAPTION, *flags)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assert_said_once(result, f"another run draws into it (process {run.pid} on ")
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=30)
+        self.assertEqual(self.generate("-p", CAPTION, "--overwrite").returncode, 0)
+
+    def test_of_runs_started_together_one_draws(self):
+        for attempt in range(3):
+            out = self.folder / f"together{attempt}"
+            command = [PROGRAM, "generate", "--model", DEMO, "-p", CAPTION, "--output-dir", out, *SMALL, "--overwrite",
+                       "--num-images-per-prompt", 20]
+            runs = [subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    for _ in range(3)]
+            self.assertEqual(sorted(run.wait(timeout=60) for run in runs), [0, 2, 2])
+            for run in runs:
+                run.communicate()
+            self.assertEqual(len(journal(out)), 20)
+
+    def test_what_a_killed_run_left_is_taken_over(self):
+        """Kill -9 leaves a lock, perhaps half a picture, or one without its line: the next run knows them all."""
+        run = self.start(pictures=2)
+        run.kill()
+        run.communicate()
+        self.assertEqual(len(list(self.out.glob(".lock-*"))), 1)
+        (self.out / ".00003-10.png.part").write_bytes(b"half")
+        result = self.generate("-p", CAPTION, "--overwrite")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(sorted(path.name for path in self.out.iterdir()), ["00000-7.png", "index.html", "journal.jsonl"])
+        self.assertEqual(journal_lines(self.out)[0]["fence"], 2)
+
+    def test_overwrite_keeps_the_old_run_until_the_new_one_is_loaded(self):
+        self.assertEqual(self.generate("-p", CAPTION).returncode, 0)
+        before = (self.out / "00000-7.png").read_bytes()
+        model = self.folder / "model"
+        shutil.copytree(DEMO, model)
+        config = model / "tokenizer" / "tokenizer_config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"model_max_length": 1}))
+        for ranks in (0, 3):
+            result = self.generate("-p", CAPTION, "--overwrite", model=model, ranks=ranks)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertEqual((self.out / "00000-7.png").read_bytes(), before)
+            self.assertEqual(len(journal(self.out)), 1)
+
+    def test_the_journal_says_what_was_run(self):
+        self.assertEqual(self.generate("-p", CAPTION, "--num-images-per-prompt", 2, ranks=3).returncode, 0)
+        run, began, *done, end = journal_lines(self.out)
+        self.assertEqual((run["event"], run["fence"], run["dtype"]), ("run", 1, "fp32"))
+        self.assertEqual([rank["rank"] for rank in run["ranks"]], [0, 1, 2])
+        self.assertRegex(run["model"]["identity"], "^[0-9a-f]{40}$")
+        self.assertEqual((began["event"], began["files"]), ("began", ["00000-7.png", "00001-8.png"]))
+        self.assertEqual([line["event"] for line in done], ["done", "done"])
+        self.assertEqual({line["request"] for line in done}, {began["request"]})
+        self.assertEqual((end["event"], end["exit_code"]), ("end", 0))
 
     def test_a_world_that_does_not_fit(self):
         result = self.generate("-p", CAPTION, "--ranks-per-replica", 2, ranks=4)
@@ -183,11 +271,11 @@ class Generate(unittest.TestCase):
                     self.assertFalse(self.out.exists(), "nothing was begun")
             shutil.rmtree(model)
 
-    def damaged(self, tensor, value):
-        """The demo with a tensor of its transformer filled."""
+    def damaged(self, tensor, value, component="transformer"):
+        """The demo with a tensor filled."""
         model = self.folder / "damaged"
         shutil.copytree(DEMO, model)
-        path = model / "transformer" / "diffusion_pytorch_model.safetensors"
+        (path,) = (model / component).glob("*.safetensors")
         tensors = load_file(path)
         tensors[tensor] = torch.full_like(tensors[tensor], value)
         save_file(tensors, path)
@@ -208,15 +296,39 @@ class Generate(unittest.TestCase):
         self.assertEqual(result.returncode, 0)
         self.assert_said_once(result, "single_transformer_blocks.1.")
 
+    def test_pixels_of_no_numbers_fail(self):
+        """A VAE that overflows draws nothing rather than a black picture."""
+        model = self.damaged("decoder.conv_norm_out.weight", float("inf"), component="vae")
+        result = self.generate("-p", CAPTION, model=model)
+        self.assertEqual(result.returncode, 1)
+        self.assert_said_once(result, "pixels are not finite")
+        self.assertEqual(list(self.out.glob("*.png")), [])
+
+    def test_text_of_no_numbers_fails(self):
+        model = self.damaged("encoder.final_layer_norm.weight", float("nan"), component="text_encoder_2")
+        result = self.generate("-p", CAPTION, model=model)
+        self.assertEqual(result.returncode, 1)
+        self.assert_said_once(result, "embedded text is not finite")
+
     def test_pictures_are_drawn_also_when_nobody_reads_their_names(self):
+        """As in `flux-dist generate ... | head -1`: a reader that goes away is no error."""
         command = [PROGRAM, "generate", "--model", DEMO, "-p", CAPTION, "--output-dir", self.out, *SMALL,
                    "--num-images-per-prompt", 3]
         run = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         run.stdout.close()
         said = run.stderr.read()
-        self.assertEqual(run.wait(), 2, said)
-        self.assertIn("standard output", said)
+        self.assertEqual(run.wait(), 0, said)
         self.assertEqual(len(list(self.out.glob("*.png"))), 3)
+
+    def test_closed_standard_descriptors(self):
+        """What a run writes never lands in a file that took the number of a closed descriptor."""
+        for closed in (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed), tempfile.TemporaryDirectory() as folder:
+                out = Path(folder) / "out"
+                command = [PROGRAM, "generate", "--model", DEMO, "-p", CAPTION, "--output-dir", out, *SMALL]
+                result = subprocess.run(["bash", "-c", f'exec "$@" {closed}', "bash", *map(str, command)])
+                self.assertEqual(result.returncode, 0)
+                self.assertEqual([line["event"] for line in journal_lines(out)], ["run", "began", "done", "end"])
 
 
 if __name__ == "__main__":

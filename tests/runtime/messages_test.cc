@@ -8,8 +8,13 @@ namespace flux {
 namespace {
 
 template <typename Kind>
-Kind round_trip(const Kind& message) {
-  return std::get<Kind>(unpack(pack(Message(message))));
+Kind report_round_trip(const Kind& report) {
+  return std::get<Kind>(std::get<Report>(unpack(pack(Report(report)))));
+}
+
+template <typename Kind>
+Kind order_round_trip(const Kind& order) {
+  return std::get<Kind>(std::get<Order>(unpack(pack(Order(order)))));
 }
 
 Conditioning two_branches() {
@@ -30,8 +35,8 @@ TEST(Messages, APromptArrivesAsItWas) {
   prompt.num_inference_steps = 7;
   prompt.max_sequence_length = 33;
   prompt.picture = {48, 80, 18446744073709551615u, at::kHalf, 4};
-  const auto arrived = round_trip(Encode{9, prompt});
-  EXPECT_EQ(arrived.job, 9);
+  const auto arrived = order_round_trip(Encode{9, prompt});
+  EXPECT_EQ(arrived.request, 9);
   EXPECT_EQ(arrived.prompt.prompt, prompt.prompt);
   EXPECT_FALSE(arrived.prompt.prompt_2);
   EXPECT_EQ(arrived.prompt.negative_prompt, "") << "empty is not absent";
@@ -49,7 +54,7 @@ TEST(Messages, APromptArrivesAsItWas) {
 
 TEST(Messages, AConditioningKeepsItsBranches) {
   const auto sent = two_branches();
-  const auto arrived = round_trip(Encoded{4, 0.5, {"cut off"}, sent});
+  const auto arrived = report_round_trip(Encoded{4, 0.5, {"cut off"}, sent});
   ASSERT_EQ(arrived.conditioning.branches.size(), 2u);
   for (size_t i = 0; i < 2; ++i) {
     EXPECT_TRUE(arrived.conditioning.branches[i].txt.equal(sent.branches[i].txt));
@@ -64,29 +69,48 @@ TEST(Messages, RanksThatDoNotLeadGetShapesAlone) {
   const Denoise sent{2, Picture{}, two_branches()};
   Parcel parcel = pack_shapes(sent);
   EXPECT_TRUE(parcel.tensors.empty());
-  const auto arrived = std::get<Denoise>(unpack(parcel));
+  const auto arrived = std::get<Denoise>(std::get<Order>(unpack(parcel)));
   ASSERT_EQ(arrived.conditioning.branches.size(), 2u);
   EXPECT_EQ(arrived.conditioning.branches[1].txt.sizes(), sent.conditioning.branches[1].txt.sizes());
   EXPECT_EQ(arrived.conditioning.branches[1].txt.scalar_type(), at::kBFloat16);
   EXPECT_EQ(arrived.conditioning.branches[0].modulation.sizes(), sent.conditioning.branches[0].modulation.sizes());
 }
 
-TEST(Messages, APlacementArrivesAsItWas) {
-  std::vector<RankFacts> facts(4, RankFacts{"node", 1, 8, {{0, "GPU-a", "card", 90}, {1, "GPU-b", "card", 90}}});
-  for (int rank = 0; rank < 4; ++rank) facts[rank].process = rank;
-  const auto placement = place({}, 0, facts, {});
-  const auto arrived = unpack_assign(pack(Assign{placement, ""}));
-  EXPECT_EQ(table(arrived.placement), table(placement));
-  EXPECT_EQ(arrived.placement.dtype, at::kBFloat16);
-  EXPECT_EQ(arrived.placement.replicas[0].transport, placement.replicas[0].transport);
-  EXPECT_EQ(unpack_hello(pack(Hello{facts[1], "no"})).facts.cards[1].uuid, "GPU-b");
-  EXPECT_EQ(unpack_hello(pack(Hello{facts[1], "no"})).error, "no");
+TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
+  const RankFacts facts{"n\xff\x01de", 77, 8, {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30}}};
+  const Hello arrived = unpack_hello(pack(Hello{facts, {64, 32}}));
+  EXPECT_EQ(arrived.facts.host, facts.host) << "not every name is UTF-8";
+  EXPECT_EQ(arrived.facts.process, 77);
+  EXPECT_EQ(arrived.facts.cores, 8);
+  ASSERT_EQ(arrived.facts.cards.size(), 2u);
+  EXPECT_EQ(arrived.facts.cards[1].uuid, "GPU-b");
+  EXPECT_EQ(arrived.facts.cards[1].capability, 75);
+  EXPECT_EQ(arrived.facts.cards[1].total_bytes, 16LL << 30);
+  EXPECT_EQ(arrived.demand.image_tokens, 64);
+  EXPECT_EQ(arrived.demand.text_tokens, 32);
+}
+
+TEST(Messages, ErrorsAndWarningsNeedNotBeUtf8) {
+  const std::string path = "/data/m\xf6del: \xff\xfe is missing";
+  EXPECT_EQ(report_round_trip(RankFailed{true, path}).why, path);
+  EXPECT_TRUE(report_round_trip(RankFailed{true, path}).invalid);
+  EXPECT_EQ(report_round_trip(RequestFailed{4, path}).why, path);
+  EXPECT_EQ(report_round_trip(PictureFailed{5, path}).why, path);
+  EXPECT_EQ(report_round_trip(PictureFailed{5, path}).picture, 5);
+  EXPECT_EQ(report_round_trip(Encoded{4, 0.5, {path}, two_branches()}).warnings, std::vector{path});
+}
+
+TEST(Messages, TheSmallOnesArriveAsTheyWere) {
+  EXPECT_EQ(order_round_trip(Stop{75}).exit_code, 75);
+  EXPECT_TRUE(std::holds_alternative<Present>(std::get<Order>(unpack(pack(Order(Present{}))))));
+  const Step step = report_round_trip(Step{3, 5, 28});
+  EXPECT_EQ(std::tie(step.picture, step.step, step.steps), std::tuple(3, 5, 28));
 }
 
 TEST(Messages, BytesThatAreNoMessageAreRefused) {
   EXPECT_THROW(unpack({"\xff\xff\xff\xff", {}}), Aborted);
   EXPECT_THROW(unpack({"", {}}), Aborted);
-  Parcel parcel = pack(Message(Denoised{1, 0, at::zeros({2, 2})}));
+  Parcel parcel = pack(Report(Denoised{1, 0, at::zeros({2, 2})}));
   parcel.tensors.clear();
   EXPECT_THROW(unpack(parcel), Aborted);
 }

@@ -155,23 +155,16 @@ TEST(Placement, AMissingCardIsNamed) {
 }
 
 TEST(Placement, TheTableHasALineForEveryRank) {
-  const auto text = table(place({}, gpu_world(3, 2)));
-  EXPECT_THAT(text, HasSubstr("rank 0  node  cuda:0 GPU-0  encodes, decodes"));
-  EXPECT_THAT(text, HasSubstr("rank 2  node  cuda:1 GPU-1  denoises: replica 0, part 2 of 2, image"));
+  const auto lines = table(place({}, gpu_world(3, 2)));
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_THAT(lines[0], HasSubstr("rank 0  node  cuda:0 GPU-0  encodes  decodes"));
+  EXPECT_THAT(lines[2], HasSubstr("rank 2  node  cuda:1 GPU-1  denoises: replica 0, part 2 of 2, image"));
 }
 
-TEST(Placement, TheLargestPictureIsTheDemand) {
-  std::vector<Job> jobs(3);
-  jobs[0].prompt.picture.height = jobs[0].prompt.picture.width = 64;
-  jobs[1].prompt.picture.height = 128;
-  jobs[1].prompt.picture.width = 256;
-  jobs[1].prompt.max_sequence_length = 77;
-  jobs[2].prompt.picture.height = jobs[2].prompt.picture.width = 4096;
-  jobs[2].error = "impossible";
-  for (auto& job : jobs)
-    if (job.prompt.max_sequence_length == 512) job.prompt.max_sequence_length = 20;
-  EXPECT_EQ(demand_of(jobs).image_tokens, 128);
-  EXPECT_EQ(demand_of(jobs).text_tokens, 77);
+TEST(Placement, RolesAreListed) {
+  const auto placement = place({}, cpu_world(3));
+  EXPECT_THAT(placement.encoders(), testing::ElementsAre(0));
+  EXPECT_THAT(placement.decoders(), testing::ElementsAre(0));
 }
 
 }  // namespace

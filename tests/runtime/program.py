@@ -36,8 +36,13 @@ def processes_of(folder):
     return found
 
 
-def journal(folder):
+def journal_lines(folder):
     return [json.loads(line) for line in (Path(folder) / "journal.jsonl").read_text().splitlines()]
+
+
+def journal(folder):
+    """What became of each picture."""
+    return [line for line in journal_lines(folder) if line["event"] == "done"]
 
 
 def pixels(path):

@@ -1,21 +1,25 @@
-#include "runtime/sink/sink.h"
+#include "runtime/sink/folder_sink.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <fstream>
+#include <chrono>
 #include <sstream>
+#include <thread>
 
 #include "parallel/rank/errors.h"
 #include "runtime/sink/gallery.h"
 #include "runtime/sink/jpg.h"
 #include "runtime/sink/new_file.h"
 #include "runtime/sink/png.h"
+#include "tests/runtime/run_folder.h"
 
 namespace flux {
 namespace {
@@ -25,92 +29,42 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::UnorderedElementsAre;
 
-class Folder : public testing::Test {
- protected:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "flux-sink-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("no folder");
-    path = name;
-  }
-  ~Folder() override { fs::remove_all(path); }
-
-  std::vector<std::string> names() const {
-    std::vector<std::string> all;
-    for (const auto& entry : fs::directory_iterator(path)) all.push_back(entry.path().filename());
-    return all;
-  }
-  std::string content(const std::string& name) const {
-    std::ifstream file(path / name, std::ios::binary);
-    std::stringstream bytes;
-    bytes << file.rdbuf();
-    return bytes.str();
-  }
-  void write(const std::string& name, const std::string& bytes) const { std::ofstream(path / name) << bytes; }
-  std::string refusal(OutputOptions options) const {
-    options.folder = options.folder.empty() ? path : options.folder;
-    try {
-      OutputFolder folder(options);
-    } catch (const Invalid& error) {
-      return error.what();
-    }
-    return "taken";
-  }
-
-  fs::path path;
-};
-
-RunFacts one_rank() { return {"/models/FLUX.1-dev", place({}, 0, {RankFacts{"node", 1, 2, {}}}, {})}; }
-
-Job job(int64_t index, const std::string& prompt) {
-  Job one;
-  one.index = index;
-  one.origin = "prompts.txt:" + std::to_string(index + 1);
-  one.prompt.prompt = prompt;
-  one.prompt.picture = {32, 48, 7 + static_cast<uint64_t>(index), at::kBFloat16};
-  return one;
-}
-
-Record drawn(int64_t index, const std::string& prompt) { return {job(index, prompt), "", "", 0, {0.1, 2, 0.25}, {}}; }
-
 Image picture() { return {at::arange(32 * 48 * 3, at::kLong).remainder(256).to(at::kByte).reshape({32, 48, 3})}; }
+
+/// Everything that the sink makes of these, and of the gallery.
+std::vector<Sink::Written> written(const OutputFolder& folder, const std::vector<std::pair<Record, Image>>& pictures,
+                                   const std::vector<Record>& records) {
+  FolderSink sink(folder, one_rank(), [] {});
+  for (const auto& [record, image] : pictures) sink.put(record, image);
+  sink.finish(records);
+  while (!sink.finished()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(sink.problem(), "");
+  return sink.take_written();
+}
 
 const std::string kHostile =
     "../../etc/passwd <script>alert(1)</script> \"'& \x1b[31mred \xe2\x80\xae flipped\nSteps: 1";
 
-class SinkTest : public Folder {};
+class SinkTest : public RunFolder {};
 
-TEST_F(SinkTest, WritesPicturesJournalAndGallery) {
-  std::vector<std::string> told;
+TEST_F(SinkTest, WritesPicturesAndAGallery) {
+  std::vector<Record> records = {drawn(1, "a cat"), drawn(0, kHostile), drawn(2, "")};
+  records[0].file = "00001-8.png";
+  records[1].file = "00000-7.png";
+  records[2].error = "the line is empty";
   {
-    Sink sink(OutputFolder({path, ImageFormat::png, false}), one_rank(),
-              [&](const Record& record) { told.push_back(record.file + record.error); });
-    sink.put(drawn(1, "a cat"), picture());
-    sink.put(drawn(0, kHostile), picture());
-    Record failed = drawn(2, "");
-    failed.error = "the line is empty";
-    sink.put(failed, std::nullopt);
-    EXPECT_TRUE(sink.finish());
+    const OutputFolder folder({path, ImageFormat::png, false});
+    const auto made = written(folder, {{records[0], picture()}, {records[1], picture()}}, records);
+    ASSERT_EQ(made.size(), 2u);
+    EXPECT_EQ(made[0].file + made[0].error, "00001-8.png");
+    EXPECT_EQ(made[1].file + made[1].error, "00000-7.png");
   }
-  EXPECT_THAT(names(), UnorderedElementsAre("00000-7.png", "00001-8.png", "journal.jsonl", "index.html"));
-  EXPECT_THAT(told, testing::ElementsAre("00001-8.png", "00000-7.png", "the line is empty"));
-
-  std::istringstream journal(content("journal.jsonl"));
-  std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(journal, line);) lines.push_back(nlohmann::json::parse(line));
-  ASSERT_EQ(lines.size(), 3u);
-  EXPECT_EQ(lines[0]["file"], "00001-8.png");
-  EXPECT_EQ(lines[0]["seed"], 8);
-  EXPECT_EQ(lines[0]["noise_dtype"], "bf16");
-  EXPECT_EQ(lines[0]["seconds"]["denoise"], 2.0);
-  EXPECT_EQ(lines[0]["placement"]["transport"], "thread");
-  EXPECT_EQ(lines[1]["prompt"], kHostile);
-  EXPECT_EQ(lines[2]["status"], "failed");
-  EXPECT_EQ(lines[2]["error"], "the line is empty");
-
+  EXPECT_THAT(names(), UnorderedElementsAre("00000-7.png", "00001-8.png", "index.html"));
   const auto html = content("index.html");
   EXPECT_THAT(html, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;"));
   EXPECT_THAT(html, Not(HasSubstr("<script>")));
   EXPECT_THAT(html, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(html, HasSubstr("the line is empty"));
   EXPECT_LT(html.find("00000-7.png"), html.find("00001-8.png")) << "in the order of the prompts";
 }
 
@@ -123,24 +77,39 @@ TEST_F(SinkTest, AFileHasTheModeOfTheUmask) {
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }
 
-TEST_F(SinkTest, AFullDiskFailsThePictureAndLeavesNothingHalf) {
-  std::vector<std::string> errors;
-  std::signal(SIGXFSZ, SIG_IGN);
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
-  {
-    Sink sink(OutputFolder({path, ImageFormat::png, false}), one_rank(),
-              [&](const Record& record) { errors.push_back(record.error); });
-    const rlimit small{2000, before.rlim_max};  // a journal line fits, a picture does not
+/// Files of this process grow no further than this while it lives.
+class SmallFiles {
+ public:
+  explicit SmallFiles(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small{bytes, before_.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
-    sink.put(drawn(0, "a cat"), Image{at::randint(256, {64, 64, 3}, at::kByte)});
-    sink.finish();
-    setrlimit(RLIMIT_FSIZE, &before);
   }
-  ASSERT_EQ(errors.size(), 1u);
-  EXPECT_THAT(errors[0], HasSubstr("00000-7.png"));
-  EXPECT_THAT(errors[0], HasSubstr("File too large"));
-  for (const auto& name : names()) EXPECT_THAT(name, testing::AnyOf("journal.jsonl", "index.html"));
+  ~SmallFiles() { setrlimit(RLIMIT_FSIZE, &before_); }
+  SmallFiles(const SmallFiles&) = delete;
+  SmallFiles& operator=(const SmallFiles&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(SinkTest, AFullDiskLeavesNothingHalfWritten) {
+  {
+    const OutputFolder folder({path, ImageFormat::png, false});
+    const SmallFiles small(2000);  // the gallery fits, a picture does not
+    const auto made = written(folder, {{drawn(0, "a cat"), Image{at::randint(256, {64, 64, 3}, at::kByte)}}}, {});
+    ASSERT_EQ(made.size(), 1u);
+    EXPECT_THAT(made[0].error, HasSubstr("00000-7.png"));
+    EXPECT_THAT(made[0].error, HasSubstr("File too large"));
+  }
+  EXPECT_THAT(names(), UnorderedElementsAre("index.html"));
+}
+
+TEST_F(SinkTest, WhatAKilledRunLeftInThePlaceOfAPartDoesNotHang) {
+  ASSERT_EQ(mkfifo((path / ".a.part").c_str(), 0600), 0);
+  write_new_file(path / "a", "x");
+  EXPECT_THAT(names(), UnorderedElementsAre("a"));
 }
 
 TEST_F(SinkTest, AFolderThatIsNotEmptyIsLeftAlone) {
@@ -149,15 +118,72 @@ TEST_F(SinkTest, AFolderThatIsNotEmptyIsLeftAlone) {
   EXPECT_THAT(names(), UnorderedElementsAre("mine.txt"));
 }
 
-TEST_F(SinkTest, OverwriteRemovesWhatTheJournalListsAndNothingElse) {
-  for (const char* name : {"00000-7.png", "00001-8.jpg", "00002-9.png", "mine.png", "index.html"}) write(name, "x");
+TEST_F(SinkTest, AFolderMadeForARunThatNeverBeganIsTakenBack) {
+  { const OutputFolder folder({path / "new", ImageFormat::png, false}); }
+  EXPECT_THAT(names(), testing::IsEmpty());
+}
+
+class OverwriteTest : public RunFolder {
+ protected:
+  void clear() {
+    OutputFolder folder({path, ImageFormat::png, true});
+    EXPECT_THAT(names(), testing::Contains("journal.jsonl")) << "nothing goes before the new run begins";
+    folder.clear_previous_run();
+  }
+};
+
+TEST_F(OverwriteTest, RemovesWhatTheJournalNamesAndNothingElse) {
+  for (const char* name : {"00000-7.png", "00001-8.jpg", "00002-9.png", "00003-1.png", ".00004-1.png.part", "mine.png",
+                           "index.html", ".mine.part"})
+    write(name, "x");
   write("journal.jsonl",
         "{\"file\": \"00000-7.png\"}\n{\"file\": \"00001-8.jpg\"}\n{\"file\": \"mine.png\"}\n{\"file\": \"../x\"}\n"
-        "{\"file\": \"/etc/passwd\"}\n[1]\nnot json\n{\"file\": 3}\n{\"file\": \"00002-9");
+        "{\"files\": [\"00003-1.png\", \"00004-1.png\", \"../y\", 3]}\n"
+        "{\"file\": \"/etc/passwd\"}\n[1]\nnot json\n{\"file\": 3}\n{\"files\": 3}\n{\"file\": \"00002-9");
   fs::create_directory(path / "out");
-  Sink(OutputFolder({path, ImageFormat::png, true}), one_rank(), [](const Record&) {}).finish();
-  EXPECT_THAT(names(), UnorderedElementsAre("00002-9.png", "mine.png", "out", "journal.jsonl", "index.html"));
-  EXPECT_EQ(content("journal.jsonl"), "");
+  clear();
+  EXPECT_THAT(names(), UnorderedElementsAre("00002-9.png", "mine.png", "out", ".mine.part"));
+}
+
+TEST_F(OverwriteTest, WhatCannotBeReplacedIsRefusedBeforeAnything) {
+  fs::create_directory(path / "journal.jsonl");
+  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("journal.jsonl is no file"));
+  fs::remove(path / "journal.jsonl");
+  write("journal.jsonl", "{\"file\": \"00000-7.png\"}\n");
+  fs::create_directory(path / "00000-7.png");
+  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("00000-7.png is no file"));
+  fs::remove(path / "00000-7.png");
+  fs::remove(path / "journal.jsonl");
+  ASSERT_EQ(mkfifo((path / "journal.jsonl").c_str(), 0600), 0);
+  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("journal.jsonl is no file"));
+  fs::remove(path / "journal.jsonl");
+  fs::create_symlink("/dev/zero", path / "journal.jsonl");
+  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("not a regular file"));
+}
+
+TEST_F(OverwriteTest, AnotherUsersPictureInASharedFolderIsRefused) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make another user's file";
+  const fs::path shared = path / "shared";
+  fs::create_directory(shared);
+  chmod(shared.c_str(), 01777);
+  std::ofstream(shared / "journal.jsonl") << "{\"file\": \"00000-7.png\"}\n";
+  std::ofstream(shared / "00000-7.png") << "x";
+  chmod((shared / "journal.jsonl").c_str(), 0644);
+  const pid_t child = fork();
+  if (child == 0) {
+    chmod(path.c_str(), 0755);
+    if (setegid(65534) != 0 || seteuid(65534) != 0) _exit(3);
+    std::string said = "taken";
+    try {
+      const OutputFolder folder({shared, ImageFormat::png, true});
+    } catch (const Invalid& error) {
+      said = error.what();
+    }
+    _exit(said.find("another user") != std::string::npos ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(SinkTest, AFolderThatCannotBeIsNamed) {
@@ -169,9 +195,9 @@ TEST_F(SinkTest, AFolderThatCannotBeIsNamed) {
 }
 
 TEST_F(SinkTest, PictureTextsSurviveHostilePrompts) {
-  Job hostile = job(0, kHostile);
-  hostile.prompt.negative_prompt = "blurry";
-  hostile.prompt.true_cfg_scale = 2;
+  Prompt hostile = *drawn(0, kHostile).prompt;
+  hostile.negative_prompt = "blurry";
+  hostile.true_cfg_scale = 2;
   const auto text = parameters_text(hostile, one_rank());
   EXPECT_THAT(text, testing::StartsWith(kHostile + "\nNegative prompt: blurry\nSteps: 28, Sampler: Euler"));
   EXPECT_THAT(text, HasSubstr("CFG scale: 2, Distilled CFG Scale: 3.5, Seed: 7, Size: 48x32, Model: FLUX.1-dev"));
@@ -195,7 +221,7 @@ TEST_F(SinkTest, AGalleryOfManyHasParts) {
   std::vector<Record> records;
   for (int64_t i = 0; i < 250; ++i) {
     records.push_back(drawn(i, "a cat"));
-    records.back().file = OutputFolder({path, ImageFormat::png, true}).file_name(records.back().job);
+    records.back().file = OutputFolder({path, ImageFormat::png, true}).file_name(i, records.back().prompt->picture.seed);
   }
   const auto html = gallery(records, one_rank());
   EXPECT_THAT(html, HasSubstr("<a href=\"#part3\">3</a></nav>"));
