@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import unittest
 from pathlib import Path
 
 from launch import slurm_cluster
-from runtime.program import PROGRAM, journal, pixels, processes_of
+from runtime.program import PROGRAM, errors, journal, pixels, processes_of
 
 BUILD = Path(PROGRAM).parent.parent
 VENV = Path(os.environ["FLUX_PYTHON"]).parent.parent
@@ -97,10 +96,10 @@ class Slurm(unittest.TestCase):
         os.kill(processes_of(self.out)[2], signal.SIGKILL)
         job, said = self.ended(number)
         self.assertIn(job["ExitCode"], ("3:0", "137:0"), said)
-        errors = [line for line in said if re.match(r"rank \d|\[.* error\] ", line)]
-        self.assertEqual(len(errors), 1, said)
+        found = errors("\n".join(said))
+        self.assertEqual(len(found), 1, said)
         # It was alone on its node: those who wait for it notice. Or not, where nodes cannot have names of their own.
-        self.assertRegex(errors[0], r"rank 2 (\(n2\) .* 3 s|did not come within 3 s|took nothing for 3 s|died)")
+        self.assertRegex(found[0], r"rank 2 (\(n2\) .* 3 s|did not come within 3 s|took nothing for 3 s|died)")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What a run leaves and says when a rank dies or hangs, or when it is told to end."""
 
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from runtime.program import DEMO, PROGRAM, journal, mpirun, processes_of
+from runtime import random_ends
+from runtime.program import DEMO, PROGRAM, errors, journal, mpirun, processes_of
 
 
 class Faults(unittest.TestCase):
@@ -54,9 +54,9 @@ class Faults(unittest.TestCase):
 
     def error(self, said):
         """The one line that names an error."""
-        errors = [line for line in said.splitlines() if re.match(r"rank \d|\[.* error\] ", line)]
-        self.assertEqual(len(errors), 1, said)
-        return errors[0]
+        found = errors(said)
+        self.assertEqual(len(found), 1, said)
+        return found[0]
 
     def test_a_rank_that_is_killed_is_named(self):
         for rank in (1, 2):
@@ -101,6 +101,11 @@ class Faults(unittest.TestCase):
                 self.assertNotIn("died", said)
                 self.assertTrue((self.out / "index.html").exists())
                 self.check_what_is_left()
+
+    def test_ended_at_random_moments(self):
+        """A sample; tests/runtime/random_ends.py does as many as one likes."""
+        if self.device == "cpu":
+            self.assertEqual(random_ends.failures(trials=8, seed=7), [])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def journal_lines(folder):
 def journal(folder):
     """What became of each picture."""
     return [line for line in journal_lines(folder) if line["event"] == "done"]
+
+
+def errors(said):
+    """The lines that name an error; a run that ends early has one."""
+    return [line for line in said.splitlines() if re.match(r"flux-dist: error: |\[.* error\] |rank \d", line)]
 
 
 def pixels(path):

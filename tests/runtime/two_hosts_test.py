@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.program import DEMO, PROGRAM, journal, mpirun, pixels, processes_of, run
+from runtime.program import DEMO, PROGRAM, errors, journal, mpirun, pixels, processes_of, run
 
 HOSTS = {"flux-a": "10.77.0.1", "flux-b": "10.77.0.2"}
 HERE, THERE = HOSTS
@@ -113,9 +112,9 @@ class TwoHosts(unittest.TestCase):
             with self.subTest(noticed), tempfile.TemporaryDirectory() as folder:
                 self.out = Path(folder) / "out"
                 said, code = self.kill(here, there, rank)
-                errors = [line for line in said.splitlines() if re.match(r"rank \d|\[.* error\] ", line)]
-                self.assertEqual(len(errors), 1, said)
-                self.assertRegex(errors[0], rf"rank {rank} (\({host}\) died|died \(on {host}\))$")
+                found = errors(said)
+                self.assertEqual(len(found), 1, said)
+                self.assertRegex(found[0], rf"rank {rank} (\({host}\) died|died \(on {host}\))$")
                 self.assertIn(code, (3, 137))
                 self.assertEqual({line["file"] for line in journal(self.out)}, {p.name for p in self.out.glob("*.png")})
                 self.assertEqual(processes_of(self.out), {})
