@@ -35,10 +35,10 @@ GenerateRequest request_of(Settings& settings, int rank) {
 
 }  // namespace
 
-int generate(Settings settings, World& world) {
+int generate(Settings settings, World& world, Departure& departure) {
   std::optional<GenerateRequest> request;
   if (!all_fine(world, problem_of([&] { request = request_of(settings, world.rank()); }))) return 2;
-  return run_generate(*request, world);
+  return run_generate(*request, world, departure);
 }
 
 }  // namespace flux

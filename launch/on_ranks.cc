@@ -13,10 +13,10 @@
 namespace flux {
 namespace {
 
-std::unique_ptr<World> join(const Start& start) {
+std::unique_ptr<World> join(const Start& start, Departure& departure) {
   const Deadlines patience = start.error.empty() ? deadlines(start.settings) : Deadlines{};
-  if (launched_ranks() > 1) return mpi_world(patience);
-  return std::move(thread_worlds(1, patience).front());
+  if (launched_ranks() > 1) return mpi_world(patience, departure);
+  return lone_world(patience, departure);
 }
 
 int run_body(Start start, World& world, const std::function<int(Settings, World&)>& body) {
@@ -29,10 +29,16 @@ int run_body(Start start, World& world, const std::function<int(Settings, World&
 
 }  // namespace
 
-int on_ranks(Start start, const std::function<int(Settings, World&)>& body) {
-  const auto world = join(start);
+int on_ranks(Start start, Departure& departure, const std::function<int(Settings, World&)>& body) {
+  const auto world = join(start, departure);
   try {
-    return run_body(std::move(start), *world, body);
+    const int code = run_body(std::move(start), *world, body);
+    try {
+      world->leave();
+    } catch (const Aborted&) {  // the job has ended already
+      return code < 2 ? 3 : code;
+    }
+    return code;
   } catch (const std::exception& error) {
     world->abort(error.what());  // which says it once for all ranks
     return 3;

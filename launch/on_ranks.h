@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "parallel/rank/departure.h"
 #include "parallel/world.h"
 #include "runtime/options/settings.h"
 
@@ -16,7 +17,7 @@ struct Start {
 
 /// Joins the world of the launcher (a world of one without) and runs `body` on every rank with the settings of rank 0;
 /// if those are wrong, rank 0 says so and every rank returns 2.
-int on_ranks(Start start, const std::function<int(Settings, World&)>& body);
+int on_ranks(Start start, Departure& departure, const std::function<int(Settings, World&)>& body);
 
 /// What is wrong with what the user wants, empty when `step` can do it.
 std::string problem_of(const std::function<void()>& step);

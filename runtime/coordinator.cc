@@ -30,10 +30,10 @@ Coordinator::Coordinator(Parts parts, Placement placement, const OperationOption
       scheduler_(setup_of(placement_, operation)),
       loading_(placement_.ranks.size()) {}
 
-Ending Coordinator::run(const std::vector<Job>& jobs) {
+Outcome Coordinator::run(const std::vector<Job>& jobs) {
   take_jobs(jobs);
   while (!ending_) {
-    if (const int signal = parts_.interruption.signal()) return interrupted(signal);
+    if (const int signal = parts_.departure.signal()) return interrupted(signal);
     listen();
     show_life();
     tell_scheduler(event::Tick{});
@@ -60,8 +60,8 @@ void Coordinator::listen() {
     std::visit([&]<typename Kind>(Kind&& message) { handle(from, std::forward<Kind>(message)); },
                unpack(std::move(received->parcel)));
   } catch (const Aborted& error) {
-    const int signal = parts_.interruption.signal();
-    ending_ = signal ? interrupted(signal) : Ending{3, error.what(), 0};
+    const int signal = parts_.departure.signal();
+    ending_ = signal ? interrupted(signal) : Outcome{3, error.what(), 0};
   }
 }
 
@@ -166,7 +166,7 @@ void Coordinator::obey(const command::Write& write) {
   parts_.sink.put(std::move(work.mapped().record), std::move(work.mapped().image));
 }
 
-void Coordinator::obey(const command::Stop&) { ending_ = Ending{}; }
+void Coordinator::obey(const command::Stop&) { ending_ = Outcome{}; }
 
 void Coordinator::obey(const command::Abort& abort) {
   ending_ = {3, placement_.named(abort.rank) + " " + abort.why, 0};
@@ -179,7 +179,7 @@ std::optional<int> Coordinator::silent_rank() const {
   return std::nullopt;
 }
 
-Ending Coordinator::interrupted(int signal) const {
+Outcome Coordinator::interrupted(int signal) const {
   if (const auto rank = silent_rank()) return {3, placement_.named(*rank) + " died", signal};
   return {128 + signal, signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)", signal};
 }

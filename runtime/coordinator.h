@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "parallel/rank/departure.h"
 #include "parallel/world.h"
-#include "runtime/interruption.h"
 #include "runtime/messages.h"
 #include "runtime/placement.h"
 #include "runtime/progress.h"
@@ -19,7 +19,7 @@
 namespace flux {
 
 /// How a run ended.
-struct Ending {
+struct Outcome {
   int exit_code = 0;
   std::string why;  // it could not go on
   int signal = 0;   // it was told to end
@@ -34,13 +34,13 @@ class Coordinator {
     Worker& worker;  // of this rank
     Sink& sink;
     Progress& progress;
-    const Interruption& interruption;
+    const Departure& departure;
   };
 
   Coordinator(Parts parts, Placement placement, const OperationOptions& operation);
 
   /// Draws the jobs that can be drawn.
-  Ending run(const std::vector<Job>& jobs);
+  Outcome run(const std::vector<Job>& jobs);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -61,7 +61,7 @@ class Coordinator {
   void send(int rank, const Message& message);
   void job_failed(int64_t job, const std::string& why);
   std::optional<int> silent_rank() const;
-  Ending interrupted(int signal) const;
+  Outcome interrupted(int signal) const;
 
   // What workers say.
   void handle(int from, Ready&& ready);
@@ -90,7 +90,7 @@ class Coordinator {
   std::map<int, Clock::time_point> heard_;  // of other ranks
   std::map<int64_t, Work> works_;
   Clock::time_point shown_life_{};
-  std::optional<Ending> ending_;
+  std::optional<Outcome> ending_;
 };
 
 }  // namespace flux

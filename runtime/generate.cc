@@ -93,20 +93,17 @@ void tell_others(const Stop& stop, World& world) {
 }
 
 /// Everybody else returns what the coordinator returns.
-int dismiss(const Ending& ending, World& world) {
-  if (ending.exit_code == 3 && ending.signal == 0) {
-    world.abort(ending.why);  // which says it
-    return 3;
-  }
-  if (!ending.why.empty()) spdlog::error("{}", ending.why);
-  if (ending.exit_code != 3) tell_others({ending.exit_code}, world);
-  if (ending.signal != 0) leave(ending.exit_code, std::chrono::milliseconds(100));
-  return ending.exit_code;
+int dismiss(const Outcome& outcome, World& world) {
+  if (outcome.exit_code > 1)
+    world.end({outcome.exit_code, outcome.why});
+  else
+    tell_others({outcome.exit_code}, world);
+  return outcome.exit_code;
 }
 
 /// Rank 0.
 int coordinate(const GenerateRequest& request, OutputFolder folder, const Placement& placement, World& world,
-               const Interruption& interruption) {
+               const Departure& departure) {
   const RunFacts facts{request.folder.path.string(), placement};
   Progress progress(request.operation.progress, static_cast<int64_t>(request.jobs.size()));
   Sink sink(std::move(folder), facts, [&](const Record& record) {
@@ -120,17 +117,17 @@ int coordinate(const GenerateRequest& request, OutputFolder folder, const Placem
   if (placement.ranks.empty()) return 1;
 
   Worker worker(published(request.folder), placement, world);
-  Coordinator coordinator({world, worker, sink, progress, interruption}, placement, request.operation);
-  Ending ending = coordinator.run(request.jobs);
+  Coordinator coordinator({world, worker, sink, progress, departure}, placement, request.operation);
+  Outcome outcome = coordinator.run(request.jobs);
   const bool gallery = sink.finish();
   progress.finish();
-  if (ending.exit_code == 0 && (progress.failed() > 0 || !gallery)) ending.exit_code = 1;
-  return dismiss(ending, world);
+  if (outcome.exit_code == 0 && (progress.failed() > 0 || !gallery)) outcome.exit_code = 1;
+  return dismiss(outcome, world);
 }
 
 }  // namespace
 
-int run_generate(const GenerateRequest& request, World& world) {
+int run_generate(const GenerateRequest& request, World& world, Departure& departure) {
   const bool coordinates = world.rank() == Placement::encoder;
   std::optional<OutputFolder> folder;
   Hello hello;
@@ -148,11 +145,11 @@ int run_generate(const GenerateRequest& request, World& world) {
   }
   const Placement& placement = assigned.placement;
   demand_full_precision();
-  const Interruption interruption;
+  departure.answer_signals_within(std::chrono::milliseconds(1800));
   try {
-    if (coordinates) return coordinate(request, std::move(*folder), placement, world, interruption);
+    if (coordinates) return coordinate(request, std::move(*folder), placement, world, departure);
     if (placement.ranks.empty()) return 1;
-    return work(published(request.folder), placement, world, request.operation, interruption);
+    return work(published(request.folder), placement, world, request.operation, departure);
   } catch (const std::exception& error) {
     world.abort(error.what());  // which says it, if nobody aborted before
     return 3;

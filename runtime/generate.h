@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "model/config.h"
+#include "parallel/rank/departure.h"
 #include "parallel/world.h"
 #include "runtime/options.h"
 
@@ -21,6 +22,6 @@ struct GenerateRequest {
 /// Draws the jobs; every rank of the world calls it. Returns the exit code, the same on every rank: 0 all pictures are
 /// there, 1 some failed, 2 the configuration is wrong, 3 a rank failed. Rank 0 has said why; nothing is thrown.
 /// On SIGTERM and SIGINT (rank 0) the process ends after the journal is complete: 143, 130, or 3 for a rank that died.
-int run_generate(const GenerateRequest& request, World& world);
+int run_generate(const GenerateRequest& request, World& world, Departure& departure);
 
 }  // namespace flux

@@ -45,15 +45,15 @@ void broadcast(const Conditioning& conditioning, Communicator& sequence) {
   }
 }
 
-/// On a signal the coordinator leaves first, so that nobody takes a rank that left for one that died.
 constexpr std::chrono::milliseconds kAfterCoordinator{400};
 
 constexpr double kCoordinatorsSilence = 0.9;  // seconds: it shows life every half one
 
 /// Every rank is told to end a second after one has died. Where that is the coordinator, rank 1 says so in its place.
-[[noreturn]] void outlive_coordinator(const Placement& placement, int rank) {
+[[noreturn]] void outlive_coordinator(const Placement& placement, int rank, Departure& departure) {
   if (rank == 1) spdlog::error("{} died", placement.named(Placement::encoder));
-  leave(3, rank == 1 ? std::chrono::milliseconds(0) : kAfterCoordinator);
+  if (rank != 1) std::this_thread::sleep_for(kAfterCoordinator);
+  departure.now(3);
 }
 
 }  // namespace
@@ -166,7 +166,7 @@ void Worker::report(const Message& message) noexcept {
 }
 
 int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const OperationOptions& operation,
-         const Interruption& interruption) {
+         Departure& departure) {
   Worker worker(checkpoint, placement, world);
   // One after the other, so that one of them speaks.
   const double patience = std::chrono::duration<double>(operation.timeout).count() + 0.3 * (world.rank() - 1);
@@ -177,20 +177,14 @@ int work(const Checkpoint& checkpoint, const Placement& placement, World& world,
       since_heard = {};
       Message message = unpack(std::move(received->parcel));
       if (const auto* stop = std::get_if<Stop>(&message)) {
-        if (stop->exit_code > 128) {
-          world.others_may_end();
-          leave(stop->exit_code, kAfterCoordinator);
-        }
         return stop->exit_code;
       }
       if (!std::holds_alternative<Step>(message)) worker.put(std::move(message));
     }
     // A signal to the whole job reaches the coordinator too, which says what is to be done.
-    if (interruption.signal() && !since_signal) {
-      since_signal.emplace();
-      world.others_may_end();
-    }
-    if (since_signal && since_heard.seconds() > kCoordinatorsSilence) outlive_coordinator(placement, world.rank());
+    if (departure.signal() && !since_signal) since_signal.emplace();
+    if (since_signal && since_heard.seconds() > kCoordinatorsSilence)
+      outlive_coordinator(placement, world.rank(), departure);
     if (since_signal && since_signal->seconds() > 1) throw Aborted("it was told to end by a signal");
     if (since_heard.seconds() > patience)
       throw TimedOut(fmt::format("{}, which coordinates, gave no sign of life for {:.0f} s (--timeout)",

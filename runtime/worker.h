@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "model/encoder.h"
+#include "parallel/rank/departure.h"
 #include "parallel/world.h"
 #include "runtime/inbox.h"
-#include "runtime/interruption.h"
 #include "runtime/messages.h"
 #include "runtime/placement.h"
 
@@ -50,6 +50,6 @@ class Worker {
 /// The loop of a rank without the coordinator: passes messages to its worker until it is told to stop. Returns the
 /// exit code that the coordinator sent. Throws Aborted; TimedOut when the coordinator is silent for too long.
 int work(const Checkpoint& checkpoint, const Placement& placement, World& world, const OperationOptions& operation,
-         const Interruption& interruption);
+         Departure& departure);
 
 }  // namespace flux

@@ -46,10 +46,11 @@ class GenerateOnThreads : public testing::TestWithParam<std::tuple<int, std::vec
   /// Every rank's exit code. Only rank 0 has the jobs.
   std::vector<int> run(const GenerateRequest& made, int ranks) {
     std::vector<int> codes(ranks, -1);
+    Departure departure(to_stderr);
     run_ranks(ranks, [&](World& world) {
       GenerateRequest mine = made;
       if (world.rank() != 0) mine.jobs.clear();
-      codes[world.rank()] = run_generate(mine, world);
+      codes[world.rank()] = run_generate(mine, world, departure);
     });
     return codes;
   }
