@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include <csignal>
 #include <exception>
 #include <iostream>
 
@@ -49,7 +48,7 @@ int run_alone(Invocation& invocation) {
   return tokenize(invocation.settings);
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(const std::vector<std::string>& arguments, Departure& departure) {
   start_logging({}, launched_rank());
   const bool joint = !arguments.empty() && (arguments.front() == "generate" || arguments.front() == "doctor");
   Invocation invocation;
@@ -63,8 +62,8 @@ int run(const std::vector<std::string>& arguments) {
   if (!invocation.answer.empty()) return print_once(invocation.answer);
   if (invocation.print_config) return print_config(invocation);
   if (!joint) return run_alone(invocation);
-  return on_ranks({std::move(invocation.settings), error}, [&](Settings settings, World& world) {
-    return arguments.front() == "generate" ? generate(std::move(settings), world) : doctor(settings, world);
+  return on_ranks({std::move(invocation.settings), error}, departure, [&](Settings settings, World& world) {
+    return arguments.front() == "generate" ? generate(std::move(settings), world, departure) : doctor(settings, world);
   });
 }
 
@@ -72,9 +71,9 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace flux
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // pictures go on when nobody reads their names any more
+  flux::Departure departure([](const std::string& line) { flux::say_error(line); });
   try {
-    const int code = flux::run({argv + 1, argv + argc});
+    const int code = flux::run({argv + 1, argv + argc}, departure);
     if (code != flux::done || std::cout.flush()) return code;
     return flux::say_once("the results could not be written to standard output", flux::invalid);
   } catch (const flux::Invalid& error) {

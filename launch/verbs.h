@@ -8,7 +8,7 @@ namespace flux {
 // One file per verb. Each returns the exit code and prints its results on standard output; Invalid and Aborted are left
 // to main. Those that take a World are called by every rank with the settings of rank 0.
 
-int generate(Settings settings, World& world);
+int generate(Settings settings, World& world, Departure& departure);
 int plan(Settings settings);
 int inspect(const Settings& settings);
 int tokenize(const Settings& settings);

@@ -8,6 +8,7 @@
 
 #include "parallel/communicator.h"
 #include "parallel/mailbox.h"
+#include "parallel/rank/ending.h"
 
 namespace flux {
 
@@ -19,6 +20,8 @@ struct Deadlines {
   std::chrono::milliseconds collective{60'000};  // one collective, or one message's way
   std::chrono::milliseconds startup{600'000};    // forming groups, while others still load
 };
+
+class Departure;
 
 /// All ranks of a job, and what they are made into. One per rank.
 class World {
@@ -36,20 +39,27 @@ class World {
   virtual std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport,
                                               at::Device device) = 0;
 
-  /// From any thread: ends the job on every rank. "rank R: why" is printed once for the job, on stderr; blocked and
-  /// later calls on every rank throw Aborted. Under MPI all processes end with exit code 3 within a second or two, at
-  /// the latest when the world is destroyed, which does not return then.
-  virtual void abort(std::string_view why) noexcept = 0;
+  /// From any thread; the first counts. Ends the job on every rank: `why` is said once for the job, and blocked and
+  /// later calls on every rank throw Aborted. Under MPI, and where this rank is the whole job, every process ends with
+  /// the exit code within two seconds, whatever its threads do.
+  virtual void end(const Ending& ending) noexcept = 0;
 
-  /// The job is being ended: from now on a rank that ends is not taken for one that died.
-  virtual void others_may_end() noexcept = 0;
+  /// end({3, "rank R: why"})
+  void abort(std::string_view why) noexcept;
+
+  /// Collective: this rank has nothing more to do with the others. Returns when all have come here; until then a rank
+  /// that dies is named. A world that is destroyed without it, and has not ended, ends the job.
+  virtual void leave() = 0;
 };
 
-/// `ranks` worlds of one process, one for each thread; a program started without mpirun takes thread_worlds(1).
-std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines);
+/// `ranks` worlds of one process, one for each thread. They never end the process.
+std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines, Say say = to_stderr);
+
+/// The one rank of a program that no launcher started.
+std::unique_ptr<World> lone_world(Deadlines deadlines, Departure& departure);
 
 /// MPI_Init_thread and one progress thread that makes every MPI call; MPI_Finalize when destroyed.
-std::unique_ptr<World> mpi_world(Deadlines deadlines);
+std::unique_ptr<World> mpi_world(Deadlines deadlines, Departure& departure);
 
 /// What the environment says of the launcher (mpirun, srun), without initialising MPI: 1 when there is none.
 int launched_ranks();

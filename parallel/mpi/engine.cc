@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "parallel/rank/errors.h"
+#include "parallel/rank/thread_name.h"
 #include "parallel/world.h"
 
 namespace flux {
@@ -28,7 +29,8 @@ void avoid_forbidden_calls() {
 
 }  // namespace
 
-Engine::Engine(std::function<void(const std::string&)> on_error) : on_error_(std::move(on_error)) {
+Engine::Engine(Departure& departure, std::function<void(const std::string&)> on_error)
+    : departure_(departure), on_error_(std::move(on_error)) {
   std::promise<void> ready;
   std::future<void> started = ready.get_future();
   thread_ = std::thread([this, promise = std::move(ready)]() mutable { run(std::move(promise)); });
@@ -86,6 +88,7 @@ void Engine::initialise() {
 }
 
 void Engine::run(std::promise<void> ready) {
+  name_this_thread("mpi");
   try {
     initialise();
     ready.set_value();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "parallel/gate.h"
+#include "parallel/rank/departure.h"
 
 namespace flux {
 
@@ -30,11 +31,12 @@ class Activity {
 class Engine {
  public:
   /// MPI_Init_thread. `on_error` gets what an activity throws.
-  explicit Engine(std::function<void(const std::string&)> on_error);
+  Engine(Departure& departure, std::function<void(const std::string&)> on_error);
 
   /// MPI_Finalize: collective. Not to be reached once the job is aborted.
   ~Engine();
 
+  Departure& departure() const { return departure_; }
   int rank() const { return rank_; }
   int size() const { return size_; }
   MPI_Comm control() const { return control_; }  // notices, and the envelopes of messages
@@ -51,6 +53,7 @@ class Engine {
   bool progress();
   void nap(Clock::duration idle);
 
+  Departure& departure_;
   std::function<void(const std::string&)> on_error_;
   int rank_ = 0;
   int size_ = 1;

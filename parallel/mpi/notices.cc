@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <numeric>
 
 #include "parallel/mpi/tags.h"
@@ -16,16 +15,19 @@ namespace {
 constexpr int kPrinted = -1;  // the whole job, and the reason is printed
 constexpr int kToPrint = -2;  // the whole job; minus the rank that is to print the reason
 
-constexpr int kExitCode = 3;
+constexpr const char* kNoWords = "the job has ended";
 constexpr std::chrono::milliseconds kGrace{1000};
+constexpr std::chrono::milliseconds kLastMoment{1800};   // should the engine itself hang
 constexpr std::chrono::milliseconds kSpeakersTime{500};  // a speaker that has not printed by then cannot
 
 }  // namespace
 
-void Notices::abort_job(const std::string& why, int speaker) {
+void Notices::end_job(const Ending& ending, int speaker) {
+  engine_.departure().within(kLastMoment, {ending.exit_code, ""});
   const std::lock_guard lock(gate_->mutex);
   if (!gate_->aborted.empty()) return;
-  gate_->aborted = why;
+  gate_->aborted = ending.why.empty() ? kNoWords : ending.why;
+  exit_code_ = ending.exit_code;
   deputy_ = true;
   speaker_ = speaker;
   gate_->changed.notify_all();
@@ -35,7 +37,7 @@ void Notices::abort_job(const std::string& why, int speaker) {
 void Notices::abort_group(int tag, const std::vector<int>& ranks, const std::string& why) {
   const std::lock_guard lock(gate_->mutex);
   if (!ended_groups_.emplace(tag, why).second) return;
-  to_send_.emplace_back(fmt::format("{} {}", tag, why), ranks);
+  to_send_.emplace_back(fmt::format("{} 3 {}", tag, why), ranks);
   gate_->changed.notify_all();
   engine_.wake();
 }
@@ -55,7 +57,10 @@ bool Notices::progress() {
     return std::all_of(letter.transfers.begin(), letter.transfers.end(),
                        [](const Transfer& t) { return t.finished(); });
   });
-  if (Clock::now() >= end_) MPI_Abort(MPI_COMM_WORLD, kExitCode);
+  if (Clock::now() >= end_) {
+    engine_.departure().put_in_order();
+    MPI_Abort(MPI_COMM_WORLD, exit_code_);
+  }
   return received || posted;
 }
 
@@ -70,16 +75,20 @@ bool Notices::receive() {
   MPI_Get_count(&status, MPI_BYTE, &size);
   std::string text(size, '\0');
   check_mpi(MPI_Mrecv(text.data(), size, MPI_BYTE, &message, &status), "MPI_Mrecv", status.MPI_SOURCE);
-  const size_t space = text.find(' ');
-  int tag = 0;
-  std::from_chars(text.data(), text.data() + space, tag);
+  int tag = 0, exit_code = 3;
+  const char* end = text.data() + text.size();
+  const char* rest = std::from_chars(text.data(), end, tag).ptr + 1;
+  rest = std::from_chars(rest, end, exit_code).ptr + 1;
+  const std::string why(rest, end);
 
   const std::lock_guard lock(gate_->mutex);
   if (tag >= 0) {
-    ended_groups_.emplace(tag, text.substr(space + 1));
+    ended_groups_.emplace(tag, why);
   } else {
     if (gate_->aborted.empty()) {
-      gate_->aborted = text.substr(space + 1);
+      gate_->aborted = why;
+      exit_code_ = exit_code;
+      engine_.departure().within(kLastMoment, {exit_code, ""});
       if (tag <= kToPrint) speaker_ = kToPrint - tag;
     } else if (tag <= kToPrint && status.MPI_SOURCE < engine_.rank()) {
       deputy_ = false;
@@ -111,7 +120,7 @@ bool Notices::post() {
 
 void Notices::print() {
   if (printed_) return;
-  std::fprintf(stderr, "%s\n", gate_->aborted.c_str());
+  if (gate_->aborted != kNoWords) engine_.departure().say(gate_->aborted);
   printed_ = true;
   tell_everybody(kPrinted);
 }
@@ -119,7 +128,7 @@ void Notices::print() {
 void Notices::tell_everybody(int tag) {
   std::vector<int> everybody(engine_.size());
   std::iota(everybody.begin(), everybody.end(), 0);
-  to_send_.emplace_back(fmt::format("{} {}", tag, gate_->aborted), everybody);
+  to_send_.emplace_back(fmt::format("{} {} {}", tag, exit_code_, gate_->aborted), everybody);
 }
 
 void Notices::tell(const std::string& text, const std::vector<int>& ranks) {

@@ -7,18 +7,14 @@
 
 #include <filesystem>
 
+#include "parallel/rank/device.h"
+
 namespace flux {
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr Clock::duration kInterval = 50ms;
-
-std::string host_name() {
-  char name[256] = "";
-  gethostname(name, sizeof(name) - 1);
-  return name;
-}
 
 /// Process numbers mean the same to two ranks on one host and in one namespace of them.
 std::string place() {
@@ -51,7 +47,7 @@ bool Peers::progress() {
   for (const Peer& peer : peers_) {
     pollfd watched{peer.process, POLLIN, 0};
     if (poll(&watched, 1, 0) == 1) {
-      notices_.abort_job(fmt::format("rank {} died (on {})", peer.rank, host_name()), peer.rank == 0 ? 1 : 0);
+      notices_.end_job({3, fmt::format("rank {} died (on {})", peer.rank, host_name())}, peer.rank == 0 ? 1 : 0);
       return true;
     }
   }

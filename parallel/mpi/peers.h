@@ -19,11 +19,8 @@ class Peers : public Activity {
   Peers(const Peers&) = delete;
   Peers& operator=(const Peers&) = delete;
 
-  /// From any thread: whoever ends from now on may.
-  void stop() { watching_ = false; }
-
   bool progress() override;
-  bool finished() const override { return !watching_; }
+  bool finished() const override { return false; }
 
  private:
   struct Peer {
@@ -33,7 +30,6 @@ class Peers : public Activity {
 
   Notices& notices_;
   std::vector<Peer> peers_;
-  std::atomic<bool> watching_ = true;
   Clock::time_point next_{};
 };
 

@@ -19,7 +19,7 @@ namespace {
 
 class MpiWorld final : public World {
  public:
-  explicit MpiWorld(Deadlines deadlines);
+  MpiWorld(Deadlines deadlines, Departure& departure);
   ~MpiWorld() override;
 
   int rank() const override { return engine_.rank(); }
@@ -27,8 +27,8 @@ class MpiWorld final : public World {
   Mailbox& mailbox() override { return mailbox_; }
   std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
-  void abort(std::string_view why) noexcept override { notices_->abort_job(fmt::format("rank {}: {}", rank(), why)); }
-  void others_may_end() noexcept override { peers_->stop(); }
+  void end(const Ending& ending) noexcept override { notices_->end_job(ending); }
+  void leave() override;
 
  private:
   std::unique_ptr<HostGroup> host_group(const std::vector<int>& ranks);
@@ -42,6 +42,7 @@ class MpiWorld final : public World {
   MpiCommunicator everybody_;
   std::shared_ptr<Peers> peers_;
   int next_tag_ = kFirstGroupTag;
+  bool left_ = false;
 };
 
 std::vector<int> all_ranks(int size) {
@@ -50,13 +51,14 @@ std::vector<int> all_ranks(int size) {
   return ranks;
 }
 
-MpiWorld::MpiWorld(Deadlines deadlines)
+MpiWorld::MpiWorld(Deadlines deadlines, Departure& departure)
     : deadlines_(deadlines),
-      engine_([this](const std::string& why) { abort(why); }),
+      engine_(departure, [this](const std::string& why) { abort(why); }),
       notices_(std::make_shared<Notices>(engine_, gate_)),
       mailbox_(engine_, gate_, deadlines.collective),
       everybody_(engine_, *notices_, gate_, all_ranks(engine_.size()), kWorldTag, deadlines.startup) {
   engine_.add(notices_);
+  departure.ends_with([this](const Ending& ending) { end(ending); });
   try {
     peers_ = std::make_shared<Peers>(*notices_, rank(), exchange(Peers::introduction()));
     engine_.add(peers_);
@@ -67,14 +69,24 @@ MpiWorld::MpiWorld(Deadlines deadlines)
 }
 
 MpiWorld::~MpiWorld() {
-  // The ranks leave together: until the last has come here, messages of this one may still be on their way.
-  others_may_end();
+  if (!left_) abort("left without the others");
+  engine_.departure().ends_with(nullptr);
+  {
+    const std::lock_guard lock(gate_->mutex);
+    if (gate_->aborted.empty()) return;
+  }
+  await_the_end();
+}
+
+/// Until the last has come here, messages of this one may still be on their way.
+void MpiWorld::leave() {
   try {
     MpiCommunicator leaving(engine_, *notices_, gate_, all_ranks(size()), kLeavingTag, deadlines_.collective);
     exchange_strings(leaving, "");
+    left_ = true;
   } catch (const std::exception& error) {
     abort(fmt::format("leaving: {}", error.what()));
-    await_the_end();
+    throw;
   }
 }
 
@@ -111,6 +123,8 @@ std::unique_ptr<Communicator> MpiWorld::group(const std::vector<int>& ranks, Tra
 
 }  // namespace
 
-std::unique_ptr<World> mpi_world(Deadlines deadlines) { return std::make_unique<MpiWorld>(deadlines); }
+std::unique_ptr<World> mpi_world(Deadlines deadlines, Departure& departure) {
+  return std::make_unique<MpiWorld>(deadlines, departure);
+}
 
 }  // namespace flux

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <map>
 #include <utility>
 
 #include "parallel/group.h"
 #include "parallel/nccl/group.h"
+#include "parallel/rank/departure.h"
 #include "parallel/rank/errors.h"
 #include "parallel/thread/group.h"
 #include "parallel/thread/mailbox.h"
@@ -15,9 +15,16 @@
 namespace flux {
 namespace {
 
+constexpr std::chrono::milliseconds kGrace{1000};  // to unwind in, where the process is the job
+
 /// What the worlds of one process share.
 struct Process {
-  explicit Process(int ranks) : inboxes(std::make_shared<std::vector<Inbox>>(ranks, Inbox(gate))) {}
+  using End = std::function<void(const Ending&)>;
+
+  Process(int ranks, End on_end)
+      : end(std::move(on_end)), inboxes(std::make_shared<std::vector<Inbox>>(ranks, Inbox(gate))) {}
+
+  const End end;  // what else an ending is; called once
 
   const std::shared_ptr<Gate> gate = std::make_shared<Gate>();
   const std::shared_ptr<std::vector<Inbox>> inboxes;
@@ -38,8 +45,8 @@ class ThreadWorld final : public World {
   Mailbox& mailbox() override { return mailbox_; }
   std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
-  void abort(std::string_view why) noexcept override;
-  void others_may_end() noexcept override {}  // threads end with their process
+  void end(const Ending& ending) noexcept override;
+  void leave() override { exchange(""); }
 
  private:
   std::unique_ptr<HostGroup> host_group(const std::vector<int>& ranks);
@@ -83,18 +90,18 @@ std::unique_ptr<Communicator> ThreadWorld::group(const std::vector<int>& ranks, 
   throw Invalid("--transport mpi: this program was not started by mpirun or srun");
 }
 
-void ThreadWorld::abort(std::string_view why) noexcept {
-  const std::lock_guard lock(process_->gate->mutex);
-  if (!process_->gate->aborted.empty()) return;
-  process_->gate->aborted = fmt::format("rank {}: {}", rank(), why);
-  std::fprintf(stderr, "%s\n", process_->gate->aborted.c_str());
-  process_->gate->changed.notify_all();
+void ThreadWorld::end(const Ending& ending) noexcept {
+  {
+    const std::lock_guard lock(process_->gate->mutex);
+    if (!process_->gate->aborted.empty()) return;
+    process_->gate->aborted = ending.why.empty() ? "the job has ended" : ending.why;
+    process_->gate->changed.notify_all();
+  }
+  process_->end(ending);
 }
 
-}  // namespace
-
-std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines) {
-  const auto process = std::make_shared<Process>(ranks);
+std::vector<std::unique_ptr<World>> worlds_of(int ranks, Deadlines deadlines, Process::End on_end) {
+  const auto process = std::make_shared<Process>(ranks, std::move(on_end));
   std::vector<int> all_ranks(ranks);
   for (int rank = 0; rank < ranks; ++rank) all_ranks[rank] = rank;
   const auto all = std::make_shared<ThreadGroup>(process->gate, all_ranks);
@@ -102,6 +109,22 @@ std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines
   worlds.reserve(ranks);
   for (int rank : all_ranks) worlds.push_back(std::make_unique<ThreadWorld>(process, all, rank, deadlines));
   return worlds;
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines, Say say) {
+  return worlds_of(ranks, deadlines, [say = std::move(say)](const Ending& ending) {
+    if (!ending.why.empty()) say(ending.why);
+  });
+}
+
+std::unique_ptr<World> lone_world(Deadlines deadlines, Departure& departure) {
+  const auto end = [&departure](const Ending& ending) {
+    if (!ending.why.empty()) departure.say(ending.why);
+    departure.within(kGrace, {ending.exit_code, ""});
+  };
+  return std::move(worlds_of(1, deadlines, end).front());
 }
 
 }  // namespace flux

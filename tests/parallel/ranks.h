@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "parallel/rank/departure.h"
 #include "parallel/world.h"
 
 namespace flux {
@@ -83,7 +84,8 @@ class FailuresOfRank : public testing::EmptyTestEventListener {
 /// main() of a program that mpirun starts: every rank runs all tests, a failure on any rank fails every rank.
 inline int run_all_tests_on_ranks(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  const std::unique_ptr<World> world = mpi_world({});
+  Departure departure(to_stderr);
+  const std::unique_ptr<World> world = mpi_world({}, departure);
   world_of_this_process() = world.get();
   if (world->rank() != 0) {
     testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
@@ -94,6 +96,7 @@ inline int run_all_tests_on_ranks(int argc, char** argv) {
   try {
     for (const std::string& other : world->exchange(std::to_string(result)))
       result = std::max(result, std::stoi(other));
+    world->leave();
   } catch (const std::exception&) {
     result = 3;  // a test aborted the world, which ends with it
   }

@@ -103,11 +103,13 @@ int run_fault(const std::string& name) {
       {"idles", {idles, {}}},
   };
   const auto& [fault, deadlines] = faults.at(name);
+  Departure departure(to_stderr);
   std::unique_ptr<World> world;
   try {
-    world = mpi_world(deadlines);
+    world = mpi_world(deadlines, departure);
     world_of_this_process() = world.get();
     fault(*world);
+    world->leave();
     return 0;
   } catch (const Invalid& error) {
     if (launched_rank() == 0) std::fprintf(stderr, "%s\n", error.what());

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "parallel/rank/ending.h"
+
+namespace flux {
+
+/// The owner of how this process ends: one object in main, from its first line to its last. A thread of its own takes
+/// signals and looks at the clock, so it ends the process whatever the other threads do.
+class Departure {
+ public:
+  /// Opens /dev/null for standard descriptors that are closed, ignores SIGPIPE, takes SIGTERM and SIGINT. From now on
+  /// an exception that nobody catches, in any thread, is one line that names rank and thread, and exit code 3.
+  explicit Departure(Say say);
+  ~Departure();
+  Departure(const Departure&) = delete;
+  Departure& operator=(const Departure&) = delete;
+
+  /// SIGTERM or SIGINT that came, or 0.
+  int signal() const { return signal_; }
+
+  /// How long the program may take to answer a signal before it is ended for it. At first no time at all, as without
+  /// this class: a program that looks at signal() asks for some.
+  void answer_signals_within(std::chrono::milliseconds grace) { grace_ = grace; }
+
+  /// This process was stopped (or starved) for over a second until just now: what it missed is not other ranks' fault,
+  /// so it blames nobody for two seconds.
+  bool was_stopped() const;
+
+  /// Ends the process then, saying last.why, unless it has ended. The earliest deadline counts.
+  void within(std::chrono::milliseconds grace, Ending last);
+
+  /// Ends the process: what on_leaving() registered, standard output and the log, and no destructors.
+  [[noreturn]] void now(int exit_code);
+
+  /// Short and never blocking, and owns what it uses: what must not be left behind (a lock, a .part file).
+  void on_leaving(std::function<void()> last_act);
+
+  /// What now() does before the process ends, once: for who ends it in another way.
+  void put_in_order() noexcept;
+
+  /// The world that an uncaught exception ends; nothing: this process alone.
+  void ends_with(std::function<void(const Ending&)> end_of_world);
+
+  void say(const std::string& line) const noexcept;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void watch();
+  void take(int signal);
+  void look_at_the_clock();
+  [[noreturn]] void fail(const std::string& line) noexcept;
+  static void terminate() noexcept;
+  static void exited();
+
+  const Say say_;
+  std::atomic<int> signal_ = 0;
+  std::atomic<std::chrono::milliseconds> grace_{std::chrono::milliseconds(0)};
+  std::atomic<Clock::time_point> looked_{Clock::now()};     // the thread at the clock
+  std::atomic<Clock::time_point> blameless_{Clock::now()};  // until then
+  std::atomic<bool> leaving_ = false;
+  std::atomic<bool> in_order_ = false;
+  std::mutex mutex_;
+  Clock::time_point deadline_ = Clock::time_point::max();  // under the mutex
+  Ending last_;                                            // under the mutex
+  std::vector<std::function<void()>> last_acts_;           // under the mutex
+  std::function<void(const Ending&)> end_of_world_;        // under the mutex
+  std::atomic<bool> over_ = false;
+  std::thread thread_;
+};
+
+}  // namespace flux
