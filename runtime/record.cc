@@ -8,6 +8,9 @@
 #include <iomanip>
 #include <sstream>
 
+#include "runtime/infotext.h"
+#include "runtime/options/prompt.h"
+
 namespace flux {
 namespace {
 
@@ -15,23 +18,7 @@ using Json = nlohmann::ordered_json;
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-Json parameters(const Job& job) {
-  const Prompt& prompt = job.prompt;
-  Json json;
-  json["prompt"] = prompt.prompt;
-  if (prompt.prompt_2) json["prompt_2"] = *prompt.prompt_2;
-  if (prompt.negative_prompt) json["negative_prompt"] = *prompt.negative_prompt;
-  if (prompt.negative_prompt_2) json["negative_prompt_2"] = *prompt.negative_prompt_2;
-  json["true_cfg_scale"] = prompt.true_cfg_scale;
-  json["height"] = prompt.picture.height;
-  json["width"] = prompt.picture.width;
-  json["num_inference_steps"] = prompt.num_inference_steps;
-  json["guidance_scale"] = prompt.guidance_scale;
-  json["max_sequence_length"] = prompt.max_sequence_length;
-  json["seed"] = prompt.picture.seed;
-  json["noise_dtype"] = dtype_name(prompt.picture.noise_dtype);
-  return json;
-}
+Json parameters(const Job& job) { return Json::parse(parameters_json(job.prompt)); }
 
 std::string transport_name(Transport transport) {
   switch (transport) {
@@ -115,17 +102,6 @@ std::string parameters_json(const Job& job, const RunFacts& facts) {
   return dump(json);
 }
 
-std::string parameters_text(const Job& job, const RunFacts& facts) {
-  const Prompt& prompt = job.prompt;
-  std::ostringstream text;
-  text << prompt.prompt << "\n";
-  if (prompt.negative_prompt) text << "Negative prompt: " << *prompt.negative_prompt << "\n";
-  text << "Steps: " << prompt.num_inference_steps
-       << ", Sampler: Euler, Schedule type: Simple, CFG scale: " << (prompt.true_cfg() ? prompt.true_cfg_scale : 1.0)
-       << ", Distilled CFG Scale: " << prompt.guidance_scale << ", Seed: " << prompt.picture.seed
-       << ", Size: " << prompt.picture.width << "x" << prompt.picture.height
-       << ", Model: " << std::filesystem::path(facts.model).filename().string() << ", Version: flux-dist";
-  return text.str();
-}
+std::string parameters_text(const Job& job, const RunFacts& facts) { return infotext(job.prompt, facts.model); }
 
 }  // namespace flux
