@@ -24,7 +24,7 @@ std::string second_text(std::string_view name, const std::optional<std::string>&
 
 }  // namespace
 
-std::string infotext(const Prompt& prompt, const std::filesystem::path& model) {
+std::string infotext(const Prompt& prompt, const std::string& model) {
   std::string text = prompt.prompt + "\n";
   if (prompt.negative_prompt) text += "Negative prompt: " + *prompt.negative_prompt + "\n";
   text += fmt::format("Steps: {}, Sampler: Euler, Schedule type: {}, CFG scale: {}, Distilled CFG Scale: {}, ",
@@ -33,7 +33,7 @@ std::string infotext(const Prompt& prompt, const std::filesystem::path& model) {
   if (!prompt.sigmas.empty()) text += fmt::format("Sigmas: \"{}\", ", fmt::join(prompt.sigmas, ", "));
   text += second_text("Prompt 2", prompt.prompt_2) + second_text("Negative prompt 2", prompt.negative_prompt_2);
   return text + fmt::format("Seed: {}, Size: {}x{}, Model: {}, Version: flux-dist {}", prompt.picture.seed,
-                            prompt.picture.width, prompt.picture.height, quoted(model_name(model)), version_number());
+                            prompt.picture.width, prompt.picture.height, quoted(model), version_number());
 }
 
 std::string model_name(const std::filesystem::path& folder) {

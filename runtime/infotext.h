@@ -8,7 +8,8 @@
 namespace flux {
 
 /// The parameters of a picture as AUTOMATIC1111 writes them under the key `parameters`, which most picture tools read.
-std::string infotext(const Prompt& prompt, const std::filesystem::path& model);
+/// `model`: its name.
+std::string infotext(const Prompt& prompt, const std::string& model);
 
 /// What people call the model of this folder: its id where the folder is a snapshot of the Hugging Face cache, else the
 /// folder's name.

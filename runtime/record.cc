@@ -102,6 +102,8 @@ std::string parameters_json(const Job& job, const RunFacts& facts) {
   return dump(json);
 }
 
-std::string parameters_text(const Job& job, const RunFacts& facts) { return infotext(job.prompt, facts.model); }
+std::string parameters_text(const Job& job, const RunFacts& facts) {
+  return infotext(job.prompt, model_name(facts.model));
+}
 
 }  // namespace flux

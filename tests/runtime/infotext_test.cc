@@ -33,9 +33,9 @@ TEST(Infotext, NamesTheModelAsPeopleDo) {
 }
 
 TEST(Infotext, ValuesThatHoldItsMarksAreQuoted) {
-  EXPECT_THAT(infotext(prompt(), "/m/demo"), HasSubstr(", Model: demo, Version: flux-dist " + version_number()));
-  EXPECT_THAT(infotext(prompt(), "/m/mine, v2: best"), HasSubstr(", Model: \"mine, v2: best\", Version: "));
-  EXPECT_THAT(infotext(prompt(), "/m/a\nb"), HasSubstr(", Model: \"a\\nb\", Version: "));
+  EXPECT_THAT(infotext(prompt(), "demo"), HasSubstr(", Model: demo, Version: flux-dist " + version_number()));
+  EXPECT_THAT(infotext(prompt(), "mine, v2: best"), HasSubstr(", Model: \"mine, v2: best\", Version: "));
+  EXPECT_THAT(infotext(prompt(), "a\nb"), HasSubstr(", Model: \"a\\nb\", Version: "));
 }
 
 TEST(Infotext, HoldsBothPrompts) {
