@@ -7,9 +7,11 @@
 
 #include "launch/say.h"
 #include "launch/verbs.h"
+#include "runtime/infotext.h"
 #include "runtime/options/convert.h"
 #include "runtime/roll_call.h"
-#include "runtime/source/jobs.h"
+#include "runtime/source/model_defaults.h"
+#include "runtime/source/source.h"
 
 namespace flux {
 namespace {
@@ -17,17 +19,18 @@ namespace {
 /// The prompts are read by rank 0 alone: only it has standard input.
 GenerateRequest request_of(Settings& settings, int rank) {
   GenerateRequest request{.folder = ModelFolder(model_path(settings)),
-                          .model = settings.text("model"),
+                          .model = "",
                           .placement = placement_options(settings),
                           .output = output_options(settings),
                           .operation = operation_options(settings),
                           .source = nullptr};
+  request.model = model_name(request.folder.path);
   start_logging(request.operation, rank);
   if (rank != 0) return request;
   const bool seeded = settings.has("seed");
   add_model_defaults(settings, request.folder);
   add_noise_defaults(settings, request.folder);
-  request.source = open_source(settings, request.folder.vae.token_side(), std::cin,
+  request.source = open_source(settings, request.folder, std::cin,
                                [](const std::string& text) { spdlog::warn("{}", text); });
   if (!seeded) spdlog::info("seed {}", settings.text("seed"));
   return request;

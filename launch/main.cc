@@ -1,10 +1,16 @@
 // flux-dist VERB [options]: reads what is wanted, joins the other ranks where the verb needs them, and turns errors
 // into one message and an exit code.
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <string_view>
 
 #include "launch/on_ranks.h"
 #include "launch/say.h"
@@ -12,22 +18,49 @@
 #include "parallel/rank/errors.h"
 #include "runtime/options/convert.h"
 #include "runtime/options/invocation.h"
-#include "runtime/source/jobs.h"
+#include "runtime/source/model_defaults.h"
 
 namespace flux {
 namespace {
 
 constexpr int done = 0, invalid = 2, failed = 3;
 
-/// Under mpirun every process gets here; one of them speaks.
+/// Runs before the libraries' constructors: where the working directory is gone, libtorch's ends the process with words
+/// of its own.
+void demand_working_directory(int, char**, char**) {
+  constexpr std::string_view line = "flux-dist: error: the working directory was deleted; change to one that is there\n";
+  std::array<char, PATH_MAX> path;
+  if (getcwd(path.data(), path.size()) != nullptr || errno != ENOENT) return;
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(failed);
+  _exit(invalid);
+}
+
+[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**, char**) =
+    demand_working_directory;
+
+/// Of tasks that a launcher started together one speaks. A shell within a task inherits Slurm's variables, but it is
+/// not the process that they were made for.
+bool speaks() {
+  if (launched_ranks() == 1 || launched_rank() == 0) return true;
+  const char* task = std::getenv("SLURM_TASK_PID");
+  const bool of_slurm = std::getenv("SLURM_PROCID") != nullptr && std::getenv("OMPI_COMM_WORLD_RANK") == nullptr;
+  return of_slurm && (task == nullptr || std::to_string(getpid()) != task);
+}
+
 int say_once(const std::string& error, int code) {
-  if (launched_rank() == 0) say_error(error);
+  if (speaks()) say_error(error);
   return code;
 }
 
 int print_once(const std::string& text) {
-  if (launched_rank() == 0) std::cout << text << std::flush;
+  if (speaks()) std::cout << text << std::flush;
   return done;
+}
+
+/// The other end of a pipe is closed: whoever read the results has had enough.
+bool reader_is_gone() {
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 int print_config(Invocation& invocation) {
@@ -41,7 +74,7 @@ int print_config(Invocation& invocation) {
 
 /// Verbs that need no ranks never initialise MPI.
 int run_alone(Invocation& invocation) {
-  if (launched_rank() != 0) return done;
+  if (!speaks()) return done;
   start_logging(operation_options(invocation.settings), 0);
   if (invocation.verb == "plan") return plan(std::move(invocation.settings));
   if (invocation.verb == "inspect") return inspect(invocation.settings);
@@ -74,7 +107,7 @@ int main(int argc, char** argv) {
   flux::Departure departure([](const std::string& line) { flux::say_error(line); });
   try {
     const int code = flux::run({argv + 1, argv + argc}, departure);
-    if (code != flux::done || std::cout.flush()) return code;
+    if (code != flux::done || std::cout.flush() || flux::reader_is_gone()) return code;
     return flux::say_once("the results could not be written to standard output", flux::invalid);
   } catch (const flux::Invalid& error) {
     return flux::say_once(error.what(), flux::invalid);

@@ -8,7 +8,8 @@
 #include "launch/verbs.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/convert.h"
-#include "runtime/source/jobs.h"
+#include "runtime/source/model_defaults.h"
+#include "runtime/source/picture_size.h"
 
 namespace flux {
 namespace {
@@ -58,6 +59,7 @@ int plan(Settings settings) {
   const PlacementOptions placing = placement_options(settings);
   PlanRequest request{.picture = drawn_picture(options.picture, folder.vae.token_side(), settings),
                       .num_inference_steps = options.num_inference_steps,
+                      .sigmas = options.sigmas,
                       .max_sequence_length = options.max_sequence_length,
                       .card_memory = {}};
   const std::vector<int64_t> sizes = card_sizes(options, placing.device);

@@ -8,7 +8,7 @@
 #include "model/tokenizer/tokenizer.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/convert.h"
-#include "runtime/source/jobs.h"
+#include "runtime/source/model_defaults.h"
 
 namespace flux {
 namespace {

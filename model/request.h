@@ -43,6 +43,7 @@ struct Prompt {
   double true_cfg_scale = 1.0;
   double guidance_scale = 3.5;
   int64_t num_inference_steps = 28;
+  std::vector<double> sigmas{};       // of the steps, before the time shift; empty: evenly from 1 to 1 / steps
   int64_t max_sequence_length = 512;  // T5 tokens, padded up to this
   Picture picture;
 

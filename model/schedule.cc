@@ -32,13 +32,26 @@ std::vector<float> sigmas(const SchedulerConfig& config, int64_t steps, int64_t 
   TORCH_CHECK(steps >= 1, steps, " steps");
   const double last = 1.0 / static_cast<double>(steps);
   const double stride = steps == 1 ? 0.0 : (last - 1.0) / static_cast<double>(steps - 1);
-  std::vector<float> all;
+  std::vector<double> levels;
   for (int64_t step = 0; step < steps; ++step) {  // numpy.linspace(1, 1 / steps, steps), whose last value is exact
-    const double linear = step > 0 && step == steps - 1 ? last : static_cast<double>(step) * stride + 1.0;
-    all.push_back(shifted(config, static_cast<float>(linear), image_tokens));
+    levels.push_back(step > 0 && step == steps - 1 ? last : static_cast<double>(step) * stride + 1.0);
   }
+  return time_shifted(config, levels, image_tokens);
+}
+
+std::vector<float> time_shifted(const SchedulerConfig& config, const std::vector<double>& levels,
+                                int64_t image_tokens) {
+  std::vector<float> all;
+  all.reserve(levels.size() + 1);
+  for (double level : levels) all.push_back(shifted(config, static_cast<float>(level), image_tokens));
   all.push_back(0.0F);
   return all;
+}
+
+std::vector<float> sigmas(const SchedulerConfig& config, const Prompt& prompt) {
+  const int64_t tokens = prompt.picture.tokens();
+  return prompt.sigmas.empty() ? sigmas(config, prompt.num_inference_steps, tokens)
+                               : time_shifted(config, prompt.sigmas, tokens);
 }
 
 std::vector<float> timesteps(const SchedulerConfig& config, const std::vector<float>& sigmas) {

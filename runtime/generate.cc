@@ -29,6 +29,7 @@ namespace {
 
 /// What an early end leaves the disk time for: a launcher that told a rank to end gives it two seconds.
 constexpr std::chrono::milliseconds kToSettle{700};
+constexpr std::chrono::milliseconds kToAnswer{1800};
 
 /// By headers alone, so that what is missing is said before gigabytes are read.
 void require_complete(const ModelFolder& folder) {
@@ -120,7 +121,7 @@ Ending conclude(Ending ending, Coordinator& coordinator, Desk& desk, World& worl
 
 int coordinate(GenerateRequest& request, OutputFolder& folder, const Placement& placement, bool drawable, World& world,
                Departure& departure) {
-  const RunFacts facts{request.model, identity_of(request.folder), placement};
+  const RunFacts facts{request.model, model_identity(request.folder), placement};
   Desk desk(request, folder, facts, world);
   if (!drawable) return refuse_all(*request.source, desk);
   Worker worker(published(request.folder), placement, world);
@@ -160,6 +161,7 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   });
   const auto [placement, drawable] = agree(request, world);
   for (const auto& line : table(placement)) spdlog::debug("{}", line);
+  departure.answer_signals_within(kToAnswer);
   demand_full_precision();
   if (folder) return coordinate(request, *folder, placement, drawable, world, departure);
   return drawable ? take_part(request, placement, world, departure) : 1;

@@ -45,12 +45,4 @@ struct OperationOptions {
   bool json = false;
 };
 
-/// One picture to draw, or why it cannot be.
-struct Job {
-  int64_t index = 0;   // position in the run; names the file
-  std::string origin;  // "prompts.jsonl:3", "--prompt": for messages
-  Prompt prompt;
-  std::string error;  // not empty: bad input (without its origin), this job alone fails and is never drawn
-};
-
 }  // namespace flux

@@ -96,6 +96,14 @@ RankBytes bytes_of_rank(const ModelFolder& folder, const Placement& placement, c
   return bytes;
 }
 
+Prompt asked(const PlanRequest& request) {
+  Prompt prompt;
+  prompt.num_inference_steps = request.num_inference_steps;
+  prompt.sigmas = request.sigmas;
+  prompt.picture = request.picture;
+  return prompt;
+}
+
 }  // namespace
 
 int64_t RankBytes::total() const {
@@ -108,7 +116,7 @@ Plan make_plan(const ModelFolder& folder, const Placement& placement, const Plan
             .picture = request.picture,
             .ranks = {},
             .cards = {},
-            .sigmas = sigmas(folder.scheduler, request.num_inference_steps, request.picture.tokens())};
+            .sigmas = sigmas(folder.scheduler, asked(request))};
   for (const RankPlace& place : placement.ranks) {
     plan.ranks.push_back(bytes_of_rank(folder, placement, place, request));
     if (place.card.empty()) continue;

@@ -41,6 +41,7 @@ struct Plan {
 struct PlanRequest {
   Picture picture;
   int64_t num_inference_steps = 28;
+  std::vector<double> sigmas{};  // of the steps, as Prompt has them
   int64_t max_sequence_length = 512;
   std::map<std::string, int64_t> card_memory;
 };

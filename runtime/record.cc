@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "model/dtype_name.h"
+#include "runtime/infotext.h"
 #include "runtime/json_line.h"
 #include "runtime/options/prompt.h"
 
@@ -83,15 +84,7 @@ std::string parameters_json(const Prompt& prompt, const RunFacts& facts) {
 }
 
 std::string parameters_text(const Prompt& prompt, const RunFacts& facts) {
-  std::ostringstream text;
-  text << prompt.prompt << "\n";
-  if (prompt.negative_prompt) text << "Negative prompt: " << *prompt.negative_prompt << "\n";
-  text << "Steps: " << prompt.num_inference_steps
-       << ", Sampler: Euler, Schedule type: Simple, CFG scale: " << (prompt.true_cfg() ? prompt.true_cfg_scale : 1.0)
-       << ", Distilled CFG Scale: " << prompt.guidance_scale << ", Seed: " << prompt.picture.seed
-       << ", Size: " << prompt.picture.width << "x" << prompt.picture.height << ", Model: " << facts.model
-       << ", Version: flux-dist";
-  return text.str();
+  return infotext(prompt, facts.model);
 }
 
 }  // namespace flux

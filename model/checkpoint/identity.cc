@@ -41,7 +41,7 @@ std::vector<fs::path> files_of(const fs::path& folder) {
 
 }  // namespace
 
-std::string identity_of(const ModelFolder& folder) {
+std::string model_identity(const ModelFolder& folder) {
   std::string all;
   for (const fs::path& file : files_of(folder.path)) {
     const std::string bytes = sampled(file);

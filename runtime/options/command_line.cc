@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <string_view>
 
 #include "parallel/rank/errors.h"
 #include "runtime/options/help.h"
@@ -29,7 +31,52 @@ std::string one_line(std::string text) {
   return text;
 }
 
-CommandLine read_verb(const std::string& verb, std::vector<std::string> arguments) {
+/// An argument that names an option of the verb.
+struct Word {
+  const Option* option = nullptr;    // none: it names none
+  std::optional<std::string> value;  // where the same argument holds it: --height=64, -p=TEXT, -pTEXT
+};
+
+Word understood(const std::string& verb, const std::string& argument) {
+  for (const Option& option : all_options()) {
+    if (!option.belongs_to(verb)) continue;
+    if (argument == option.flag) return {&option, {}};
+    if (argument.starts_with(option.flag + "=")) return {&option, argument.substr(option.flag.size() + 1)};
+    const std::string letter = "-" + option.short_flag;
+    if (option.short_flag.empty() || !argument.starts_with(letter)) continue;
+    if (argument == letter) return {&option, {}};
+    return {&option, argument.substr(letter.size() + (argument[letter.size()] == '=' ? 1 : 0))};
+  }
+  return {};
+}
+
+// Left to itself CLI11 takes the argument after `--flag=` for its value, and after `--flag` whatever stands there.
+constexpr std::string_view empty_value("\0", 1);  // in its place: no argument holds a NUL
+
+/// Every option that has a value in the one form --flag=value.
+std::vector<std::string> joined(const std::string& verb, const std::vector<std::string>& arguments) {
+  std::vector<std::string> result;
+  for (auto argument = arguments.begin(); argument != arguments.end(); ++argument) {
+    auto [option, value] = understood(verb, *argument);
+    if (option == nullptr || (option->yes_no && !value)) {
+      result.push_back(*argument);
+      continue;
+    }
+    if (!value) {
+      if (++argument == arguments.end()) throw Invalid(option->flag + ": its value is missing");
+      if (argument->starts_with("--") && (*argument == "--help" || understood(verb, *argument).option != nullptr)) {
+        throw Invalid(option->flag + ": its value is missing; write " + option->flag + "=" + *argument +
+                      " if the next option is meant");
+      }
+      value = *argument;
+    }
+    result.push_back(option->flag + "=" + (value->empty() ? std::string(empty_value) : *value));
+  }
+  return result;
+}
+
+CommandLine read_verb(const std::string& verb, const std::vector<std::string>& words) {
+  std::vector<std::string> arguments = joined(verb, words);
   CommandLine line{verb, {}, {}};
   CLI::App app(help_summary(verb), "flux-dist " + verb);
   app.get_formatter()->column_width(36);
@@ -51,7 +98,7 @@ CommandLine read_verb(const std::string& verb, std::vector<std::string> argument
     throw Invalid("flux-dist " + verb + ": " + one_line(error.what()));
   }
   for (const auto& [name, text] : texts) {
-    if (app.count(find_option(name)->flag) > 0) line.values.emplace_back(name, text);
+    if (app.count(find_option(name)->flag) > 0) line.values.emplace_back(name, text == empty_value ? "" : text);
   }
   return line;
 }

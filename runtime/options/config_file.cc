@@ -3,11 +3,13 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
-#include <fstream>
+#include <utility>
 #include <vector>
 
+#include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
+#include "runtime/options/plain_text.h"
 
 namespace flux {
 namespace {
@@ -15,20 +17,20 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::TextFormat;
 
-constexpr size_t largest_file = 1 << 20;  // bytes; a config is a page
+constexpr int64_t largest_file = 1 << 20;  // bytes; a config is a page
 
-std::string read_bounded(const std::filesystem::path& file) {
-  std::error_code ignored;  // it cannot be read either
-  if (std::filesystem::is_directory(file, ignored))
-    throw Invalid(file.string() + ": is a folder; --config takes a textproto");
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) throw Invalid(file.string() + ": cannot be read; --config takes a textproto of options");
-  std::string text(largest_file + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(stream.gcount()));
-  if (text.size() > largest_file)
-    throw Invalid(file.string() + ": is over 1 MiB, too large for a textproto of options");
-  return text;
+std::string read_text(const std::filesystem::path& file) {
+  std::string bytes;
+  try {
+    bytes = read_whole_file(file, largest_file);
+  } catch (const Invalid& error) {
+    throw Invalid(std::string(error.what()) + "; --config takes a textproto of options");
+  }
+  try {
+    return plain_text(std::move(bytes));
+  } catch (const Invalid& error) {
+    throw Invalid(file.string() + ": " + error.what());
+  }
 }
 
 std::string at(const std::filesystem::path& file, int line, int column) {
@@ -74,7 +76,7 @@ ConfigFile read_config_file(const std::filesystem::path& file) {
   TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
   parser.WriteLocationsTo(&positions);
-  if (!parser.ParseFromString(read_bounded(file), config.options.get())) throw Invalid(error.text());
+  if (!parser.ParseFromString(read_text(file), config.options.get())) throw Invalid(error.text());
 
   const auto& reflection = *config.options->GetReflection();
   std::vector<const FieldDescriptor*> fields;

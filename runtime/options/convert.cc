@@ -76,7 +76,9 @@ PlanOptions plan_options(const Settings& settings) {
                    .card_gib = {options.card_gib().begin(), options.card_gib().end()},
                    .picture = {.height = options.height(), .width = options.width()},
                    .num_inference_steps = options.num_inference_steps(),
+                   .sigmas = {options.sigmas().begin(), options.sigmas().end()},
                    .max_sequence_length = options.max_sequence_length()};
+  if (!plan.sigmas.empty()) plan.num_inference_steps = options.sigmas_size();
   return plan;
 }
 

@@ -29,6 +29,7 @@ struct PlanOptions {
   std::vector<int> card_gib;  // of each rank's card; one value: all alike; empty: nothing to fit into
   Picture picture;
   int64_t num_inference_steps = 28;
+  std::vector<double> sigmas{};
   int64_t max_sequence_length = 512;
 };
 

@@ -1,6 +1,7 @@
 #include "runtime/options/field.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/reflection.h>
 
 #include <charconv>
 #include <cmath>
@@ -44,12 +45,18 @@ const google::protobuf::EnumValueDescriptor& parse_enum(const FieldDescriptor& f
   throw Invalid(quoted(text) + " is none of " + names);
 }
 
-void add_values(Message& message, const FieldDescriptor& field, std::string_view text) {
+void add_value(Message& message, const FieldDescriptor& field, std::string_view text) {
   const auto& reflection = *message.GetReflection();
-  reflection.ClearField(&message, &field);
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE)
+    return reflection.AddDouble(&message, &field, parse_number<double>(text, "a number"));
+  reflection.AddInt32(&message, &field, parse_number<int32_t>(text, "a whole number"));
+}
+
+void add_values(Message& message, const FieldDescriptor& field, std::string_view text) {
+  message.GetReflection()->ClearField(&message, &field);
   while (true) {
     const size_t comma = text.find(',');
-    reflection.AddInt32(&message, &field, parse_number<int32_t>(text.substr(0, comma), "a whole number"));
+    add_value(message, field, text.substr(0, comma));
     if (comma == std::string_view::npos) return;
     text.remove_prefix(comma + 1);
   }
@@ -83,15 +90,18 @@ std::string number_problem(double value, const proto::Flag& flag) {
   return "";
 }
 
+template <typename Number>
+std::vector<double> repeated_numbers(const Message& message, const FieldDescriptor& field) {
+  const auto values = message.GetReflection()->GetRepeatedFieldRef<Number>(message, &field);
+  return {values.begin(), values.end()};
+}
+
 /// The numbers a field holds, one or several. Seeds and texts have no range and give none.
 std::vector<double> numbers(const Message& message, const FieldDescriptor& field) {
   const auto& reflection = *message.GetReflection();
   if (field.is_repeated()) {
-    std::vector<double> values(static_cast<size_t>(reflection.FieldSize(message, &field)));
-    for (size_t i = 0; i < values.size(); ++i) {
-      values[i] = reflection.GetRepeatedInt32(message, &field, static_cast<int>(i));
-    }
-    return values;
+    return field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE ? repeated_numbers<double>(message, field)
+                                                               : repeated_numbers<int32_t>(message, field);
   }
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
@@ -135,7 +145,11 @@ std::string field_problem(const Message& message, const FieldDescriptor& field) 
   if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
     return text_problem(message.GetReflection()->GetString(message, &field), flag.kind());
   }
-  for (double value : numbers(message, field)) {
+  const std::vector<double> values = numbers(message, field);
+  if (flag.has_most_values() && static_cast<int64_t>(values.size()) > flag.most_values()) {
+    return fmt::format("{} values are more than {}", values.size(), flag.most_values());
+  }
+  for (double value : values) {
     if (auto problem = number_problem(value, flag); !problem.empty()) return problem;
   }
   return "";
@@ -146,13 +160,24 @@ bool field_present(const Message& message, const FieldDescriptor& field) {
   return field.is_repeated() ? reflection.FieldSize(message, &field) > 0 : reflection.HasField(message, &field);
 }
 
+/// Where the system finds it: `..` after a link is beside what the link leads to. The last name stays as it is, a link
+/// or not.
+std::filesystem::path resolved(std::filesystem::path path) {
+  if (!path.has_filename()) path = path.parent_path();  // folder/
+  if (path.filename() == ".." || path.filename() == ".") return std::filesystem::weakly_canonical(path);
+  return std::filesystem::weakly_canonical(path.parent_path()) / path.filename();
+}
+
 std::string absolute_path(const FieldDescriptor& field, const std::string& path, const std::filesystem::path& folder) {
   if (field.name() == "prompts" && path == "-") return path;
-  // A file named without a folder lies in the working directory.
-  const auto absolute = ((folder.empty() ? std::filesystem::current_path() : std::filesystem::absolute(folder)) / path)
-                            .lexically_normal();
-  if (field.name() == "model" && !std::filesystem::exists(absolute)) return path;
-  return absolute.string();
+  try {
+    const std::filesystem::path absolute = resolved(std::filesystem::absolute(folder / path));
+    if (field.name() == "model" && !std::filesystem::exists(absolute)) return path;
+    return absolute.string();
+  } catch (const std::filesystem::filesystem_error& error) {
+    throw Invalid(fmt::format("{}: \"{}\" leads nowhere: {}", field.name(), printable_line(path, 200),
+                              error.code().message()));
+  }
 }
 
 std::chrono::milliseconds parse_duration(std::string_view text) {

@@ -8,7 +8,7 @@
 namespace flux {
 namespace {
 
-constexpr const char* version = FLUX_CUDA ? "flux-dist 0.1.0 (CUDA and CPU)\n" : "flux-dist 0.1.0 (CPU only)\n";
+constexpr const char* version = "0.1.0";
 
 struct VerbText {
   std::string summary;
@@ -24,9 +24,13 @@ const std::map<std::string_view, VerbText>& verb_texts() {
         "  mpirun -q -n 7 flux-dist generate --model FLUX.1-schnell --prompts prompts.jsonl --replicas 3,3\n"
         "  head -5 prompts.txt | mpirun -q -n 3 flux-dist generate --model FLUX.1-dev --prompts - --seed 1\n"
         "\n"
-        "--prompts: a line of .txt is a prompt. A line of .jsonl is an object such as\n"
+        "--prompts: a line of text is a prompt; so is an object of JSON such as\n"
         "  {\"prompt\": \"a red circle\", \"seed\": 7, \"width\": 768}\n"
-        "Other names and - are taken as .jsonl if their first line begins with {. A bad line fails alone.\n"}},
+        "one a line, pretty-printed or in an array, which may hold texts too. JSON is told by its name (.json, .jsonl,\n"
+        ".ndjson) or its first character. A bad line or object fails alone.\n"
+        "\n"
+        "--timeout: encoding or decoding a large picture counts as one step. Where that alone takes longer, as on CPUs or\n"
+        "a card that is shared, raise it.\n"}},
       {"plan",
        {"Prints what goes on which rank and card, in bytes, and whether it fits. Touches no card.",
         "  flux-dist plan --model black-forest-labs/FLUX.1-dev --ranks 4 --device cuda --card-gib 16\n"
@@ -73,7 +77,11 @@ std::string help_of_program() {
          sources_of_options + "\n" + exit_codes;
 }
 
-std::string version_text() { return version; }
+std::string version_number() { return version; }
+
+std::string version_text() {
+  return "flux-dist " + version_number() + (FLUX_CUDA ? " (CUDA and CPU)\n" : " (CPU only)\n");
+}
 
 std::string help_summary(std::string_view verb) { return text_of(verb).summary; }
 

@@ -48,7 +48,7 @@ proto::Options with_absolute_paths(const proto::Options& options) {
                                  ? reflection.GetString(result, &field)
                                  : "";
     if (path.empty()) continue;
-    reflection.SetString(&result, &field, absolute_path(field, path, std::filesystem::current_path()));
+    reflection.SetString(&result, &field, absolute_path(field, path, ""));
   }
   return result;
 }
@@ -78,6 +78,12 @@ void Settings::set(std::string_view name, std::string_view text, const std::stri
   origins_[field.name()] = origin;
 }
 
+void Settings::set_default(std::string_view name, std::string_view text, const std::string& origin) {
+  if (has(name)) return;
+  set(name, text, origin);
+  defaults_.emplace(name);
+}
+
 void Settings::add_file(const std::filesystem::path& file) {
   ConfigFile config = read_config_file(file);
   for (const auto& [name, origin] : config.origins) {
@@ -92,6 +98,8 @@ void Settings::add_file(const std::filesystem::path& file) {
 }
 
 bool Settings::has(std::string_view name) const { return field_present(*message_, descriptor_of(name)); }
+
+bool Settings::given(std::string_view name) const { return has(name) && !defaults_.contains(name); }
 
 void Settings::clear(std::string_view name) {
   message_->GetReflection()->ClearField(message_.get(), &descriptor_of(name));

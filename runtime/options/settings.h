@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -25,10 +26,14 @@ class Settings {
   /// Throws Invalid("ORIGIN: what is wrong").
   void set(std::string_view name, std::string_view text, const std::string& origin);
 
+  /// A default of the model, with what to say of it as its origin.
+  void set_default(std::string_view name, std::string_view text, const std::string& origin);
+
   /// A textproto of options. Throws Invalid("FILE:LINE:COLUMN: what is wrong").
   void add_file(const std::filesystem::path& file);
 
   bool has(std::string_view name) const;
+  bool given(std::string_view name) const;  // there, and no default
   void clear(std::string_view name);
   const std::string& origin(std::string_view name) const;  // "default" when nobody set it
 
@@ -47,6 +52,7 @@ class Settings {
  private:
   std::unique_ptr<proto::Options> message_;
   std::map<std::string, std::string, std::less<>> origins_;
+  std::set<std::string, std::less<>> defaults_;  // the names that set_default() filled
 };
 
 }  // namespace flux

@@ -1,9 +1,10 @@
+#include "runtime/source/model_defaults.h"
+
 #include <algorithm>
 #include <random>
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/dtype_name.h"
-#include "runtime/source/jobs.h"
 
 namespace flux {
 namespace {
@@ -21,18 +22,17 @@ void add_model_defaults(Settings& settings, const ModelFolder& folder) {
   const std::string origin = folder.distilled() ? "default of a distilled model" : "default of the model";
   const std::string side = std::to_string(tokens_a_side * folder.vae.token_side());
   const int64_t tokens = std::min<int64_t>(folder.distilled() ? 256 : 512, longest_sequence(folder));
-  settings.set("height", side, origin);
-  settings.set("width", side, origin);
-  settings.set("num_inference_steps", folder.distilled() ? "4" : "28", origin);
-  settings.set("guidance_scale", folder.distilled() ? "0" : "3.5", origin);
-  settings.set("max_sequence_length", std::to_string(tokens), origin);
+  settings.set_default("height", side, origin);
+  settings.set_default("width", side, origin);
+  settings.set_default("num_inference_steps", folder.distilled() ? "4" : "28", origin);
+  settings.set_default("guidance_scale", folder.distilled() ? "0" : "3.5", origin);
+  settings.set_default("max_sequence_length", std::to_string(tokens), origin);
 }
 
 void add_noise_defaults(Settings& settings, const ModelFolder& folder) {
-  if (!settings.has("noise_dtype")) {
-    settings.set("noise_dtype", dtype_name(default_noise_dtype(published(folder))), "as text_encoder_2 is stored");
-  }
-  if (!settings.has("seed")) settings.set("seed", std::to_string(std::random_device{}()), "random");
+  if (!settings.has("noise_dtype"))
+    settings.set_default("noise_dtype", dtype_name(default_noise_dtype(published(folder))), "as text_encoder_2 is stored");
+  if (!settings.has("seed")) settings.set_default("seed", std::to_string(std::random_device{}()), "random");
 }
 
 }  // namespace flux

@@ -1,57 +1,108 @@
 #include "runtime/source/request_file.h"
 
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
 #include <string_view>
 
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
-#include "runtime/source/json_request.h"
-#include "runtime/source/lines.h"
+#include "runtime/options/plain_text.h"
+#include "runtime/source/json_requests.h"
 
 namespace flux {
 namespace {
 
+constexpr size_t most_requests = 1'000'000;
 constexpr std::string_view blanks = " \t";
+constexpr std::string_view spaces = " \t\n";
 
-bool blank(const std::string& text) { return text.find_first_not_of(blanks) == std::string::npos; }
-
-bool is_json(const std::string& name, const Line& first) {
-  if (name.ends_with(".txt")) return false;
-  if (name.ends_with(".jsonl")) return true;
-  return !blank(first.text) && first.text[first.text.find_first_not_of(blanks)] == '{';
+std::string_view without(std::string_view text, std::string_view leading) {
+  return text.substr(std::min(text.find_first_not_of(leading), text.size()));
 }
 
-proto::Options read_text_request(const std::string& text) {
+bool blank(std::string_view line) { return without(line, blanks).empty(); }
+
+/// Of a file's name, in lower case.
+std::string extension(const std::string& name) {
+  std::string text = std::filesystem::path(name).extension().string();
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+/// The text from its first line on that is neither empty nor a comment of those that people write above JSON.
+std::string_view without_comments(std::string_view text) {
+  text = without(text, spaces);
+  while (text.starts_with('#') || text.starts_with("//")) {
+    text = without(text.substr(std::min(text.find('\n'), text.size())), spaces);
+  }
+  return text;
+}
+
+/// Prompts may begin with a bracket ("{red|blue} circle", "[photo] a cat"), but not with what begins a request: {" or
+/// an array of objects or texts. Without a name that says text, any { is meant as JSON.
+bool is_json(const std::string& name, std::string_view text) {
+  const std::string kind = extension(name);
+  if (kind == ".json" || kind == ".jsonl" || kind == ".ndjson") return true;
+  text = without_comments(text);
+  if (text.empty() || (text.front() != '{' && text.front() != '[')) return false;
+  if (text.front() == '{' && kind != ".txt") return true;
+  const std::string_view inside = without(text.substr(1), spaces);
+  const std::string_view begins = text.front() == '{' ? "\"}" : "{\"[]";
+  return inside.empty() || begins.find(inside.front()) != std::string_view::npos;
+}
+
+proto::Options read_text_request(std::string_view text) {
+  if (text.size() > RequestLine::longest) throw Invalid("is over 1 MiB");
+  const std::string_view begin = without(text, blanks);
+  if ((begin.front() == '{' || begin.front() == '[') && nlohmann::json::accept(begin)) {
+    throw Invalid("is JSON in a file of text; put it into a .jsonl file");
+  }
   proto::Options options;
-  options.set_prompt(text);
+  options.set_prompt(std::string(text));
   const auto& field = *proto::Options::descriptor()->FindFieldByNumber(proto::Options::kPromptFieldNumber);
   if (const std::string problem = field_problem(options, field); !problem.empty()) throw Invalid(problem);
   return options;
 }
 
-proto::Options read_line(const Line& line, bool json) {
-  if (line.too_long) throw Invalid("is over 1 MiB");
-  if (blank(line.text)) throw Invalid("is empty");
-  return json ? read_json_request(line.text) : read_text_request(line.text);
-}
-
-}  // namespace
-
-std::vector<Request> read_requests(std::istream& stream, const std::string& name) {
-  Lines lines(stream, name);
-  std::vector<Request> requests;
-  bool json = false;
-  while (const auto line = lines.next()) {
-    if (requests.empty()) json = is_json(name, *line);
-    if (requests.size() >= 1'000'000) throw Invalid(name + ": is over 1,000,000 lines; split it");
-    Request request{name + ":" + std::to_string(line->number), {}, {}};
+std::vector<RequestLine> read_text_requests(std::string_view text, const std::string& name, const Warn& warn) {
+  std::vector<RequestLine> requests;
+  int64_t number = 0, empty = 0;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    ++number;
+    if (blank(line)) {
+      ++empty;
+      continue;
+    }
+    RequestLine request{name + ":" + std::to_string(number), {}, {}};
     try {
-      request.options = read_line(*line, json);
+      request.options = read_text_request(line);
     } catch (const Invalid& error) {
       request.error = error.what();
     }
     requests.push_back(std::move(request));
   }
+  if (empty > 0) warn(fmt::format("{}: {} empty {} left out", name, empty, empty == 1 ? "line is" : "lines are"));
+  return requests;
+}
+
+}  // namespace
+
+std::vector<RequestLine> read_requests(std::string bytes, const std::string& name, const Warn& warn) {
+  std::string text;
+  try {
+    text = plain_text(std::move(bytes));
+  } catch (const Invalid& error) {
+    throw Invalid(name + ": " + error.what());
+  }
+  auto requests = is_json(name, text) ? read_json_requests(text, name) : read_text_requests(text, name, warn);
   if (requests.empty()) throw Invalid(name + ": holds no prompts");
+  if (requests.size() > most_requests) throw Invalid(name + ": holds over 1,000,000 prompts; split it");
   return requests;
 }
 

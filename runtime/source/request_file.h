@@ -1,22 +1,16 @@
 #pragma once
 
-#include <istream>
 #include <string>
 #include <vector>
 
-#include "runtime/options.pb.h"
+#include "runtime/source/picture_size.h"
+#include "runtime/source/request_line.h"
 
 namespace flux {
 
-/// One line of a file of prompts.
-struct Request {
-  std::string origin;      // FILE:LINE
-  proto::Options options;  // what the line says itself
-  std::string error;       // not empty: what is wrong with the line, without its origin
-};
-
-/// .txt: a prompt a line. .jsonl: an object a line. Other names (standard input, a pipe) are .jsonl if their first line
-/// begins with {. Bad lines come back with an error; throws Invalid for a stream without lines.
-std::vector<Request> read_requests(std::istream& stream, const std::string& name);
+/// The requests of a file of prompts, or of standard input: JSON where the name says so (.json, .jsonl, .ndjson) or the
+/// text does, else a prompt a line. Bad lines come back with an error, empty ones are left out with one warning.
+/// `bytes`: the whole file. Throws Invalid for what holds no prompts.
+std::vector<RequestLine> read_requests(std::string bytes, const std::string& name, const Warn& warn);
 
 }  // namespace flux

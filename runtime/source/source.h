@@ -1,15 +1,16 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <istream>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "model/config.h"
 #include "model/request.h"
 #include "runtime/options/settings.h"
 #include "runtime/placement.h"
+#include "runtime/source/picture_size.h"
 
 namespace flux {
 
@@ -17,20 +18,31 @@ namespace flux {
 struct Request {
   int64_t index = 0;          // position in the run
   std::string origin;         // "prompts.jsonl:3", "--prompt": for messages
-  std::string id;             // its identity: 16 hex digits of the SHA-1 of its canonical form (parameters_json)
+  std::string id;             // identity_of() its prompt; empty where there is an error
   Prompt prompt;              // picture.seed is that of its first picture; the k-th has seed + k
   int64_t pictures = 1;       // of this prompt: encoded once, drawn for each seed
   int64_t first_picture = 0;  // position in the run of its first picture, which names its file
   std::string error;          // not empty: bad input (without its origin); counts as one picture that failed
 };
 
-/// Where requests come from: one prompt, a file, standard input.
+/// Where requests come from.
 class Source {
  public:
   virtual ~Source() = default;
-  virtual std::optional<Request> next() = 0;  // nothing at the end
-  virtual int64_t pictures() const = 0;       // that all requests ask for, bad ones counted as one
-  virtual const Demand& largest() const = 0;  // fixes the cut
+
+  /// Nothing at the end.
+  virtual std::optional<Request> next() = 0;
+
+  /// That all requests ask for, bad ones counted as one.
+  virtual int64_t pictures() const = 0;
+
+  /// The longest sequence among them, which fixes the cut.
+  virtual const Demand& largest() const = 0;
 };
+
+/// --prompt, or --prompts (a file, or standard input) read to its end and checked before anything is drawn. A bad line
+/// is a request with an error; throws Invalid for what concerns the whole run. Settings hold the model's defaults.
+std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
+                                    const Warn& warn);
 
 }  // namespace flux

@@ -56,7 +56,7 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(flux_dist("generate", "--model", DEMO), "nothing to draw")
         self.assert_refused(flux_dist("generate", "--model", "/nowhere", "-p", "a"), "/nowhere")
         self.assert_refused(flux_dist("generate", "--model", DEMO, "--prompts", "/nowhere.txt"), "/nowhere.txt")
-        self.assert_refused(flux_dist("generate", "--config", "x" * 300), "cannot be read")
+        self.assert_refused(flux_dist("generate", "--config", "x" * 300), "cannot be opened")
         self.assert_refused(flux_dist("generate", "--model", DEMO, "-p", "a", "--seed", 1, "--output-dir", "x" * 300),
                             "--output-dir")
         self.assert_refused(flux_dist("plan", "--model", DEMO, "--device", "cpu", "--card-gib", 24), "--card-gib")
@@ -68,7 +68,7 @@ class CommandLine(unittest.TestCase):
             file = Path(folder) / "c.textproto"
             file.write_text('prompt: "a"\n  hieght: 64\n')
             self.assert_refused(flux_dist("generate", "--config", file), f'{file}:2:9: there is no option "hieght"')
-            self.assert_refused(flux_dist("plan", "--config", Path(folder) / "none"), "cannot be read")
+            self.assert_refused(flux_dist("plan", "--config", Path(folder) / "none"), "cannot be opened")
 
     def test_a_config_of_the_working_directory(self):
         result = flux_dist("plan", "--config", "demo.textproto", cwd=CONFIGS)
@@ -79,6 +79,68 @@ class CommandLine(unittest.TestCase):
             result = subprocess.run([PROGRAM, "plan", "--model", DEMO], stdout=full, stderr=subprocess.PIPE, text=True)
         self.assertEqual(result.returncode, 2)
         self.assertIn("standard output", result.stderr)
+
+    def test_a_reader_that_goes_away_is_no_error(self):
+        for arguments in (["--help"], ["plan", "--model", DEMO], ["inspect", "--model", DEMO],
+                          ["tokenize", "--model", DEMO, "-p", "a"], ["generate", "--print-config"]):
+            with self.subTest(arguments=arguments):
+                command = [PROGRAM, *(str(argument) for argument in arguments)]
+                reading, writing = os.pipe()
+                os.close(reading)
+                try:
+                    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+                finally:
+                    os.close(writing)
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_a_working_directory_that_was_deleted(self):
+        for arguments in ("--version", f"plan --model {DEMO}", "generate -p a"):
+            with self.subTest(arguments=arguments), tempfile.TemporaryDirectory() as folder:
+                script = f'mkdir gone && cd gone && rmdir ../gone && exec "{PROGRAM}" {arguments}'
+                result = subprocess.run(["sh", "-c", script], cwd=folder, capture_output=True, text=True)
+                self.assert_refused(result, "working directory was deleted")
+
+    def test_standard_input_that_cannot_be_read(self):
+        folder = os.open("/tmp", os.O_RDONLY)
+        try:
+            result = flux_dist("generate", "--model", DEMO, "--prompts", "-", stdin=folder)
+        finally:
+            os.close(folder)
+        self.assert_refused(result, "stdin: cannot be read: Is a directory")
+
+    def test_prompts_from_a_process_and_a_pipe_without_one(self):
+        command = f'"{PROGRAM}" generate --model "{DEMO}" --device cpu --height 64 --width 64 --num-inference-steps 1'
+        with tempfile.TemporaryDirectory() as folder:
+            def shell(script):
+                return subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120)
+            result = shell(f"{command} --prompts <(echo a circle) --output-dir one")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assert_refused(shell(f"{command} --prompts <(true) --output-dir two"), "holds no prompts")
+            os.mkfifo(Path(folder) / "pipe")
+            result = shell(f"{command} --prompts pipe --startup-timeout 100ms")
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn("pipe: a named pipe; waiting for what is written to it", result.stderr)
+            self.assertIn("nobody has written to this named pipe", result.stderr)
+            self.assert_refused(shell(f"{command} --config pipe"), "pipe: is not a regular file")
+
+    def test_a_verb_that_runs_alone_prints_in_a_shell_of_any_task(self):
+        """Slurm's variables say which process they were made for."""
+        task = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}
+        for verb in (["plan", "--model", DEMO], ["inspect", "--model", DEMO], ["tokenize", "--model", DEMO, "-p", "a"],
+                     ["--version"]):
+            with self.subTest(verb=verb):
+                for variables in (task, {"SLURM_PROCID": "3"}, {**task, "SLURM_TASK_PID": "1"}):
+                    result = flux_dist(*verb, env={**os.environ, **variables})
+                    self.assertEqual((result.returncode, result.stderr), (0, ""))
+                    self.assertNotEqual(result.stdout, "")
+                for rank, spoken in (("0", True), ("3", False)):
+                    self.assertEqual(self.as_task({**task, "SLURM_PROCID": rank}, *verb).stdout != "", spoken)
+        self.assertEqual(flux_dist("plan", "--model", DEMO, ranks=3).stdout.count("rank 0"), 1)
+
+    def as_task(self, variables, *arguments):
+        """As Slurm starts it."""
+        command = ["sh", "-c", 'SLURM_TASK_PID=$$ exec "$@"', "sh", PROGRAM, *(str(argument) for argument in arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **variables})
 
     def test_many_ranks_say_it_once(self):
         for arguments in (["--bogus"], ["--model", "/nowhere", "-p", "a"], ["--config", "/nowhere"]):
@@ -144,6 +206,8 @@ class CommandLine(unittest.TestCase):
         self.assertTrue(plan["fits"])
         self.assertEqual((len(plan["sigmas"]), plan["sigmas"][0], plan["sigmas"][-1]), (5, 1.0, 0.0))
         self.assert_refused(flux_dist("plan", "--model", DEMO, "--ranks", 4, "--replicas", 2), "-n 3, -n 5")
+        plan = json.loads(flux_dist("plan", "--model", DEMO, "--json", "--sigmas", "1,0.9,0.1").stdout)
+        self.assertEqual((len(plan["sigmas"]), plan["sigmas"][0], plan["sigmas"][-1]), (4, 1.0, 0.0))
 
     def test_plan_needs_no_weights_and_no_launcher(self):
         environment = {**os.environ, "OMPI_COMM_WORLD_SIZE": "1"}
@@ -154,8 +218,7 @@ class CommandLine(unittest.TestCase):
     def test_a_launcher_that_made_worlds_of_one(self):
         for variables, code in (({"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "0"}, 1),
                                 ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}, 0)):
-            environment = {**os.environ, **variables}
-            result = flux_dist("generate", "--model", DEMO, "-p", "a", env=environment)
+            result = self.as_task(variables, "generate", "--model", DEMO, "-p", "a")
             self.assertEqual((result.returncode, len(result.stderr.splitlines())), (2, code), result.stderr)
 
     def test_generate_from_standard_input_with_logs_of_every_rank(self):

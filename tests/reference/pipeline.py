@@ -95,6 +95,8 @@ REQUESTS = [  # height and width are not of one kind: square, wide, tall, odd mu
     dict(model="shallow", prompt="two circles", height=31, width=18, num_inference_steps=2, guidance_scale=2.0, seed=15),
     dict(model="shallow", prompt="a blue circle", height=4, width=4, num_inference_steps=3, guidance_scale=3.5, seed=16,
          noise_dtype="fp16"),
+    dict(model="dev", prompt="a yellow circle", height=64, width=48, sigmas=[1.0, 0.7, 0.25], guidance_scale=3.5, seed=20),
+    dict(model="schnell", prompt="a green circle", height=48, width=64, sigmas=[0.9, 0.4], seed=21),
 ]
 
 

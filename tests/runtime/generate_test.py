@@ -104,7 +104,7 @@ class Generate(unittest.TestCase):
         self.assertLess(difference.mean(), 4)
 
     def test_a_bad_request_fails_alone(self):
-        lines = [b'{"prompt": "a red circle"}', b"", b"{", b'{"prompt": "x", "colour": 1}', b'{"prompt": "\xff"}',
+        lines = [b'{"prompt": "a red circle"}', b"17", b"{", b'{"prompt": "x", "colour": 1}', b'{"prompt": "\xff"}',
                  b'{"prompt": "x", "height": 3}', b'{"prompt": "x", "guidance_scale": "NaN"}', b'{"prompt": "a square"}']
         prompts = self.prompts(b"\n".join(lines) + b"\n", "p.jsonl")
         result = self.generate("--prompts", prompts, ranks=3)
@@ -118,7 +118,7 @@ class Generate(unittest.TestCase):
         self.assertEqual(len(list(self.out.glob("*.png"))), 2)
 
     def test_nothing_is_loaded_when_every_request_is_bad(self):
-        result = self.generate("--prompts", self.prompts("{\n", "p.jsonl"), ranks=3)
+        result = self.generate("--prompts", self.prompts('{"prompt": 1}\n', "p.jsonl"), ranks=3)
         self.assertEqual(result.returncode, 1)
         self.assertNotIn("loaded", result.stderr)
         self.assertEqual([line["status"] for line in journal(self.out)], ["failed"])
@@ -318,6 +318,7 @@ class Generate(unittest.TestCase):
         run.stdout.close()
         said = run.stderr.read()
         self.assertEqual(run.wait(), 0, said)
+        self.assertNotIn("error", said)
         self.assertEqual(len(list(self.out.glob("*.png"))), 3)
 
     def test_closed_standard_descriptors(self):

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "parallel/rank/errors.h"
 #include "runtime/options/convert.h"
@@ -46,12 +47,24 @@ TEST(ConfigFile, RefusesWhatIsNoTextproto) {
         "overwrite: maybe", "\x01"}) {
     EXPECT_THAT(problem(text), StartsWith(":1:")) << text;
   }
-  EXPECT_EQ(problem(std::string(2 << 20, ' ')), ": is over 1 MiB, too large for a textproto of options");
+  EXPECT_EQ(problem(std::string(2 << 20, ' ')),
+            ": 2097152 bytes, at most 1048576 are accepted; --config takes a textproto of options");
   EXPECT_EQ(problem(""), "");
+}
+
+TEST(ConfigFile, IsReadFromAnyEditor) {
+  EXPECT_EQ(problem("\xef\xbb\xbfwidth: 64\n"), "");
+  EXPECT_EQ(problem("# a comment\rwidth: 64\rheight: 1\r"), ":3:1: height: 1 is less than 2");
+  EXPECT_EQ(problem("# a comment\r\nwidth: 64\r\nheight: 1\r\n"), ":3:1: height: 1 is less than 2");
+  EXPECT_EQ(problem(std::string("\xff\xfew\0i\0d\0", 8)), ": is UTF-16 or UTF-32; save it as UTF-8");
 }
 
 TEST(ConfigFile, NamesAFileThatIsNotThere) {
   Settings settings;
+  const ScratchFolder folder;
+  ASSERT_EQ(mkfifo((folder.path() / "pipe").c_str(), 0600), 0);
+  EXPECT_THROW(settings.add_file(folder.path() / "pipe"), Invalid);
+  EXPECT_THROW(settings.add_file("/dev/null"), Invalid);
   EXPECT_THROW(settings.add_file("/nowhere/at-all.textproto"), Invalid);
   EXPECT_THROW(settings.add_file("/tmp"), Invalid);
 }
@@ -67,6 +80,24 @@ TEST(ConfigFile, PathsAreRelativeToIt) {
   EXPECT_EQ(settings.text("prompts"), "\"" + (folder.path() / "configs/demo.txt").string() + "\"");
   EXPECT_EQ(output_options(settings).folder, folder.path() / "pictures");
   EXPECT_EQ(operation_options(settings).log_folder, "/var/log/flux");
+}
+
+TEST(ConfigFile, AFolderAboveALinkIsWhereTheSystemFindsIt) {
+  const ScratchFolder folder;
+  std::filesystem::create_directories(folder.path() / "real/inner");
+  std::filesystem::create_directory(folder.path() / "real/demo");
+  std::filesystem::create_directory_symlink("demo", folder.path() / "real/alias");
+  std::filesystem::create_directory_symlink("real/inner", folder.path() / "link");
+  folder.write("real/inner/c.textproto", "model: \"../demo/\" output_dir: \"../inner/../out\" log_dir: \"..\"");
+  folder.write("d.textproto", "model: \"real/alias\" output_dir: \"link/../out\"");
+  Settings settings, beside;
+  settings.add_file(folder.path() / "link/c.textproto");
+  EXPECT_EQ(model_path(settings), folder.path() / "real/demo");
+  EXPECT_EQ(output_options(settings).folder, folder.path() / "real/out");
+  EXPECT_EQ(operation_options(settings).log_folder, folder.path() / "real");
+  beside.add_file(folder.path() / "d.textproto");
+  EXPECT_EQ(model_path(beside), folder.path() / "real/alias") << "a model keeps the name that it was given";
+  EXPECT_EQ(output_options(beside).folder, folder.path() / "real/out");
 }
 
 TEST(ConfigFile, AModelIdAndStandardInputStay) {

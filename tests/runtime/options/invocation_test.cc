@@ -30,6 +30,7 @@ std::string problem(const Arguments& arguments, const Environment& environment =
 /// A value that the option accepts, as text on a command line.
 std::string sample(const Option& option) {
   if (option.yes_no) return "true";
+  if (option.name == "sigmas") return "0.5";
   if (option.name == "timeout" || option.name == "startup_timeout") return "90s";
   if (option.metavar.find('|') != std::string::npos && std::islower(option.metavar.front())) {
     return option.metavar.substr(option.metavar.rfind('|') + 1);
@@ -129,6 +130,42 @@ TEST_P(EveryOption, SurvivesTheWayToOtherRanks) {
             invocation.settings.text(option.name));
 }
 
+/// Each way to give an option an empty value.
+std::vector<Arguments> empty_values(const Option& option) {
+  std::vector<Arguments> forms = {{option.flag + "="}, {option.flag, ""}};
+  if (option.short_flag.empty()) return forms;
+  forms.push_back({"-" + option.short_flag + "="});
+  forms.push_back({"-" + option.short_flag, ""});
+  return forms;
+}
+
+TEST_P(EveryOption, GivenNothingTakesNothingElse) {
+  const Option& option = GetParam();
+  const std::string another = option.name == "print_config" ? "log_level" : "print_config";
+  for (const std::string& verb : option.verbs) {
+    for (Arguments arguments : empty_values(option)) {
+      arguments.insert(arguments.begin(), verb);
+      arguments.push_back(another == "log_level" ? "--log-level=info" : "--print-config");
+      if (option.metavar != "TEXT") {
+        EXPECT_THAT(problem(arguments), HasSubstr(arguments.size() == 3 ? option.flag + ": " : "")) << arguments[1];
+        EXPECT_NE(problem(arguments), "") << arguments[1];
+        continue;
+      }
+      const Invocation invocation = read_invocation(arguments, {});
+      EXPECT_EQ(invocation.settings.text(option.name), "\"\"") << arguments[1];
+      EXPECT_TRUE(invocation.settings.has(another));
+    }
+  }
+}
+
+TEST_P(EveryOption, IsNoValueOfAnother) {
+  const Option& option = GetParam();
+  for (const std::string& verb : option.verbs) {
+    EXPECT_THAT(problem({verb, "--log-level", option.flag}),
+                StartsWith("--log-level: its value is missing; write --log-level=" + option.flag));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Options, EveryOption, ::testing::ValuesIn(options_but_config()),
                          [](const auto& option) { return option.param.name; });
 
@@ -156,6 +193,14 @@ TEST(Invocation, SaysWhichFlagIsWrong) {
   EXPECT_EQ(problem({"generate", "--timeout", "60"}),
             "--timeout: \"60\" is not a time such as 500ms, 60s, 10min or 1h");
   EXPECT_EQ(problem({"generate", "--replicas", "3,0"}), "--replicas: 0 is less than 1");
+  EXPECT_EQ(problem({"generate", "--config="}), "--config: is empty");
+  EXPECT_EQ(problem({"generate", "-p", "--seed", "5"}),
+            "--prompt: its value is missing; write --prompt=--seed if the next option is meant");
+  EXPECT_EQ(problem({"generate", "--sigmas", "1,0.5,2"}), "--sigmas: 2 is more than 1");
+  std::string many = "1";
+  for (int i = 0; i < 1000; ++i) many += ",0.5";
+  EXPECT_EQ(problem({"generate", "--sigmas", many}), "--sigmas: 1001 values are more than 1000");
+  EXPECT_EQ(problem({"generate", "--sigmas", "1,nan"}), "--sigmas: is not a finite number");
   EXPECT_EQ(problem({"generate", "--replicas", "3,"}), "--replicas: \"\" is not a whole number");
   EXPECT_EQ(problem({"generate", "--max-sequence-length", "513"}), "--max-sequence-length: 513 is more than 512");
   EXPECT_EQ(problem({"generate", "-p", "a\xff"}), "--prompt: is not UTF-8");
@@ -178,7 +223,13 @@ TEST(Invocation, TextsOfFlagsAreTakenAsTheyAre) {
     const Invocation invocation = read_invocation({"tokenize", "-p", text}, {});
     EXPECT_EQ(text_options(invocation.settings).prompt, text);
   }
-  EXPECT_EQ(text_options(read_invocation({"tokenize", "--prompt=-minus"}, {}).settings).prompt, "-minus");
+  for (const Arguments& arguments : {Arguments{"--prompt=--overwrite"}, Arguments{"-p=--overwrite"},
+                                     Arguments{"-p--overwrite"}, Arguments{"-p", "--overwrite"}}) {
+    Arguments whole = {"tokenize"};  // where --overwrite is no option
+    whole.insert(whole.end(), arguments.begin(), arguments.end());
+    EXPECT_EQ(text_options(read_invocation(whole, {}).settings).prompt, "--overwrite");
+  }
+  EXPECT_EQ(text_options(read_invocation({"tokenize", "-p", "-minus"}, {}).settings).prompt, "-minus");
 }
 
 TEST(Invocation, AFlagTakesBackWhatConfigSays) {
@@ -201,6 +252,16 @@ TEST(Invocation, HelpTeachesAndStops) {
   EXPECT_THAT(text, Not(HasSubstr("--ranks ")));
   EXPECT_THAT(read_invocation({"--help"}, {}).answer, HasSubstr("tokenize"));
   EXPECT_THAT(read_invocation({"--version"}, {}).answer, StartsWith("flux-dist "));
+}
+
+TEST(Invocation, SigmasAreAList) {
+  const auto sigmas = [](const Arguments& arguments) {
+    return plan_options(read_invocation(arguments, {}).settings).sigmas;
+  };
+  EXPECT_EQ(sigmas({"plan", "--sigmas", "1,0.75,0.1"}), (std::vector<double>{1, 0.75, 0.1}));
+  EXPECT_EQ(sigmas({"plan"}), std::vector<double>{});
+  const std::string printed = read_invocation({"plan", "--sigmas=1,0.5"}, {}).settings.print("plan");
+  EXPECT_THAT(printed, HasSubstr("sigmas: 1  # --sigmas\nsigmas: 0.5  # --sigmas\n"));
 }
 
 TEST(Invocation, PrintedConfigReadsBack) {

@@ -1,11 +1,12 @@
-#include "runtime/source/jobs.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <sstream>
 
 #include "parallel/rank/errors.h"
+#include "runtime/source/model_defaults.h"
+#include "runtime/source/source.h"
 #include "tests/reference.h"
 #include "tests/runtime/options/scratch_folder.h"
 
@@ -31,36 +32,40 @@ Settings dev_settings(std::initializer_list<std::pair<const char*, const char*>>
 }
 
 struct Drawn {
-  std::vector<Job> jobs;
+  std::vector<Request> requests;
   std::vector<std::string> warnings;
 };
 
 Drawn drawn(const Settings& settings, const std::string& standard_input = "", int64_t token_side = 16) {
   std::istringstream stream(standard_input);
+  static const ModelFolder demo(source_folder() / "configs/demo");
+  ModelFolder model = demo;
+  model.vae.block_out_channels.resize(static_cast<size_t>(std::countr_zero(static_cast<uint64_t>(token_side))), 32);
   Drawn result;
-  result.jobs =
-      read_jobs(settings, token_side, stream, [&](const std::string& text) { result.warnings.push_back(text); });
+  const auto source =
+      open_source(settings, model, stream, [&](const std::string& text) { result.warnings.push_back(text); });
+  while (auto request = source->next()) result.requests.push_back(std::move(*request));
   return result;
 }
 
-std::vector<Job> from_stdin(const std::string& text) { return drawn(dev_settings({{"prompts", "-"}}), text).jobs; }
+std::vector<Request> from_stdin(const std::string& text) { return drawn(dev_settings({{"prompts", "-"}}), text).requests; }
 
 /// As it is printed.
-std::string said(const Job& job) { return job.error.empty() ? "" : job.origin + ": " + job.error; }
+std::string said(const Request& request) { return request.error.empty() ? "" : request.origin + ": " + request.error; }
 
 std::string only_error(const std::string& line) {
-  const auto jobs = from_stdin("{\"prompt\": \"good\"}\n" + line);
-  EXPECT_EQ(jobs.size(), 2U);
-  EXPECT_EQ(jobs[0].error, "");
-  return said(jobs.at(1));
+  const auto requests = from_stdin("{\"prompt\": \"good\"}\n" + line);
+  EXPECT_EQ(requests.size(), 2U);
+  EXPECT_EQ(requests[0].error, "");
+  return said(requests.at(1));
 }
 
-TEST(Jobs, OnePromptHasTheRunsValues) {
-  const auto [jobs, warnings] =
+TEST(Requests, OnePromptHasTheRunsValues) {
+  const auto [requests, warnings] =
       drawn(dev_settings({{"prompt", "a cat"}, {"negative_prompt", "dog"}, {"true_cfg_scale", "2"}, {"width", "512"}}));
-  ASSERT_EQ(jobs.size(), 1U);
-  const Prompt& prompt = jobs[0].prompt;
-  EXPECT_EQ(jobs[0].origin, "--prompt");
+  ASSERT_EQ(requests.size(), 1U);
+  const Prompt& prompt = requests[0].prompt;
+  EXPECT_EQ(requests[0].origin, "--prompt");
   EXPECT_EQ(prompt.prompt, "a cat");
   EXPECT_EQ(prompt.prompt_2, std::nullopt);
   EXPECT_EQ(prompt.negative_prompt, "dog");
@@ -75,39 +80,42 @@ TEST(Jobs, OnePromptHasTheRunsValues) {
   EXPECT_THAT(warnings, IsEmpty());
 }
 
-TEST(Jobs, NothingToDrawIsAnError) {
+TEST(Requests, NothingToDrawIsAnError) {
   EXPECT_THROW(drawn(dev_settings({})), Invalid);
   EXPECT_THROW(drawn(dev_settings({{"prompts", "-"}}), ""), Invalid);
   EXPECT_THROW(drawn(dev_settings({{"prompts", "/nowhere/prompts.txt"}})), Invalid);
   EXPECT_THROW(drawn(dev_settings({{"prompts", "/tmp"}})), Invalid);
 }
 
-TEST(Jobs, PictureIOfTheRunHasSeedPlusI) {
-  const auto jobs = drawn(dev_settings({{"prompts", "-"}, {"num_images_per_prompt", "2"}}), "one\ntwo\n").jobs;
-  ASSERT_EQ(jobs.size(), 4U);
-  for (int64_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(jobs[i].index, i);
-    EXPECT_EQ(jobs[i].prompt.picture.seed, 100U + i);
-    EXPECT_EQ(jobs[i].origin, i < 2 ? "stdin:1" : "stdin:2");
+TEST(Requests, PictureIOfTheRunHasSeedPlusI) {
+  const auto requests = drawn(dev_settings({{"prompts", "-"}, {"num_images_per_prompt", "2"}}), "one\ntwo\n").requests;
+  ASSERT_EQ(requests.size(), 2U);
+  for (int64_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(requests[i].index, i);
+    EXPECT_EQ(requests[i].pictures, 2);
+    EXPECT_EQ(requests[i].first_picture, 2 * i);
+    EXPECT_EQ(requests[i].prompt.picture.seed, 100U + 2 * i);
+    EXPECT_EQ(requests[i].origin, i == 0 ? "stdin:1" : "stdin:2");
   }
 }
 
-TEST(Jobs, ARequestWithItsOwnSeedCountsFromThere) {
-  const auto jobs = from_stdin("{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"seed\": 7, \"num_images_per_prompt\": 2}\n");
-  ASSERT_EQ(jobs.size(), 3U);
-  EXPECT_EQ(jobs[0].prompt.picture.seed, 100U);
-  EXPECT_EQ(jobs[1].prompt.picture.seed, 7U);
-  EXPECT_EQ(jobs[2].prompt.picture.seed, 8U);
+TEST(Requests, ARequestWithItsOwnSeedCountsFromThere) {
+  const auto requests =
+      from_stdin("{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"seed\": 7, \"num_images_per_prompt\": 2}\n");
+  ASSERT_EQ(requests.size(), 2U);
+  EXPECT_EQ(requests[0].prompt.picture.seed, 100U);
+  EXPECT_EQ(requests[1].prompt.picture.seed, 7U);
+  EXPECT_EQ(requests[1].pictures, 2);
 }
 
-TEST(Jobs, JsonFieldsAreDiffusersNames) {
-  const auto jobs = from_stdin(
+TEST(Requests, JsonFieldsAreDiffusersNames) {
+  const auto requests = from_stdin(
       R"({"prompt": "p", "prompt_2": "p2", "negative_prompt": "n", "negative_prompt_2": "n2", "true_cfg_scale": 2,)"
       R"( "height": 64, "width": 32, "num_inference_steps": 3, "guidance_scale": 1.25, "max_sequence_length": 16,)"
       R"( "seed": 18446744073709551615, "num_images_per_prompt": 1, "noise_dtype": "fp16"})");
-  ASSERT_EQ(jobs.size(), 1U);
-  ASSERT_EQ(jobs[0].error, "");
-  const Prompt& prompt = jobs[0].prompt;
+  ASSERT_EQ(requests.size(), 1U);
+  ASSERT_EQ(requests[0].error, "");
+  const Prompt& prompt = requests[0].prompt;
   EXPECT_EQ(prompt.prompt_2, "p2");
   EXPECT_EQ(prompt.negative_prompt_2, "n2");
   EXPECT_EQ(prompt.true_cfg_scale, 2.0);
@@ -120,7 +128,7 @@ TEST(Jobs, JsonFieldsAreDiffusersNames) {
   EXPECT_EQ(prompt.picture.noise_dtype, at::kHalf);
 }
 
-TEST(Jobs, BadJsonFailsAloneWithItsLine) {
+TEST(Requests, BadJsonFailsAloneWithItsLine) {
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"steps\": 3}"), "stdin:2: there is no field \"steps\"");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"output_dir\": \"/\"}"), "stdin:2: there is no field \"output_dir\"");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"prompt\": \"b\"}"), "stdin:2: prompt: is there twice");
@@ -131,6 +139,11 @@ TEST(Jobs, BadJsonFailsAloneWithItsLine) {
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"width\": 2}"), "stdin:2: width: 2 is less than 16");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": \"64\"}"), "stdin:2: height: is a text; a number is wanted");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": [64]}"), HasSubstr("height: is an array"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"sigmas\": 1}"), HasSubstr("sigmas: is a number; an array"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"sigmas\": []}"), HasSubstr("sigmas: is empty"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"sigmas\": [1, \"0.5\"]}"), HasSubstr("sigmas: is a text"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"sigmas\": [1, [0.5]]}"), HasSubstr("sigmas: is an array"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"sigmas\": [1, 1.5]}"), HasSubstr("sigmas: 1.5 is more than 1"));
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": true}"), HasSubstr("height: is a truth value"));
   EXPECT_THAT(only_error("{\"prompt\": 3}"), "stdin:2: prompt: is a number; a text is wanted");
   EXPECT_THAT(only_error("{\"prompt\": {\"a\": 1}}"), HasSubstr("prompt: is an object"));
@@ -142,19 +155,18 @@ TEST(Jobs, BadJsonFailsAloneWithItsLine) {
   EXPECT_THAT(only_error("{\"prompt\": \"a\\u0000\"}"), "stdin:2: prompt: holds a NUL character");
   EXPECT_THAT(only_error("{\"prompt\": \"\\ud800\"}"), HasSubstr("is not JSON at column"));
   EXPECT_THAT(only_error("{\"prompt\": \"\xff\"}"), HasSubstr("is not JSON at column"));
-  EXPECT_THAT(only_error("{\"prompt\": \"a\"} {}"), HasSubstr("is not JSON at column"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\"} {"), HasSubstr("is not JSON at column"));
   EXPECT_THAT(only_error("{\"prompt\": \"a\""), HasSubstr("is not JSON at column"));
   EXPECT_THAT(only_error("{\"seed\": 1}"), "stdin:2: there is no \"prompt\"");
   EXPECT_THAT(only_error("[\"a\"]"), HasSubstr("is no JSON object"));
   EXPECT_THAT(only_error("\"a\""), HasSubstr("is no JSON object"));
   EXPECT_THAT(only_error("17"), HasSubstr("is no JSON object"));
   EXPECT_THAT(only_error("null"), HasSubstr("is no JSON object"));
-  EXPECT_THAT(only_error("\n"), "stdin:2: is empty");
   EXPECT_THAT(only_error(std::string(100'000, '[')), HasSubstr("is no JSON object"));
   EXPECT_THAT(only_error("{\"prompt\":" + std::string(100'000, '{')), HasSubstr("prompt: is an object"));
 }
 
-TEST(Jobs, EveryCutOfAGoodLineFailsCleanly) {
+TEST(Requests, EveryCutOfAGoodLineFailsCleanly) {
   const std::string line = R"({"prompt": "caf\u00e9 \ud83d\ude00", "height": 64, "guidance_scale": 1.5e0, "seed": 3})";
   for (size_t length = 1; length < line.size(); ++length) {
     EXPECT_NE(only_error(line.substr(0, length)), "") << line.substr(0, length);
@@ -162,7 +174,7 @@ TEST(Jobs, EveryCutOfAGoodLineFailsCleanly) {
   EXPECT_EQ(only_error(line), "");
 }
 
-TEST(Jobs, EveryByteOfAGoodLineMayBeAnother) {
+TEST(Requests, EveryByteOfAGoodLineMayBeAnother) {
   const std::string line = R"({"prompt": "a", "height": 64})";
   for (size_t i = 0; i < line.size(); ++i) {
     for (int byte = 0; byte < 256; ++byte) {
@@ -174,65 +186,55 @@ TEST(Jobs, EveryByteOfAGoodLineMayBeAnother) {
   }
 }
 
-TEST(Jobs, TextLinesFailAlone) {
-  const auto jobs = from_stdin("\xef\xbb\xbfone\r\n\r\n \t\nnot utf-8 \xc0\xaf\n\xed\xa0\x80\nlast, without an end");
-  ASSERT_EQ(jobs.size(), 6U);
-  EXPECT_EQ(jobs[0].prompt.prompt, "one");
-  EXPECT_EQ(said(jobs[1]), "stdin:2: is empty");
-  EXPECT_EQ(said(jobs[2]), "stdin:3: is empty");
-  EXPECT_EQ(said(jobs[3]), "stdin:4: is not UTF-8");
-  EXPECT_EQ(said(jobs[4]), "stdin:5: is not UTF-8");
-  EXPECT_EQ(jobs[5].prompt.prompt, "last, without an end");
-  EXPECT_EQ(jobs[5].prompt.picture.seed, 105U);
+TEST(Requests, TextLinesFailAlone) {
+  const auto [requests, warnings] =
+      drawn(dev_settings({{"prompts", "-"}}),
+            "\xef\xbb\xbfone\r\n\r\n \t\nnot utf-8 \xc0\xaf\n\xed\xa0\x80\nlast, without an end");
+  ASSERT_EQ(requests.size(), 4U);
+  EXPECT_EQ(requests[0].prompt.prompt, "one");
+  EXPECT_EQ(said(requests[1]), "stdin:4: is not UTF-8");
+  EXPECT_EQ(said(requests[2]), "stdin:5: is not UTF-8");
+  EXPECT_EQ(requests[3].prompt.prompt, "last, without an end");
+  EXPECT_EQ(requests[3].prompt.picture.seed, 103U);
+  EXPECT_THAT(warnings, ElementsAre("stdin: 2 empty lines are left out"));
 }
 
-TEST(Jobs, AHugeLineFailsAloneAndIsNotKept) {
-  const auto jobs = from_stdin("one\n" + std::string(3 << 20, 'x') + "\n" + std::string(1 << 20, 'y') + "\r\nfour");
-  ASSERT_EQ(jobs.size(), 4U);
-  EXPECT_EQ(said(jobs[1]), "stdin:2: is over 1 MiB");
-  EXPECT_EQ(jobs[2].prompt.prompt.size(), size_t{1} << 20);
-  EXPECT_EQ(jobs[3].prompt.prompt, "four");
+TEST(Requests, AHugeLineFailsAloneAndIsNotKept) {
+  const auto requests = from_stdin("one\n" + std::string(3 << 20, 'x') + "\n" + std::string(1 << 20, 'y') + "\r\nfour");
+  ASSERT_EQ(requests.size(), 4U);
+  EXPECT_EQ(said(requests[1]), "stdin:2: is over 1 MiB");
+  EXPECT_EQ(requests[2].prompt.prompt.size(), size_t{1} << 20);
+  EXPECT_EQ(requests[3].prompt.prompt, "four");
 }
 
-TEST(Jobs, ARunThatIsTooLargeIsRefused) {
-  EXPECT_THROW(drawn(dev_settings({{"prompts", "-"}, {"num_images_per_prompt", "1000"}}),
-                     std::string(1 << 20, 'x') + "\n" + std::string(1 << 20, 'x')),
-               Invalid);
+TEST(Requests, ARunThatIsTooLargeIsRefused) {
+  std::string lines;
+  for (int i = 0; i < 1001; ++i) lines += "x\n";
+  EXPECT_THROW(drawn(dev_settings({{"prompts", "-"}, {"num_images_per_prompt", "1000"}}), lines), Invalid);
 }
 
-TEST(Jobs, TheNameOfAFileSaysItsFormat) {
-  const ScratchFolder folder;
-  const auto text = folder.write("a.txt", "{\"prompt\": \"as text\"}\n");
-  const auto json = folder.write("a.jsonl", "  {\"prompt\": \"as json\"}\n");
-  const auto other = folder.write("pipe", "  {\"prompt\": \"by its first character\"}\n");
-  EXPECT_EQ(drawn(dev_settings({{"prompts", text.c_str()}})).jobs[0].prompt.prompt, "{\"prompt\": \"as text\"}");
-  EXPECT_EQ(drawn(dev_settings({{"prompts", json.c_str()}})).jobs[0].prompt.prompt, "as json");
-  EXPECT_EQ(drawn(dev_settings({{"prompts", other.c_str()}})).jobs[0].prompt.prompt, "by its first character");
-  EXPECT_EQ(drawn(dev_settings({{"prompts", json.c_str()}})).jobs[0].origin, json.string() + ":1");
-}
-
-TEST(Jobs, SizesAreRoundedDownWithAWarning) {
+TEST(Requests, SizesAreRoundedDownWithAWarning) {
   const auto whole_run = drawn(dev_settings({{"prompts", "-"}, {"height", "100"}}), "one\ntwo\n");
-  EXPECT_EQ(whole_run.jobs[1].prompt.picture.height, 96);
+  EXPECT_EQ(whole_run.requests[1].prompt.picture.height, 96);
   EXPECT_THAT(whole_run.warnings, ElementsAre("--height: 100 is not a multiple of 16; drawing 96"));
   const auto one = drawn(dev_settings({{"prompts", "-"}}), "{\"prompt\": \"a\", \"width\": 129}\n");
-  EXPECT_EQ(one.jobs[0].prompt.picture.width, 128);
+  EXPECT_EQ(one.requests[0].prompt.picture.width, 128);
   EXPECT_THAT(one.warnings, ElementsAre("stdin:1: width: 129 is not a multiple of 16; drawing 128"));
 }
 
-TEST(Jobs, ATokensSideIsTheModels) {
-  const auto [jobs, warnings] = drawn(dev_settings({{"prompts", "-"}, {"height", "9"}}),
+TEST(Requests, ATokensSideIsTheModels) {
+  const auto [requests, warnings] = drawn(dev_settings({{"prompts", "-"}, {"height", "9"}}),
                                       "{\"prompt\": \"a\", \"width\": 15}\n{\"prompt\": \"b\", \"width\": 3}\n", 4);
-  EXPECT_EQ(jobs[0].prompt.picture.height, 8);
-  EXPECT_EQ(jobs[0].prompt.picture.width, 12);
-  EXPECT_EQ(jobs[0].prompt.picture.tokens(), 6);
-  EXPECT_EQ(said(jobs[1]), "stdin:2: width: 3 is less than 4");
+  EXPECT_EQ(requests[0].prompt.picture.height, 8);
+  EXPECT_EQ(requests[0].prompt.picture.width, 12);
+  EXPECT_EQ(requests[0].prompt.picture.tokens(), 6);
+  EXPECT_EQ(said(requests[1]), "stdin:2: width: 3 is less than 4");
   EXPECT_THAT(warnings, ElementsAre("--height: 9 is not a multiple of 4; drawing 8",
                                     "stdin:1: width: 15 is not a multiple of 4; drawing 12"));
   EXPECT_THROW(drawn(dev_settings({{"prompt", "a"}, {"height", "3"}}), "", 4), Invalid);
 }
 
-TEST(Jobs, AModelsDefaultIs64TokensASide) {
+TEST(Requests, AModelsDefaultIs64TokensASide) {
   ModelFolder folder(source_folder() / "configs/demo");
   const auto side = [&](size_t blocks) {
     folder.vae.block_out_channels.resize(blocks, 32);
@@ -246,7 +248,7 @@ TEST(Jobs, AModelsDefaultIs64TokensASide) {
   EXPECT_EQ(side(8), "16384");
 }
 
-TEST(Jobs, ANegativePromptWithoutEffectIsSaid) {
+TEST(Requests, ANegativePromptWithoutEffectIsSaid) {
   const auto whole_run = drawn(dev_settings({{"prompts", "-"}, {"negative_prompt", "dog"}}), "one\ntwo\n");
   EXPECT_THAT(whole_run.warnings, ElementsAre("the negative prompt does nothing unless true_cfg_scale is over 1"));
   const auto one = drawn(dev_settings({{"prompts", "-"}}), "{\"prompt\": \"a\", \"true_cfg_scale\": 2}\n");

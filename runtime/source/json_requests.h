@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/source/request_line.h"
+
+namespace flux {
+
+/// The requests of a JSON text: objects of the options that may differ from picture to picture, one a line, pretty
+/// printed or one after the other; or an array of such objects and of texts, each a prompt. A bad object comes back
+/// with an error. Where the text as a whole is not JSON, a bad line does; where no line is, throws
+/// Invalid("NAME:LINE: what is wrong").
+std::vector<RequestLine> read_json_requests(const std::string& text, const std::string& name);
+
+}  // namespace flux

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace flux {
+
+using Warn = std::function<void(const std::string&)>;
+
+/// What diffusers draws where `pixels` are asked for: the largest multiple of a token's side that fits, with a warning
+/// when it is another. `what` names the value in messages. Throws Invalid when not one token fits.
+int64_t drawn_pixels(int64_t pixels, int64_t token_side, const std::string& what, const Warn& warn);
+
+}  // namespace flux

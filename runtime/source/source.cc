@@ -1,0 +1,172 @@
+#include "runtime/source/source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "parallel/rank/errors.h"
+#include "runtime/options.pb.h"
+#include "runtime/options/convert.h"
+#include "runtime/options/prompt.h"
+#include "runtime/source/input.h"
+#include "runtime/source/request_file.h"
+#include "runtime/source/without_effect.h"
+
+namespace flux {
+namespace {
+
+constexpr int64_t most_pictures = 1'000'000;
+constexpr size_t most_text = size_t{1} << 30;  // bytes that all requests hold
+
+std::vector<RequestLine> lines_of(const Settings& settings, std::istream& standard_input, const Warn& warn) {
+  const proto::Options& options = settings.message();
+  if (options.has_prompt()) return {{settings.origin("prompt"), {}, {}}};
+  if (!options.has_prompts()) throw Invalid("nothing to draw: give --prompt TEXT, or --prompts FILE");
+  const std::string& file = options.prompts();
+  if (file == "-") return read_requests(read_stream(standard_input, "stdin"), "stdin", warn);
+  return read_requests(read_input(file, operation_options(settings).startup_timeout, warn), file, warn);
+}
+
+using Origin = std::function<std::string(const char* field)>;  // for messages
+
+/// `options` with sizes that this model draws. Throws Invalid.
+proto::Options fitted(proto::Options options, int64_t token_side, const Origin& origin, const Warn& warn) {
+  const auto drawn = [&](int64_t pixels, const char* field) {
+    return drawn_pixels(pixels, token_side, origin(field), warn);
+  };
+  if (options.has_height()) options.set_height(drawn(options.height(), "height"));
+  if (options.has_width()) options.set_width(drawn(options.width(), "width"));
+  return options;
+}
+
+/// What the run says, and over it what the line says. A line that counts its steps itself leaves the run's sigmas.
+proto::Options overlaid(proto::Options run, const proto::Options& line) {
+  if (!line.sigmas().empty() || line.has_num_inference_steps()) run.clear_sigmas();
+  run.MergeFrom(line);
+  return run;
+}
+
+/// What is wrong where the last of the pictures would have a seed that there is not; empty when nothing is.
+std::string seed_problem(uint64_t seed, int64_t last_picture) {
+  constexpr uint64_t largest = std::numeric_limits<uint64_t>::max();
+  if (seed <= largest - static_cast<uint64_t>(last_picture)) return "";
+  return fmt::format("{} + {} is past the last seed, {}; take a smaller one", seed, last_picture, largest);
+}
+
+/// Requests that were all read and checked.
+class ListedRequests : public Source {
+ public:
+  std::optional<Request> next() override {
+    if (next_ == requests_.size()) return std::nullopt;
+    return std::move(requests_[next_++]);
+  }
+  int64_t pictures() const override { return pictures_; }
+  const Demand& largest() const override { return largest_.image_tokens > 0 ? largest_ : nothing_; }
+
+  void add(Request request) {
+    request.index = static_cast<int64_t>(requests_.size());
+    request.first_picture = pictures_;
+    pictures_ += request.pictures;
+    const Prompt& prompt = request.prompt;
+    if (request.error.empty()) {
+      const Demand one{prompt.picture.tokens(), prompt.max_sequence_length};
+      if (one.image_tokens + one.text_tokens > largest_.image_tokens + largest_.text_tokens) largest_ = one;
+    }
+    text_ += prompt.prompt.size() + prompt.prompt_2.value_or("").size() + prompt.negative_prompt.value_or("").size() +
+             prompt.negative_prompt_2.value_or("").size();
+    if (pictures_ > most_pictures || text_ > most_text) {
+      throw Invalid(request.origin + ": the run is over 1,000,000 pictures or 1 GiB of text; split it");
+    }
+    requests_.push_back(std::move(request));
+  }
+
+ private:
+  std::vector<Request> requests_;
+  size_t next_ = 0;
+  int64_t pictures_ = 0;
+  size_t text_ = 0;
+  Demand largest_{0, 0};
+  Demand nothing_;
+};
+
+/// Makes requests of lines.
+class Run {
+ public:
+  /// What concerns the whole run is said once, here.
+  Run(const Settings& settings, const ModelFolder& model, const Warn& warn)
+      : settings_(settings),
+        model_(model),
+        warn_(warn),
+        defaults_(fitted(
+            settings.message(), model.vae.token_side(), [&](const char* field) { return settings.origin(field); },
+            warn)),
+        effects_(settings, model.distilled(), warn) {}
+
+  Request request_of(const RequestLine& line, int64_t first_picture) {
+    Request request;
+    request.origin = line.origin;
+    request.error = line.error;
+    if (!request.error.empty()) return request;
+    try {
+      fill(request, line, first_picture);
+    } catch (const Invalid& error) {
+      request.error = error.what();
+    }
+    return request;
+  }
+
+  /// Throws Invalid where the run's seed is too large for its pictures.
+  void check_seed() const {
+    const std::string problem = seed_problem(settings_.message().seed(), last_picture_);
+    if (!problem.empty()) throw Invalid(settings_.origin("seed") + ": " + problem);
+  }
+
+ private:
+  void fill(Request& request, const RequestLine& line, int64_t first_picture) {
+    const Warn warn = [&](const std::string& text) { warn_(line.origin + ": " + text); };
+    const int64_t side = model_.vae.token_side();
+    const proto::Options whole =
+        overlaid(defaults_, fitted(line.options, side, [](const char* field) { return field; }, warn));
+    effects_.check(line, whole);
+    request.prompt = prompt_of(whole, side);
+    request.prompt.picture.seed += first_seed(line, first_picture, whole.num_images_per_prompt());
+    request.pictures = whole.num_images_per_prompt();
+    request.id = identity_of(request.prompt);
+  }
+
+  /// Picture i of the run has seed + i; of a request with a seed of its own, picture i of that request.
+  uint64_t first_seed(const RequestLine& line, int64_t first_picture, int64_t pictures) {
+    if (!line.options.has_seed()) {
+      last_picture_ = first_picture + pictures - 1;
+      return static_cast<uint64_t>(first_picture);
+    }
+    const std::string problem = seed_problem(line.options.seed(), pictures - 1);
+    if (!problem.empty()) throw Invalid("seed: " + problem);
+    return 0;
+  }
+
+  const Settings& settings_;
+  const ModelFolder& model_;
+  const Warn& warn_;
+  const proto::Options defaults_;
+  WithoutEffect effects_;
+  int64_t last_picture_ = 0;  // of those that take the run's seed
+};
+
+}  // namespace
+
+std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
+                                    const Warn& warn) {
+  auto source = std::make_unique<ListedRequests>();
+  Run run(settings, model, warn);
+  for (const RequestLine& line : lines_of(settings, standard_input, warn)) {
+    source->add(run.request_of(line, source->pictures()));
+  }
+  run.check_seed();
+  return source;
+}
+
+}  // namespace flux
