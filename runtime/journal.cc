@@ -7,10 +7,10 @@
 #include <system_error>
 #include <variant>
 
+#include "model/dtype_name.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
 #include "runtime/journal_reader.h"
-#include "model/dtype_name.h"
 #include "runtime/json_line.h"
 
 namespace flux {

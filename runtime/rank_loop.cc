@@ -27,13 +27,13 @@ class Watch {
     if (loop_.departure.was_stopped()) heard_ = Clock::now();  // what came meanwhile is still to be read
     const double silence = since(heard_);
     const int signal = loop_.departure.signal();
-    if (signal != 0 && !signalled_) signalled_ = Clock::now();
+    if (signal == 0) signalled_ = Clock::now();
     // A signal to the whole job reaches the coordinator too, which says what is to be done. A launcher sends one a
     // second after a rank has died: where that is the coordinator, rank 1 says so in its place.
     const std::string coordinator = loop_.placement.named(Placement::coordinator);
-    if (signalled_ && silence > kCoordinatorsSilence)
+    if (signal != 0 && silence > kCoordinatorsSilence)
       return Ending{3, loop_.world.rank() == 1 ? coordinator + " died" : ""};
-    if (signalled_ && since(*signalled_) > 1) return Ending{128 + signal, ""};
+    if (signal != 0 && since(signalled_) > 1) return Ending{128 + signal, ""};
     // One after the other, so that one of them speaks.
     const double patience =
         std::chrono::duration<double>(loop_.operation.timeout).count() + 0.3 * (loop_.world.rank() - 1);
@@ -50,7 +50,7 @@ class Watch {
 
   const RankLoop& loop_;
   Clock::time_point heard_ = Clock::now();
-  std::optional<Clock::time_point> signalled_;
+  Clock::time_point signalled_ = heard_;  // or not yet
 };
 
 }  // namespace

@@ -83,8 +83,6 @@ std::string parameters_json(const Prompt& prompt, const RunFacts& facts) {
   return json_line(json);
 }
 
-std::string parameters_text(const Prompt& prompt, const RunFacts& facts) {
-  return infotext(prompt, facts.model);
-}
+std::string parameters_text(const Prompt& prompt, const RunFacts& facts) { return infotext(prompt, facts.model); }
 
 }  // namespace flux

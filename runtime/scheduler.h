@@ -167,7 +167,7 @@ class Scheduler {
   bool everything_ready() const { return ready_.size() == last_seen_.size(); }
   bool finished() const;
 
-  const Time timeout_, startup_timeout_;
+  Time timeout_, startup_timeout_;
   std::vector<Encoder> encoders_;
   std::vector<Replica> replicas_;
   std::vector<Decoder> decoders_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/checkpoint/checkpoint.h"
+#include "model/checkpoint/weights.h"
 #include "parallel/world.h"
 #include "runtime/heartbeat.h"
 #include "runtime/inbox.h"

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "parallel/rank/errors.h"
-#include "runtime/printable_line.h"
+#include "model/files/printable.h"
 #include "runtime/source/request_fields.h"
 
 namespace flux {
@@ -77,7 +77,8 @@ class ValueReader {
   void add(const proto::Options& options, const std::string& error) {
     const int64_t line = first_line_ + lines_.line_of(begun_) - 1;
     RequestLine request{name_ + ":" + std::to_string(line), options, error};
-    if (std::max(position() - begun_, options.prompt().size()) > RequestLine::longest) request = {request.origin, {}, "is over 1 MiB"};
+    if (std::max(position() - begun_, options.prompt().size()) > RequestLine::longest)
+      request = {request.origin, {}, "is over 1 MiB"};
     values_.requests.push_back(std::move(request));
   }
 

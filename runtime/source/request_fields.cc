@@ -7,7 +7,7 @@
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
 #include "runtime/options/option.h"
-#include "runtime/printable_line.h"
+#include "model/files/printable.h"
 
 namespace flux {
 namespace {

@@ -51,9 +51,9 @@ class RequestFields : public nlohmann::json_sax<nlohmann::json> {
   OnBegin on_begin_;
   OnRequest on_request_;
   Place place_ = Place::outside;
-  bool listed_ = false;     // there is an array around the objects
-  int64_t skipped_ = 0;     // depth within what was refused
-  proto::Options options_;  // of the object at hand
+  bool listed_ = false;                                       // there is an array around the objects
+  int64_t skipped_ = 0;                                       // depth within what was refused
+  proto::Options options_;                                    // of the object at hand
   const google::protobuf::FieldDescriptor* field_ = nullptr;  // of the key just read; none: it was refused
   std::string values_;                                        // 1,0.5 of an array
   std::string error_;

@@ -110,8 +110,9 @@ class GenerateOnThreads : public testing::TestWithParam<std::tuple<int, std::vec
 TEST_P(GenerateOnThreads, EveryPromptIsDrawnOnce) {
   const auto& [ranks, replicas] = GetParam();
   placement.replicas = replicas;
-  EXPECT_THAT(run(requests({"a red circle", "a blue square", "a green triangle", "two circles", "a circle", "x"}), ranks),
-              testing::Each(0));
+  EXPECT_THAT(
+      run(requests({"a red circle", "a blue square", "a green triangle", "two circles", "a circle", "x"}), ranks),
+      testing::Each(0));
   std::set<int64_t> drawn;
   for (const auto& line : journal()) {
     drawn.insert(line["index"].get<int64_t>());

@@ -100,7 +100,8 @@ TEST_F(JournalTest, AnOwnerThatLostTheFolderCannotAppend) {
 }
 
 TEST_F(JournalTest, OfAJournalOfAnySizeOneBlockIsHeld) {
-  write("journal.jsonl", "{\"file\": \"00000-7.png\"}\n" + std::string(3 << 20, 'x') + "\n{\"file\": \"00001-8.png\"}\n");
+  write("journal.jsonl",
+        "{\"file\": \"00000-7.png\"}\n" + std::string(3 << 20, 'x') + "\n{\"file\": \"00001-8.png\"}\n");
   EXPECT_THAT(journaled_pictures(path / "journal.jsonl"), ElementsAre("00000-7.png", "00001-8.png"));
   EXPECT_THAT(journaled_pictures(path / "none"), testing::IsEmpty());
   EXPECT_THROW(journaled_pictures(path), Invalid);

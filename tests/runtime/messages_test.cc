@@ -77,7 +77,12 @@ TEST(Messages, RanksThatDoNotLeadGetShapesAlone) {
 }
 
 TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
-  const RankFacts facts{"n\xff\x01de", 77, 8, {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30}}};
+  const RankFacts facts{
+      "n\xff\x01"
+      "de",
+      77,
+      8,
+      {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30}}};
   const Hello arrived = unpack_hello(pack(Hello{facts, {64, 32}}));
   EXPECT_EQ(arrived.facts.host, facts.host) << "not every name is UTF-8";
   EXPECT_EQ(arrived.facts.process, 77);
@@ -91,7 +96,9 @@ TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
 }
 
 TEST(Messages, ErrorsAndWarningsNeedNotBeUtf8) {
-  const std::string path = "/data/m\xf6del: \xff\xfe is missing";
+  const std::string path =
+      "/data/m\xf6"
+      "del: \xff\xfe is missing";
   EXPECT_EQ(report_round_trip(RankFailed{true, path}).why, path);
   EXPECT_TRUE(report_round_trip(RankFailed{true, path}).invalid);
   EXPECT_EQ(report_round_trip(RequestFailed{4, path}).why, path);

@@ -1,5 +1,3 @@
-#include "runtime/sink/folder_sink.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -8,13 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
-#include <chrono>
 #include <sstream>
 #include <thread>
 
 #include "parallel/rank/errors.h"
+#include "runtime/sink/folder_sink.h"
 #include "runtime/sink/gallery.h"
 #include "runtime/sink/jpg.h"
 #include "runtime/sink/new_file.h"
@@ -119,7 +118,9 @@ TEST_F(SinkTest, AFolderThatIsNotEmptyIsLeftAlone) {
 }
 
 TEST_F(SinkTest, AFolderMadeForARunThatNeverBeganIsTakenBack) {
-  { const OutputFolder folder({path / "new", ImageFormat::png, false}); }
+  {
+    const OutputFolder folder({path / "new", ImageFormat::png, false});
+  }
   EXPECT_THAT(names(), testing::IsEmpty());
 }
 
@@ -221,7 +222,8 @@ TEST_F(SinkTest, AGalleryOfManyHasParts) {
   std::vector<Record> records;
   for (int64_t i = 0; i < 250; ++i) {
     records.push_back(drawn(i, "a cat"));
-    records.back().file = OutputFolder({path, ImageFormat::png, true}).file_name(i, records.back().prompt->picture.seed);
+    records.back().file =
+        OutputFolder({path, ImageFormat::png, true}).file_name(i, records.back().prompt->picture.seed);
   }
   const auto html = gallery(records, one_rank());
   EXPECT_THAT(html, HasSubstr("<a href=\"#part3\">3</a></nav>"));
