@@ -8,8 +8,6 @@
 
 namespace flux {
 
-enum class Reduction { sum, max };
-
 /// A group of ranks that compute together. Every rank makes the same calls in the same order, from one thread;
 /// on CUDA they are queued behind ATen's current stream. A group of one rank is allowed and moves nothing.
 class Communicator {
@@ -28,8 +26,8 @@ class Communicator {
   /// The contiguous tensor `value` of rank `root` replaces everybody's.
   virtual Pending broadcast(const at::Tensor& value, int root) = 0;
 
-  /// Elementwise over ranks, in place, the same bits on every rank. For few values.
-  virtual Pending reduce(const at::Tensor& value, Reduction op) = 0;
+  /// The largest of every element over ranks, in place. For few values.
+  virtual Pending reduce(const at::Tensor& value) = 0;
 
   /// From any thread: every later wait, on every rank, throws Aborted(why).
   virtual void abort(std::string_view why) noexcept = 0;

@@ -37,36 +37,7 @@ void check_reduce(const at::Tensor& value) {
   if (!value.is_contiguous()) throw std::invalid_argument("reduce: the tensor must be contiguous");
 }
 
-at::Tensor folded(const at::Tensor& parts, Reduction op) {
-  const bool small_float = at::isFloatingType(parts.scalar_type()) && parts.element_size() < 4;
-  const at::Tensor values = small_float ? parts.to(at::kFloat) : parts;
-  at::Tensor result = values[0].clone();
-  for (int64_t rank = 1; rank < values.size(0); ++rank) {
-    if (op == Reduction::sum)
-      result.add_(values[rank]);
-    else
-      at::maximum_out(result, result, values[rank]);
-  }
-  return small_float ? result.to(parts.scalar_type()) : result;
-}
-
-std::vector<std::string> exchange_strings(Communicator& communicator, const std::string& mine) {
-  const int size = communicator.size();
-  at::Tensor lengths = at::zeros({size}, at::kLong);
-  lengths[communicator.rank()] = static_cast<int64_t>(mine.size());
-  communicator.all_gather(lengths, std::vector<int64_t>(size, 1)).wait();
-  const std::vector<int64_t> rows(lengths.data_ptr<int64_t>(), lengths.data_ptr<int64_t>() + size);
-
-  at::Tensor bytes = at::empty({lengths.sum().item<int64_t>()}, at::kByte);
-  const std::vector<ByteRange> ranges = gathered_ranges(bytes, rows, size);
-  auto* data = static_cast<char*>(bytes.data_ptr());
-  std::copy(mine.begin(), mine.end(), data + ranges[communicator.rank()].offset);
-  communicator.all_gather(bytes, rows).wait();
-  std::vector<std::string> all;
-  all.reserve(ranges.size());
-  for (const ByteRange& range : ranges) all.emplace_back(data + range.offset, range.size);
-  return all;
-}
+at::Tensor largest(const at::Tensor& parts) { return parts.size(1) == 0 ? parts[0] : parts.amax(0); }
 
 int position_in(const std::vector<int>& ranks, int rank, int size) {
   const std::set<int> distinct(ranks.begin(), ranks.end());

@@ -4,10 +4,11 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "parallel/communicator.h"
 
-// What the transports share: argument checks, the arithmetic of reduce, strings over a communicator.
+// What the transports share: argument checks, the arithmetic of reduce, words for messages.
 namespace flux {
 
 /// Where the rows of rank `rank` lie in `all`, in bytes.
@@ -25,12 +26,8 @@ void check_broadcast(const at::Tensor& value, int root, int size);
 /// Checks the argument of reduce.
 void check_reduce(const at::Tensor& value);
 
-/// `parts` [ranks, n] folded in the order of the ranks, so every rank gets the same bits. 8 and 16 bit floats are
-/// folded in fp32 and rounded once. Returns [n] in the dtype of `parts`.
-at::Tensor folded(const at::Tensor& parts, Reduction op);
-
-/// Collective: everybody's string, by rank, over a communicator of CPU tensors.
-std::vector<std::string> exchange_strings(Communicator& communicator, const std::string& mine);
+/// The largest over dimension 0 of `parts` [ranks, n].
+at::Tensor largest(const at::Tensor& parts);
 
 /// The position of world rank `rank` in `ranks`. Throws std::invalid_argument when it is not there, or `ranks` are not
 /// distinct ranks of a world of `size`.

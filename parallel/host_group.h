@@ -16,6 +16,12 @@ class HostGroup : public Communicator {
   /// World ranks, by position.
   virtual const std::vector<int>& members() const = 0;
 
+  /// Collective: everybody's string, by position.
+  virtual std::vector<std::string> exchange(const std::string& mine) = 0;
+
+  /// This process was stopped until just now: what it missed is not other ranks' fault.
+  virtual bool was_stopped() const { return false; }
+
   /// From any thread: why the group was aborted.
   virtual std::optional<std::string> aborted() const = 0;
 };

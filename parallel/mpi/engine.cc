@@ -6,10 +6,14 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
+#include "parallel/mpi/patience.h"
+#include "parallel/mpi/siblings.h"
+#include "parallel/mpi/transfer.h"
+#include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
 #include "parallel/rank/thread_name.h"
-#include "parallel/world.h"
 
 namespace flux {
 namespace {
@@ -29,11 +33,11 @@ void avoid_forbidden_calls() {
 
 }  // namespace
 
-Engine::Engine(Departure& departure, std::function<void(const std::string&)> on_error)
-    : departure_(departure), on_error_(std::move(on_error)) {
-  std::promise<void> ready;
-  std::future<void> started = ready.get_future();
-  thread_ = std::thread([this, promise = std::move(ready)]() mutable { run(std::move(promise)); });
+Engine::Engine(Departure& departure, Deadlines deadlines, std::function<void(const std::string&)> on_error)
+    : departure_(departure), deadlines_(deadlines), on_error_(std::move(on_error)) {
+  thread_ = std::thread([this] { run(); });
+  std::future<void> started = started_.get_future();
+  Patience(departure_, "the ranks did not find each other", deadlines_.startup, "--startup-timeout").wait_for(started);
   try {
     started.get();
   } catch (...) {
@@ -48,6 +52,7 @@ Engine::~Engine() {
     stopping_ = true;
     changed_.notify_all();
   }
+  Patience(departure_, "the ranks did not part", deadlines_.collective, "--timeout").wait_for(finished_.get_future());
   thread_.join();
 }
 
@@ -64,52 +69,91 @@ void Engine::wake() {
   changed_.notify_all();
 }
 
+void Engine::end_all(int exit_code) {
+  departure_.put_in_order();
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  departure_.now(exit_code);  // should it return
+}
+
+void Engine::run() {
+  name_this_thread(kMpiThread);
+  try {
+    initialise();
+  } catch (...) {
+    started_.set_exception(std::current_exception());
+    return;
+  }
+  started_.set_value();
+  try {
+    serve();
+    finalise();
+  } catch (const std::exception& error) {
+    departure_.say(fmt::format("rank {}: {}: {}", rank_, this_thread(), error.what()));
+    end_all(3);
+  }
+  finished_.set_value();
+}
+
 void Engine::initialise() {
   avoid_forbidden_calls();
   int provided = 0;
-  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
-  MPI_Comm_size(MPI_COMM_WORLD, &size_);
-  if (size_ == 1 && launched_ranks() > 1) {
-    char library[MPI_MAX_LIBRARY_VERSION_STRING] = "";
-    int length = 0;
-    MPI_Get_library_version(library, &length);
-    MPI_Finalize();
-    const std::string name(library, length);
-    throw Invalid(
-        fmt::format("{} processes were started, but MPI tells each that it is alone: start them with `srun "
-                    "--mpi=pmix` or with the mpirun of {}",
-                    launched_ranks(), name.substr(0, name.find(','))));
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  if (provided < MPI_THREAD_FUNNELED) throw Aborted("MPI_Init_thread: this MPI knows no threads");
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
+  if (size_ == 1 && launched_ranks() > 1) refuse_a_world_of_one();
+  for (MPI_Comm* comm : {&control_, &data_}) {
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   }
-  MPI_Comm_dup(MPI_COMM_WORLD, &control_);
-  MPI_Comm_dup(MPI_COMM_WORLD, &data_);
-  MPI_Comm_set_errhandler(control_, MPI_ERRORS_RETURN);
-  MPI_Comm_set_errhandler(data_, MPI_ERRORS_RETURN);
+  introduce();
 }
 
-void Engine::run(std::promise<void> ready) {
-  name_this_thread("mpi");
-  try {
-    initialise();
-    ready.set_value();
-  } catch (...) {
-    ready.set_exception(std::current_exception());
-    return;
-  }
+void Engine::refuse_a_world_of_one() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> library{};
+  int length = 0;
+  check_mpi(MPI_Get_library_version(library.data(), &length), "MPI_Get_library_version");
+  MPI_Finalize();
+  const std::string name(library.data(), static_cast<size_t>(length));
+  throw Invalid(
+      fmt::format("{} processes were started, but MPI tells each that it is alone: start them with `srun "
+                  "--mpi=pmix` or with the mpirun of {}",
+                  launched_ranks(), name.substr(0, name.find(','))));
+}
+
+/// Process numbers mean the same to two ranks on one host and in one namespace of them.
+void Engine::introduce() {
+  Introduction mine;
+  mine.process = getpid();
+  std::error_code unknown;
+  const std::string place = host_name() + " " + std::filesystem::read_symlink("/proc/self/ns/pid", unknown).string();
+  place.copy(mine.place.data(), mine.place.size() - 1);
+  introductions_.resize(static_cast<size_t>(size_));
+  check_mpi(MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, introductions_.data(), sizeof(mine), MPI_BYTE, control_),
+            "MPI_Allgather");
+}
+
+void Engine::serve() {
   Clock::time_point moved = Clock::now();
   while (true) {
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_) break;
+      if (stopping_) return;
     }
     const bool collected = collect();
     if (progress() || collected) moved = Clock::now();
     nap(Clock::now() - moved);
   }
+}
+
+/// What MPI still sends or receives is there until it is done.
+void Engine::finalise() {
+  check_mpi(MPI_Comm_free(&data_), "MPI_Comm_free");
+  check_mpi(MPI_Comm_free(&control_), "MPI_Comm_free");
+  check_mpi(MPI_Finalize(), "MPI_Finalize");
   activities_.clear();
-  MPI_Comm_free(&data_);
-  MPI_Comm_free(&control_);
-  MPI_Finalize();
+  failed_.clear();
 }
 
 bool Engine::collect() {
@@ -126,7 +170,7 @@ bool Engine::progress() {
       moved |= activity->progress();
       if (activity->finished()) activity.reset();
     } catch (const std::exception& error) {
-      activity.reset();
+      failed_.push_back(std::move(activity));
       on_error_(error.what());
     }
   }

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <array>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -13,6 +14,7 @@
 
 #include "parallel/gate.h"
 #include "parallel/rank/departure.h"
+#include "parallel/world.h"
 
 namespace flux {
 
@@ -22,18 +24,25 @@ class Activity {
   virtual ~Activity() = default;
   /// Makes the MPI calls that are due, none of which blocks. True when something moved.
   virtual bool progress() = 0;
-  /// The engine then lets go of it.
+  /// The engine then lets go of it: MPI uses none of its memory any more.
   virtual bool finished() const = 0;
+};
+
+/// Where the process of a rank is.
+struct Introduction {
+  int process = 0;                // its number, the same to ranks of one place
+  std::array<char, 252> place{};  // host and namespace of process numbers
 };
 
 /// MPI and the one thread that makes every MPI call. It polls the activities: without a pause while they move, then
 /// ever more rarely, so an idle rank uses no core and nobody waits longer than a tenth of what they waited already.
 class Engine {
  public:
-  /// MPI_Init_thread. `on_error` gets what an activity throws.
-  Engine(Departure& departure, std::function<void(const std::string&)> on_error);
+  /// MPI_Init_thread, and who the ranks are: collective. When others do not come within the startup deadline, one rank
+  /// says who, and the process ends. `on_error` gets what an activity throws.
+  Engine(Departure& departure, Deadlines deadlines, std::function<void(const std::string&)> on_error);
 
-  /// MPI_Finalize: collective. Not to be reached once the job is aborted.
+  /// MPI_Finalize: collective, within the deadline for collectives. Not to be reached once the job is aborted.
   ~Engine();
 
   Departure& departure() const { return departure_; }
@@ -41,31 +50,43 @@ class Engine {
   int size() const { return size_; }
   MPI_Comm control() const { return control_; }  // notices, and the envelopes of messages
   MPI_Comm data() const { return data_; }        // tensors
+  const std::vector<Introduction>& introductions() const { return introductions_; }  // by rank
 
   /// From any thread.
   void add(std::shared_ptr<Activity> activity);
   void wake();
 
+  /// MPI_Abort, from the engine's thread.
+  [[noreturn]] void end_all(int exit_code);
+
  private:
-  void run(std::promise<void> ready);
+  void run();
   void initialise();
+  void refuse_a_world_of_one();
+  void introduce();
+  void serve();
   bool collect();
   bool progress();
   void nap(Clock::duration idle);
+  void finalise();
 
   Departure& departure_;
+  const Deadlines deadlines_;
   std::function<void(const std::string&)> on_error_;
   int rank_ = 0;
   int size_ = 1;
   MPI_Comm control_ = MPI_COMM_NULL;
   MPI_Comm data_ = MPI_COMM_NULL;
+  std::vector<Introduction> introductions_;
   std::vector<std::shared_ptr<Activity>> activities_;  // the thread's own
+  std::vector<std::shared_ptr<Activity>> failed_;      // MPI may still read and write their memory
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::shared_ptr<Activity>> added_;
   bool awake_ = false;
   bool stopping_ = false;
+  std::promise<void> started_, finished_;
   std::thread thread_;
 };
 

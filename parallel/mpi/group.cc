@@ -17,19 +17,23 @@ at::Tensor host_memory(const at::Tensor& tensor, at::IntArrayRef sizes) {
   return at::empty(sizes, tensor.options().device(at::kCPU).pinned_memory(tensor.is_cuda()));
 }
 
+constexpr std::chrono::milliseconds kSecondLook{500};  // by a rank that was stopped when others came
+
 at::Tensor part(const at::Tensor& tensor, int64_t first, int64_t rows) { return tensor.narrow(0, first, rows); }
 
 }  // namespace
 
 MpiCommunicator::MpiCommunicator(Engine& engine, Notices& notices, std::shared_ptr<Gate> gate, std::vector<int> ranks,
                                  int tag, std::chrono::milliseconds deadline)
-    : notices_(notices),
+    : engine_(engine),
+      notices_(notices),
       gate_(std::move(gate)),
       ranks_(std::move(ranks)),
       rank_(position_in(ranks_, engine.rank(), engine.size())),
       tag_(tag),
       deadline_(deadline),
       queue_(std::make_shared<OperationQueue>(engine, notices, gate_, tag)) {
+  notices_.form_group(tag_, ranks_);
   engine.add(queue_);
 }
 
@@ -59,20 +63,21 @@ void MpiCommunicator::submit(const std::shared_ptr<Operation>& operation, const 
   queue_->submit(operation);
 }
 
-void MpiCommunicator::wait(const Operation& operation) {
-  std::string why;
-  {
-    std::unique_lock lock(gate_->mutex);
-    gate_->changed.wait_for(lock, deadline_, [&] { return operation.done || !notices_.why(tag_).empty(); });
-    if (operation.done) return;
-    why = notices_.why(tag_);
-    if (!why.empty()) throw Aborted(fmt::format("{}: {}", operation.name, why));
-    const std::vector<int> late(operation.unfinished.begin(), operation.unfinished.end());
-    why = operation.on_its_way
-              ? fmt::format("{} did not come within {}", rank_names(late), seconds(deadline_))
-              : fmt::format("the card of rank {} did not come so far within {}", ranks_[rank_], seconds(deadline_));
-  }
-  notices_.abort_group(tag_, ranks_, why);
+void MpiCommunicator::wait(const Operation& operation, std::chrono::milliseconds deadline) {
+  std::unique_lock lock(gate_->mutex);
+  const auto over = [&] { return operation.done || !notices_.why(tag_).empty(); };
+  std::chrono::milliseconds patience = deadline;
+  while (!gate_->changed.wait_for(lock, patience, over) && engine_.departure().was_stopped()) patience = kSecondLook;
+  if (operation.done) return;
+  if (const std::string& why = notices_.why(tag_); !why.empty())
+    throw Aborted(fmt::format("{}: {}", operation.name, why));
+  const std::vector<int> late(operation.unfinished.begin(), operation.unfinished.end());
+  const std::string why =
+      operation.on_its_way
+          ? fmt::format("{} did not come within {}", rank_names(late), seconds(deadline_))
+          : fmt::format("the card of rank {} did not come so far within {}", ranks_[rank_], seconds(deadline_));
+  lock.unlock();
+  notices_.abort_group(tag_, why);
   throw TimedOut(fmt::format("{}: {}", operation.name, why));
 }
 
@@ -89,7 +94,7 @@ Pending MpiCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows)
   const std::shared_ptr<Operation> operation = gathering("all_gather", host, rows);
   submit(operation, all);
   return Pending([=, this] {
-    wait(*operation);
+    wait(*operation, deadline_);
     if (all.is_cpu()) return;
     const c10::InferenceMode inference;
     part(all, 0, before).copy_(part(host, 0, before), true);
@@ -111,13 +116,13 @@ Pending MpiCommunicator::broadcast(const at::Tensor& value, int root) {
     if (peer != root) operation->sends.push_back({ranks_[peer], data, host.nbytes()});
   submit(operation, value);
   return Pending([=, this] {
-    wait(*operation);
+    wait(*operation, deadline_);
     const c10::InferenceMode inference;
     if (rank_ != root && !value.is_cpu()) value.copy_(host, true);
   });
 }
 
-Pending MpiCommunicator::reduce(const at::Tensor& value, Reduction op) {
+Pending MpiCommunicator::reduce(const at::Tensor& value) {
   check_reduce(value);
   if (size() == 1) return Pending([] {});
   const at::Tensor parts = host_memory(value, {size(), value.numel()});
@@ -125,14 +130,14 @@ Pending MpiCommunicator::reduce(const at::Tensor& value, Reduction op) {
   const std::shared_ptr<Operation> operation = gathering("reduce", parts, std::vector<int64_t>(size(), 1));
   submit(operation, value);
   return Pending([=, this] {
-    wait(*operation);
+    wait(*operation, deadline_);
     const c10::InferenceMode inference;
-    value.copy_(folded(parts, op).view(value.sizes()));
+    value.copy_(largest(parts).view(value.sizes()));
   });
 }
 
 void MpiCommunicator::abort(std::string_view why) noexcept {
-  notices_.abort_group(tag_, ranks_, fmt::format("rank {}: {}", ranks_[rank_], why));
+  notices_.abort_group(tag_, fmt::format("rank {}: {}", ranks_[rank_], why));
 }
 
 std::optional<std::string> MpiCommunicator::aborted() const {

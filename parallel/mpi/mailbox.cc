@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <stdexcept>
 
 #include "parallel/group.h"
@@ -11,28 +10,20 @@
 #include "parallel/rank/errors.h"
 
 namespace flux {
-namespace {
-
-bool all_finished(const std::vector<Transfer>& transfers) {
-  return std::all_of(transfers.begin(), transfers.end(), [](const Transfer& transfer) { return transfer.finished(); });
-}
-
-}  // namespace
-
 Outgoing::Outgoing(Engine& engine, int to, Parcel parcel, std::chrono::milliseconds deadline)
     : engine_(engine), to_(to), parcel_(std::move(parcel)), envelope_(sealed(parcel_)), deadline_(deadline) {}
 
 bool Outgoing::progress() {
   bool moved = false;
   if (transfers_.empty()) {
-    transfers_.push_back(Transfer::sending(engine_.control(), to_, kEnvelopeTag, envelope_.data(), envelope_.size()));
+    transfers_.push_back(Transfer::message(engine_.control(), to_, kEnvelopeTag, envelope_));
     for (const at::Tensor& tensor : parcel_.tensors)
       transfers_.push_back(Transfer::sending(engine_.data(), to_, kMessageTag, tensor.data_ptr(), tensor.nbytes()));
     moved = true;
   }
   for (Transfer& transfer : transfers_) moved |= transfer.progress();
   if (moved) moved_ = Clock::now();
-  if (Clock::now() - moved_ > deadline_)
+  if (Clock::now() - moved_ > deadline_ && !finished() && !engine_.departure().was_stopped())
     throw TimedOut(fmt::format("send: rank {} took nothing for {}", to_, seconds(deadline_)));
   return moved;
 }
@@ -48,7 +39,7 @@ bool Incoming::progress() {
       if (!message.open) break;
     }
     while (!queue.empty() && queue.front().open && all_finished(queue.front().transfers)) {
-      inbox_->deliver({from, std::move(queue.front().parcel)});
+      arrivals_->deliver({from, std::move(queue.front().parcel)});
       queue.pop_front();
     }
   }
@@ -63,7 +54,7 @@ bool Incoming::find() {
             MPI_ANY_SOURCE);
   if (!found) return false;
   int size = 0;
-  MPI_Get_count(&status, MPI_BYTE, &size);
+  check_mpi(MPI_Get_count(&status, MPI_BYTE, &size), "MPI_Get_count", status.MPI_SOURCE);
   Message& message = messages_[status.MPI_SOURCE].emplace_back();
   message.envelope.resize(size);
   message.moved = Clock::now();
@@ -87,24 +78,28 @@ bool Incoming::advance(int from, Message& message) {
   }
   for (Transfer& transfer : message.transfers) moved |= transfer.progress();
   if (moved) message.moved = Clock::now();
-  if (Clock::now() - message.moved > deadline_ && !all_finished(message.transfers))
+  const bool whole = message.open && all_finished(message.transfers);
+  if (Clock::now() - message.moved > deadline_ && !whole && !engine_.departure().was_stopped())
     throw TimedOut(fmt::format("receive: rank {} stopped half way through a message for {}", from, seconds(deadline_)));
   return moved;
 }
 
 MpiMailbox::MpiMailbox(Engine& engine, std::shared_ptr<Gate> gate, std::chrono::milliseconds deadline)
-    : engine_(engine), inbox_(std::make_shared<Inbox>(std::move(gate))), deadline_(deadline) {
-  engine_.add(std::make_shared<Incoming>(engine_, inbox_, deadline));
+    : engine_(engine), arrivals_(std::make_shared<Arrivals>(std::move(gate))), deadline_(deadline) {
+  engine_.add(std::make_shared<Incoming>(engine_, arrivals_, deadline));
 }
 
 void MpiMailbox::send(int to, Parcel parcel) {
-  if (to == rank()) return inbox_->deliver({to, std::move(parcel)});
+  if (to == rank()) return arrivals_->deliver({to, std::move(parcel)});
   if (to < 0 || to >= size()) throw std::out_of_range(fmt::format("send: no rank {} in a world of {}", to, size()));
   for (at::Tensor& tensor : parcel.tensors) {
     if (!tensor.is_cpu()) throw std::invalid_argument(fmt::format("send to rank {}: a tensor is not on the CPU", to));
     tensor = tensor.contiguous();
   }
-  engine_.add(std::make_shared<Outgoing>(engine_, to, std::move(parcel), deadline_));
+  const auto outgoing = std::make_shared<Outgoing>(engine_, to, std::move(parcel), deadline_);
+  if (outgoing->envelope_size() > kLargestMessage)
+    throw std::invalid_argument(fmt::format("send to rank {}: a header of more than 2 GiB", to));
+  engine_.add(outgoing);
 }
 
 }  // namespace flux

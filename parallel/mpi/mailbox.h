@@ -4,7 +4,7 @@
 #include <map>
 #include <memory>
 
-#include "parallel/inbox.h"
+#include "parallel/arrivals.h"
 #include "parallel/mpi/engine.h"
 #include "parallel/mpi/transfer.h"
 
@@ -16,6 +16,7 @@ class Outgoing : public Activity {
   Outgoing(Engine& engine, int to, Parcel parcel, std::chrono::milliseconds deadline);
   bool progress() override;
   bool finished() const override;
+  size_t envelope_size() const { return envelope_.size(); }
 
  private:
   Engine& engine_;
@@ -30,8 +31,8 @@ class Outgoing : public Activity {
 /// All messages on their way to this rank. Throws TimedOut when one stops half way.
 class Incoming : public Activity {
  public:
-  Incoming(Engine& engine, std::shared_ptr<Inbox> inbox, std::chrono::milliseconds deadline)
-      : engine_(engine), inbox_(std::move(inbox)), deadline_(deadline) {}
+  Incoming(Engine& engine, std::shared_ptr<Arrivals> arrivals, std::chrono::milliseconds deadline)
+      : engine_(engine), arrivals_(std::move(arrivals)), deadline_(deadline) {}
   bool progress() override;
   bool finished() const override { return false; }
 
@@ -49,7 +50,7 @@ class Incoming : public Activity {
   bool advance(int from, Message& message);
 
   Engine& engine_;
-  std::shared_ptr<Inbox> inbox_;
+  std::shared_ptr<Arrivals> arrivals_;
   std::chrono::milliseconds deadline_;
   std::map<int, std::deque<Message>> messages_;  // by sender, in the order sent
 };
@@ -60,11 +61,11 @@ class MpiMailbox : public Mailbox {
   int rank() const override { return engine_.rank(); }
   int size() const override { return engine_.size(); }
   void send(int to, Parcel parcel) override;
-  std::optional<Received> receive(std::chrono::milliseconds patience) override { return inbox_->take(patience); }
+  std::optional<Received> receive(std::chrono::milliseconds patience) override { return arrivals_->take(patience); }
 
  private:
   Engine& engine_;
-  std::shared_ptr<Inbox> inbox_;
+  std::shared_ptr<Arrivals> arrivals_;
   std::chrono::milliseconds deadline_;
 };
 

@@ -1,9 +1,7 @@
 #include "parallel/mpi/notices.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <charconv>
+#include <cstring>
 #include <numeric>
 
 #include "parallel/mpi/tags.h"
@@ -11,60 +9,78 @@
 namespace flux {
 namespace {
 
-// In the place of a group's tag.
-constexpr int kPrinted = -1;  // the whole job, and the reason is printed
-constexpr int kToPrint = -2;  // the whole job; minus the rank that is to print the reason
-
+constexpr int kJob = -1;  // in the place of a group's tag
 constexpr const char* kNoWords = "the job has ended";
 constexpr std::chrono::milliseconds kGrace{1000};
+constexpr std::chrono::milliseconds kSpeakersTime{500};  // a speaker that has not spoken by then cannot
 constexpr std::chrono::milliseconds kLastMoment{1800};   // should the engine itself hang
-constexpr std::chrono::milliseconds kSpeakersTime{500};  // a speaker that has not printed by then cannot
+
+std::vector<int> all_ranks(int size) {
+  std::vector<int> ranks(static_cast<size_t>(size));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
 
 }  // namespace
 
 void Notices::end_job(const Ending& ending, int speaker) {
-  engine_.departure().within(kLastMoment, {ending.exit_code, ""});
   const std::lock_guard lock(gate_->mutex);
-  if (!gate_->aborted.empty()) return;
-  gate_->aborted = ending.why.empty() ? kNoWords : ending.why;
-  exit_code_ = ending.exit_code;
-  deputy_ = true;
-  speaker_ = speaker;
-  gate_->changed.notify_all();
-  engine_.wake();
+  if (job_) return;
+  know({{kJob, ending.exit_code, speaker, engine_.rank(), ending.why.empty()}, ending.why});
 }
 
-void Notices::abort_group(int tag, const std::vector<int>& ranks, const std::string& why) {
+/// The reason that a rank has given its own callers stays; who says what, and the exit code, is agreed on.
+void Notices::know(const Notice& notice) {
+  if (!job_) {
+    end_ = Clock::now() + kGrace;
+    engine_.departure().within(kLastMoment, {notice.head.exit_code, ""});
+    gate_->aborted = notice.why.empty() ? kNoWords : notice.why;
+  }
+  job_ = notice;
+  pass_on(notice, all_ranks(engine_.size()));
+}
+
+void Notices::form_group(int tag, const std::vector<int>& ranks) {
   const std::lock_guard lock(gate_->mutex);
-  if (!ended_groups_.emplace(tag, why).second) return;
-  to_send_.emplace_back(fmt::format("{} 3 {}", tag, why), ranks);
+  Group& group = groups_[tag];
+  group.ranks = ranks;
+  if (!group.why.empty()) pass_on({{tag, 0, 0, 0, false}, group.why}, ranks);
+}
+
+void Notices::abort_group(int tag, const std::string& why) {
+  const std::lock_guard lock(gate_->mutex);
+  end_group(tag, why);
+}
+
+void Notices::end_group(int tag, const std::string& why) {
+  Group& group = groups_[tag];
+  if (!group.why.empty()) return;
+  group.why = why;
+  pass_on({{tag, 0, 0, 0, false}, why}, group.ranks);
   gate_->changed.notify_all();
-  engine_.wake();
 }
 
 const std::string& Notices::why(int tag) const {
-  const auto group = ended_groups_.find(tag);
-  return group == ended_groups_.end() ? gate_->aborted : group->second;
+  const auto group = groups_.find(tag);
+  return group == groups_.end() || group->second.why.empty() ? gate_->aborted : group->second.why;
 }
 
 bool Notices::progress() {
-  bool received = false;
-  while (receive()) received = true;  // all of them: a rank that was stopped must not print what another has printed
-  const bool posted = post();
-  for (Letter& letter : letters_)
-    for (Transfer& transfer : letter.transfers) transfer.progress();
-  letters_.remove_if([](const Letter& letter) {
-    return std::all_of(letter.transfers.begin(), letter.transfers.end(),
-                       [](const Transfer& t) { return t.finished(); });
-  });
-  if (Clock::now() >= end_) {
-    engine_.departure().put_in_order();
-    MPI_Abort(MPI_COMM_WORLD, exit_code_);
+  bool moved = false;
+  while (find()) moved = true;  // all of them: a rank that was stopped must not say what another has said
+  moved |= receive();
+  std::optional<int> exit_code;
+  {
+    const std::lock_guard lock(gate_->mutex);
+    if (job_) say_in_turn();
+    if (Clock::now() >= end_) exit_code = job_->head.exit_code;
   }
-  return received || posted;
+  moved |= send();
+  if (exit_code) engine_.end_all(*exit_code);
+  return moved;
 }
 
-bool Notices::receive() {
+bool Notices::find() {
   int found = 0;
   MPI_Message message;
   MPI_Status status;
@@ -72,71 +88,78 @@ bool Notices::receive() {
             MPI_ANY_SOURCE);
   if (!found) return false;
   int size = 0;
-  MPI_Get_count(&status, MPI_BYTE, &size);
-  std::string text(size, '\0');
-  check_mpi(MPI_Mrecv(text.data(), size, MPI_BYTE, &message, &status), "MPI_Mrecv", status.MPI_SOURCE);
-  int tag = 0, exit_code = 3;
-  const char* end = text.data() + text.size();
-  const char* rest = std::from_chars(text.data(), end, tag).ptr + 1;
-  rest = std::from_chars(rest, end, exit_code).ptr + 1;
-  const std::string why(rest, end);
-
-  const std::lock_guard lock(gate_->mutex);
-  if (tag >= 0) {
-    ended_groups_.emplace(tag, why);
-  } else {
-    if (gate_->aborted.empty()) {
-      gate_->aborted = why;
-      exit_code_ = exit_code;
-      engine_.departure().within(kLastMoment, {exit_code, ""});
-      if (tag <= kToPrint) speaker_ = kToPrint - tag;
-    } else if (tag <= kToPrint && status.MPI_SOURCE < engine_.rank()) {
-      deputy_ = false;
-    }
-    if (tag == kPrinted) printed_ = true;
-  }
-  gate_->changed.notify_all();
+  check_mpi(MPI_Get_count(&status, MPI_BYTE, &size), "MPI_Get_count", status.MPI_SOURCE);
+  Arriving& notice = arriving_.emplace_back(Arriving{status.MPI_SOURCE, std::string(static_cast<size_t>(size), '\0')});
+  check_mpi(MPI_Imrecv(notice.bytes.data(), size, MPI_BYTE, &message, &notice.request), "MPI_Imrecv", notice.from);
   return true;
 }
 
-/// Sends what is to be sent, and starts the end of the job when its reason has come to be known.
-bool Notices::post() {
+bool Notices::receive() {
+  bool moved = false;
+  for (auto notice = arriving_.begin(); notice != arriving_.end();) {
+    int arrived = 0;
+    check_mpi(MPI_Test(&notice->request, &arrived, MPI_STATUS_IGNORE), "MPI_Imrecv", notice->from);
+    if (!arrived) {
+      ++notice;
+      continue;
+    }
+    Notice taken;
+    std::memcpy(&taken.head, notice->bytes.data(), sizeof(Head));
+    taken.why = notice->bytes.substr(sizeof(Head));
+    notice = arriving_.erase(notice);
+    moved = true;
+    const std::lock_guard lock(gate_->mutex);
+    take(taken);
+  }
+  return moved;
+}
+
+void Notices::take(const Notice& notice) {
+  if (notice.head.tag != kJob) return end_group(notice.head.tag, notice.why);
+  const bool counts = !job_ || (notice.head.said && !job_->head.said) ||
+                      (notice.head.said == job_->head.said && notice.head.noticed_by < job_->head.noticed_by);
+  if (counts) know(notice);
+}
+
+/// Once for the job: at once by the speaker, or later by the lowest rank that noticed.
+void Notices::say_in_turn() {
+  const Head& head = job_->head;
+  const bool speaker = engine_.rank() == head.speaker;
+  const bool deputy = engine_.rank() == head.noticed_by && Clock::now() >= end_ - kGrace + kSpeakersTime;
+  if (head.said || (!speaker && !deputy)) return;
+  engine_.departure().say(job_->why);
+  Notice said = *job_;
+  said.head.said = true;
+  know(said);
+}
+
+void Notices::pass_on(const Notice& notice, const std::vector<int>& ranks) {
+  std::string bytes(sizeof(Head), '\0');
+  std::memcpy(bytes.data(), &notice.head, sizeof(Head));
+  std::vector<int> next;
+  const size_t mine = static_cast<size_t>(std::find(ranks.begin(), ranks.end(), engine_.rank()) - ranks.begin());
+  for (size_t distance = 1; distance < ranks.size(); distance *= 2)
+    next.push_back(ranks[(mine + distance) % ranks.size()]);
+  to_send_.emplace_back(bytes + notice.why, std::move(next));
+  gate_->changed.notify_all();
+  engine_.wake();
+}
+
+bool Notices::send() {
   std::vector<std::pair<std::string, std::vector<int>>> notices;
   {
     const std::lock_guard lock(gate_->mutex);
-    if (!gate_->aborted.empty() && end_ == Clock::time_point::max()) {
-      end_ = Clock::now() + kGrace;
-      if (engine_.rank() == speaker_)
-        print();
-      else if (deputy_)
-        tell_everybody(kToPrint - speaker_);
-    }
-    if (deputy_ && Clock::now() >= end_ - kGrace + kSpeakersTime) print();
     notices.swap(to_send_);
   }
-  for (const auto& [text, ranks] : notices) tell(text, ranks);
+  for (auto& [bytes, ranks] : notices) {
+    Leaving& notice = leaving_.emplace_back(Leaving{std::move(bytes), {}});
+    for (int rank : ranks)
+      notice.transfers.push_back(Transfer::message(engine_.control(), rank, kNoticeTag, notice.bytes));
+  }
+  for (Leaving& notice : leaving_)
+    for (Transfer& transfer : notice.transfers) transfer.progress();
+  leaving_.remove_if([](const Leaving& notice) { return all_finished(notice.transfers); });
   return !notices.empty();
-}
-
-void Notices::print() {
-  if (printed_) return;
-  if (gate_->aborted != kNoWords) engine_.departure().say(gate_->aborted);
-  printed_ = true;
-  tell_everybody(kPrinted);
-}
-
-void Notices::tell_everybody(int tag) {
-  std::vector<int> everybody(engine_.size());
-  std::iota(everybody.begin(), everybody.end(), 0);
-  to_send_.emplace_back(fmt::format("{} {} {}", tag, exit_code_, gate_->aborted), everybody);
-}
-
-void Notices::tell(const std::string& text, const std::vector<int>& ranks) {
-  Letter& letter = letters_.emplace_back(Letter{text, {}});
-  for (int rank : ranks)
-    if (rank != engine_.rank())
-      letter.transfers.push_back(
-          Transfer::sending(engine_.control(), rank, kNoticeTag, letter.text.data(), letter.text.size()));
 }
 
 }  // namespace flux

@@ -2,6 +2,7 @@
 
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,18 +12,23 @@
 
 namespace flux {
 
-/// Why the job, or one group, ended: told to every rank. A job that ended is over within a second: blocked calls have
-/// that long to throw and the program to put its files in order, then MPI_Abort ends every process with its exit code.
+/// Why the job, or one group, ended: passed on from rank to rank, each telling those at distances 1, 2, 4 ... once, so
+/// that N ranks cost N log N messages and a few dead ones do not stop it. A job that ended is over within a second:
+/// blocked calls have that long to throw and the program to put its files in order, then MPI_Abort ends every process
+/// with its exit code.
 class Notices : public Activity {
  public:
   Notices(Engine& engine, std::shared_ptr<Gate> gate) : engine_(engine), gate_(std::move(gate)) {}
 
-  /// From any thread. The first reason is the one that is kept; `speaker` prints it for the job. Should the
-  /// speaker be the one that hangs, the lowest rank that noticed prints.
+  /// From any thread. The first ending is the one that is kept; `speaker` says why for the job. Should the speaker be
+  /// the one that hangs, the lowest rank that noticed does.
   void end_job(const Ending& ending, int speaker = 0);
 
-  /// From any thread: ends one group, known by its tag, on its ranks (world ranks).
-  void abort_group(int tag, const std::vector<int>& ranks, const std::string& why);
+  /// From any thread: the ranks (of the world) of the group with this tag.
+  void form_group(int tag, const std::vector<int>& ranks);
+
+  /// From any thread: ends one group on its ranks.
+  void abort_group(int tag, const std::string& why);
 
   /// Why the job or the group has ended; empty while it goes on. Under the gate's mutex.
   const std::string& why(int tag) const;
@@ -31,28 +37,49 @@ class Notices : public Activity {
   bool finished() const override { return false; }
 
  private:
-  struct Letter {
-    std::string text;  // "TAG CODE why"
+  /// What goes ahead of the reason.
+  struct Head {
+    int tag;  // of the group, or kJob
+    int exit_code;
+    int speaker;
+    int noticed_by;  // the lowest rank that noticed
+    bool said;
+  };
+  struct Notice {
+    Head head;
+    std::string why;
+  };
+  struct Group {
+    std::vector<int> ranks;
+    std::string why;  // empty while it goes on
+  };
+  struct Arriving {
+    int from;
+    std::string bytes;
+    MPI_Request request = MPI_REQUEST_NULL;
+  };
+  struct Leaving {
+    std::string bytes;
     std::vector<Transfer> transfers;
   };
 
+  bool find();
   bool receive();
-  bool post();
-  void print();                  // under the gate's mutex
-  void tell_everybody(int tag);  // under the gate's mutex
-  void tell(const std::string& text, const std::vector<int>& ranks);
+  bool send();
+  void take(const Notice& notice);  // all of these under the gate's mutex
+  void know(const Notice& notice);
+  void end_group(int tag, const std::string& why);
+  void say_in_turn();
+  void pass_on(const Notice& notice, const std::vector<int>& ranks);
 
   Engine& engine_;
   std::shared_ptr<Gate> gate_;
-  std::map<int, std::string> ended_groups_;                        // under the gate's mutex
+  std::optional<Notice> job_;                                      // under the gate's mutex
+  Clock::time_point end_ = Clock::time_point::max();               // of the job, under the gate's mutex
+  std::map<int, Group> groups_;                                    // under the gate's mutex
   std::vector<std::pair<std::string, std::vector<int>>> to_send_;  // under the gate's mutex
-  std::list<Letter> letters_;
-  Clock::time_point end_ = Clock::time_point::max();
-  int exit_code_ = 3;  // under the gate's mutex
-  // Under the gate's mutex: the reason is printed once, at once by the speaker, or later by one deputy.
-  int speaker_ = 0;
-  bool deputy_ = false;  // noticed the reason, and no lower rank did
-  bool printed_ = false;
+  std::list<Arriving> arriving_;
+  std::list<Leaving> leaving_;
 };
 
 }  // namespace flux

@@ -1,6 +1,6 @@
-#include <algorithm>
+#include "parallel/mpi/operation_queue.h"
 
-#include "parallel/mpi/group.h"
+#include <algorithm>
 
 namespace flux {
 
@@ -22,11 +22,7 @@ bool OperationQueue::progress() {
     const std::lock_guard lock(gate_->mutex);
     std::move(submitted_.begin(), submitted_.end(), std::back_inserter(active_));
     submitted_.clear();
-    if (!notices_.why(tag_).empty()) {
-      for (const auto& operation : active_)
-        for (Transfer& transfer : operation->transfers) transfer.cancel();
-      return false;
-    }
+    if (!notices_.why(tag_).empty()) return false;  // what MPI has begun with stays where it is
   }
   // MPI matches the messages of two ranks in the order posted, so an operation that cannot start holds up the next.
   bool moved = false;

@@ -5,8 +5,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <filesystem>
-
 #include "parallel/rank/device.h"
 
 namespace flux {
@@ -16,24 +14,17 @@ using namespace std::chrono_literals;
 
 constexpr Clock::duration kInterval = 50ms;
 
-/// Process numbers mean the same to two ranks on one host and in one namespace of them.
-std::string place() {
-  std::error_code ignored;
-  return host_name() + " " + std::filesystem::read_symlink("/proc/self/ns/pid", ignored).string();
-}
-
 }  // namespace
 
-std::string Peers::introduction() { return fmt::format("{} {}", getpid(), place()); }
-
-Peers::Peers(Notices& notices, int rank, const std::vector<std::string>& introductions) : notices_(notices) {
-  for (size_t other = 0; other < introductions.size(); ++other) {
-    const std::string& text = introductions[other];
-    const size_t space = text.find(' ');
-    if (static_cast<int>(other) == rank || text.substr(space + 1) != place()) continue;
+Peers::Peers(Engine& engine, Notices& notices) : engine_(engine), notices_(notices) {
+  const std::vector<Introduction>& all = engine.introductions();
+  const Introduction& mine = all.at(static_cast<size_t>(engine.rank()));
+  for (int other = 0; other < engine.size(); ++other) {
+    const Introduction& theirs = all[static_cast<size_t>(other)];
+    if (other == engine.rank() || theirs.place != mine.place) continue;
     // Kernels before 5.3 have no pidfd: there the launcher alone notices.
-    const int process = static_cast<int>(syscall(SYS_pidfd_open, std::stoi(text.substr(0, space)), 0));
-    if (process >= 0) peers_.push_back({static_cast<int>(other), process});
+    const int process = static_cast<int>(syscall(SYS_pidfd_open, theirs.process, 0));
+    if (process >= 0) peers_.push_back({other, process});
   }
 }
 
@@ -42,7 +33,7 @@ Peers::~Peers() {
 }
 
 bool Peers::progress() {
-  if (Clock::now() < next_) return false;
+  if (Clock::now() < next_ || engine_.departure().was_stopped()) return false;
   next_ = Clock::now() + kInterval;
   for (const Peer& peer : peers_) {
     pollfd watched{peer.process, POLLIN, 0};

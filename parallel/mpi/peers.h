@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "parallel/mpi/notices.h"
@@ -10,11 +9,7 @@ namespace flux {
 /// Notices that another rank of this host has died, before the launcher ends the job, and says which.
 class Peers : public Activity {
  public:
-  /// What the others must know of this process.
-  static std::string introduction();
-
-  /// `introductions`: by rank.
-  Peers(Notices& notices, int rank, const std::vector<std::string>& introductions);
+  Peers(Engine& engine, Notices& notices);
   ~Peers() override;
   Peers(const Peers&) = delete;
   Peers& operator=(const Peers&) = delete;
@@ -28,6 +23,7 @@ class Peers : public Activity {
     int process;  // pidfd
   };
 
+  Engine& engine_;
   Notices& notices_;
   std::vector<Peer> peers_;
   Clock::time_point next_{};

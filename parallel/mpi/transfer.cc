@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 #include "parallel/rank/errors.h"
@@ -26,23 +27,35 @@ void for_chunks(size_t bytes, const std::function<void(size_t offset, int size)>
 
 }  // namespace
 
-void check_mpi(int code, const char* call, int peer) {
+void check_mpi(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
-  char text[MPI_MAX_ERROR_STRING] = "";
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
   int length = 0;
-  MPI_Error_string(code, text, &length);
-  throw Aborted(fmt::format("{} with rank {}: {}", call, peer, std::string(text, length)));
+  MPI_Error_string(code, text.data(), &length);
+  throw Aborted(fmt::format("{}: {}", call, text.data()));
+}
+
+void check_mpi(int code, const char* call, int peer) {
+  if (code != MPI_SUCCESS) check_mpi(code, fmt::format("{} with rank {}", call, peer).c_str());
+}
+
+void Transfer::send(MPI_Comm comm, int tag, const char* data, int size) {
+  sizes_.push_back(size);
+  check_mpi(MPI_Isend(data, size, MPI_BYTE, peer_, tag, comm, &requests_.emplace_back(MPI_REQUEST_NULL)), "MPI_Isend",
+            peer_);
+  ++open_;
 }
 
 Transfer Transfer::sending(MPI_Comm comm, int to, int tag, const void* data, size_t bytes) {
   Transfer transfer(to, false);
-  for_chunks(bytes, [&](size_t offset, int size) {
-    transfer.sizes_.push_back(size);
-    check_mpi(MPI_Isend(static_cast<const char*>(data) + offset, size, MPI_BYTE, to, tag, comm,
-                        &transfer.requests_.emplace_back(MPI_REQUEST_NULL)),
-              "MPI_Isend", to);
-  });
-  transfer.open_ = transfer.requests_.size();
+  for_chunks(bytes,
+             [&](size_t offset, int size) { transfer.send(comm, tag, static_cast<const char*>(data) + offset, size); });
+  return transfer;
+}
+
+Transfer Transfer::message(MPI_Comm comm, int to, int tag, std::string_view bytes) {
+  Transfer transfer(to, false);
+  transfer.send(comm, tag, bytes.data(), static_cast<int>(bytes.size()));
   return transfer;
 }
 
@@ -70,21 +83,15 @@ bool Transfer::progress() {
     moved = true;
     --open_;
     int size = sizes_[i];
-    if (receives_) MPI_Get_count(&status, MPI_BYTE, &size);
+    if (receives_) check_mpi(MPI_Get_count(&status, MPI_BYTE, &size), "MPI_Get_count", peer_);
     if (size != sizes_[i])
       throw Aborted(fmt::format("rank {} sent {} bytes where {} were expected", peer_, size, sizes_[i]));
   }
   return moved;
 }
 
-void Transfer::cancel() {
-  if (!receives_) return;
-  for (MPI_Request& request : requests_) {
-    if (request == MPI_REQUEST_NULL) continue;
-    MPI_Cancel(&request);
-    MPI_Request_free(&request);
-  }
-  open_ = 0;
+bool all_finished(const std::vector<Transfer>& transfers) {
+  return std::all_of(transfers.begin(), transfers.end(), [](const Transfer& transfer) { return transfer.finished(); });
 }
 
 }  // namespace flux

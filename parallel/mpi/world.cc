@@ -25,7 +25,7 @@ class MpiWorld final : public World {
   int rank() const override { return engine_.rank(); }
   int size() const override { return engine_.size(); }
   Mailbox& mailbox() override { return mailbox_; }
-  std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
+  std::vector<std::string> exchange(const std::string& mine) override { return everybody_.exchange(mine); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
   void end(const Ending& ending) noexcept override { notices_->end_job(ending); }
   void leave() override;
@@ -40,7 +40,6 @@ class MpiWorld final : public World {
   std::shared_ptr<Notices> notices_;
   MpiMailbox mailbox_;
   MpiCommunicator everybody_;
-  std::shared_ptr<Peers> peers_;
   int next_tag_ = kFirstGroupTag;
   bool left_ = false;
 };
@@ -53,19 +52,13 @@ std::vector<int> all_ranks(int size) {
 
 MpiWorld::MpiWorld(Deadlines deadlines, Departure& departure)
     : deadlines_(deadlines),
-      engine_(departure, [this](const std::string& why) { abort(why); }),
+      engine_(departure, deadlines, [this](const std::string& why) { abort(why); }),
       notices_(std::make_shared<Notices>(engine_, gate_)),
       mailbox_(engine_, gate_, deadlines.collective),
       everybody_(engine_, *notices_, gate_, all_ranks(engine_.size()), kWorldTag, deadlines.startup) {
   engine_.add(notices_);
+  engine_.add(std::make_shared<Peers>(engine_, *notices_));
   departure.ends_with([this](const Ending& ending) { end(ending); });
-  try {
-    peers_ = std::make_shared<Peers>(*notices_, rank(), exchange(Peers::introduction()));
-    engine_.add(peers_);
-  } catch (const std::exception& error) {
-    abort(error.what());
-    await_the_end();
-  }
 }
 
 MpiWorld::~MpiWorld() {
@@ -82,7 +75,7 @@ MpiWorld::~MpiWorld() {
 void MpiWorld::leave() {
   try {
     MpiCommunicator leaving(engine_, *notices_, gate_, all_ranks(size()), kLeavingTag, deadlines_.collective);
-    exchange_strings(leaving, "");
+    leaving.exchange("");
     left_ = true;
   } catch (const std::exception& error) {
     abort(fmt::format("leaving: {}", error.what()));
@@ -99,7 +92,7 @@ std::unique_ptr<HostGroup> MpiWorld::host_group(const std::vector<int>& ranks) {
   // The members agree on a tag that none of them has used.
   MpiCommunicator forming(engine_, *notices_, gate_, ranks, kFormingTag, deadlines_.startup);
   const std::string members = fmt::format("{}", fmt::join(ranks, ","));
-  for (const std::string& theirs : exchange_strings(forming, fmt::format("{} {}", next_tag_, members))) {
+  for (const std::string& theirs : forming.exchange(fmt::format("{} {}", next_tag_, members))) {
     const size_t space = theirs.find(' ');
     if (theirs.substr(space + 1) != members)
       throw std::invalid_argument(

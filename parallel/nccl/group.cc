@@ -15,6 +15,7 @@
 #include "parallel/nccl/handle.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
+#include "parallel/rank/thread_name.h"
 
 namespace flux {
 namespace {
@@ -30,6 +31,18 @@ ncclDataType_t type_of(const at::Tensor& value) {
     throw std::invalid_argument(fmt::format("reduce: NCCL does not reduce {}", c10::toString(value.scalar_type())));
   return type->second;
 }
+
+/// Of several calls, the result that counts.
+class FirstError {
+ public:
+  void note(ncclResult_t result) {
+    if (result_ == ncclSuccess || result_ == ncclInProgress) result_ = result;
+  }
+  ncclResult_t result() const { return result_; }
+
+ private:
+  ncclResult_t result_ = ncclSuccess;
+};
 
 /// Collectives on a stream of their own, ordered with ATen's current stream by events.
 class NcclCommunicator : public Communicator {
@@ -55,7 +68,7 @@ class NcclCommunicator : public Communicator {
   at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override { return at::empty(sizes, options); }
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
-  Pending reduce(const at::Tensor& value, Reduction op) override;
+  Pending reduce(const at::Tensor& value) override;
   void abort(std::string_view why) noexcept override { host_->abort(why); }
 
  private:
@@ -105,14 +118,16 @@ Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows
   return queue("all_gather", all, [=, this](ncclComm_t comm, cudaStream_t stream) {
     const ByteRange mine = ranges[rank()];
     if (even) return ncclAllGather(data + mine.offset, data, mine.size, ncclInt8, comm, stream);
-    ncclGroupStart();
+    FirstError error;
+    error.note(ncclGroupStart());
     for (int peer = 0; peer < size(); ++peer) {
       if (peer == rank()) continue;
-      if (mine.size > 0) ncclSend(data + mine.offset, mine.size, ncclInt8, peer, comm, stream);
+      if (mine.size > 0) error.note(ncclSend(data + mine.offset, mine.size, ncclInt8, peer, comm, stream));
       const ByteRange theirs = ranges[peer];
-      if (theirs.size > 0) ncclRecv(data + theirs.offset, theirs.size, ncclInt8, peer, comm, stream);
+      if (theirs.size > 0) error.note(ncclRecv(data + theirs.offset, theirs.size, ncclInt8, peer, comm, stream));
     }
-    return ncclGroupEnd();
+    error.note(ncclGroupEnd());
+    return error.result();
   });
 }
 
@@ -123,18 +138,19 @@ Pending NcclCommunicator::broadcast(const at::Tensor& value, int root) {
   });
 }
 
-Pending NcclCommunicator::reduce(const at::Tensor& value, Reduction op) {
+Pending NcclCommunicator::reduce(const at::Tensor& value) {
   check_reduce(value);
   const ncclDataType_t type = type_of(value);
   return queue("reduce", value, [&](ncclComm_t comm, cudaStream_t stream) {
-    return ncclAllReduce(value.data_ptr(), value.data_ptr(), static_cast<size_t>(value.numel()), type,
-                         op == Reduction::sum ? ncclSum : ncclMax, comm, stream);
+    return ncclAllReduce(value.data_ptr(), value.data_ptr(), static_cast<size_t>(value.numel()), type, ncclMax, comm,
+                         stream);
   });
 }
 
 /// Passes an error of the card or another rank on to everybody, and stops the card when the group is aborted: a
 /// kernel that waits for a rank that is gone would never end.
 void NcclCommunicator::watch() {
+  name_this_thread("nccl watch");
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return closing_; })) {
     if (const std::string error = nccl_.asynchronous_error(); !error.empty()) host_->abort(error);
@@ -152,9 +168,13 @@ struct Member {
 /// Everybody's card, checked; returns the group's id. Every rank finds the same fault.
 ncclUniqueId introduce(HostGroup& host, const std::string& card) {
   ncclUniqueId id{};
-  if (host.rank() == 0) ncclGetUniqueId(&id);
+  if (const ncclResult_t result = host.rank() == 0 ? ncclGetUniqueId(&id) : ncclSuccess; result != ncclSuccess) {
+    const std::string why = fmt::format("NCCL: {} ({})", ncclGetErrorString(result), ncclGetLastError(nullptr));
+    host.abort(why);  // which the others wait for
+    throw Aborted("group: " + why);
+  }
   const std::string raw(id.internal, sizeof(id.internal));
-  const std::vector<std::string> members = exchange_strings(host, raw + card);
+  const std::vector<std::string> members = host.exchange(raw + card);
   std::map<std::string, int> rank_on;
   for (int position = 0; position < host.size(); ++position) {
     const int rank = host.members()[position];

@@ -57,7 +57,7 @@ void NcclHandle::settle(const std::string& name, ncclResult_t result, std::chron
   if (result == ncclSuccess) result = state();
   while (result == ncclInProgress) {
     if (const auto why = host_.aborted()) throw Aborted(fmt::format("{}: {}", name, *why));
-    if (Clock::now() > end) {
+    if (Clock::now() > end && !host_.was_stopped()) {
       const std::string why = fmt::format("NCCL did not connect the ranks within {}", seconds(deadline));
       host_.abort(why);
       throw TimedOut(fmt::format("{}: {}", name, why));

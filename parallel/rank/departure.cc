@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -212,7 +213,9 @@ void Departure::terminate() noexcept {
   Departure* departure = owner;
   if (departure == nullptr) std::abort();
   if (std::exchange(again, true)) {  // no memory even for last words
-    static_cast<void>(write(STDERR_FILENO, "out of memory\n", 14));
+    std::array<char, 64> line{};
+    const int size = std::snprintf(line.data(), line.size(), "rank %d: out of memory\n", launched_rank());
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), static_cast<size_t>(size));
     _exit(kFailed);
   }
   departure->fail(fmt::format("rank {}: {}: {}", launched_rank(), this_thread(), what_is_thrown()));

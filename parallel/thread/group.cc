@@ -83,16 +83,33 @@ Pending ThreadCommunicator::broadcast(const at::Tensor& value, int root) {
   return meet("broadcast", fmt::format("broadcast of {} bytes from rank {}", value.nbytes(), root), value, move);
 }
 
-Pending ThreadCommunicator::reduce(const at::Tensor& value, Reduction op) {
+Pending ThreadCommunicator::reduce(const at::Tensor& value) {
   check_reduce(value);
-  const auto move = [op](const std::vector<at::Tensor>& by_rank) {
+  const auto move = [](const std::vector<at::Tensor>& by_rank) {
     std::vector<at::Tensor> parts;
     parts.reserve(by_rank.size());
     for (const at::Tensor& part : by_rank) parts.push_back(part.to(by_rank[0].device()).flatten());
-    const at::Tensor result = folded(at::stack(parts), op);
+    const at::Tensor result = largest(at::stack(parts));
     for (const at::Tensor& to : by_rank) to.copy_(result.view(to.sizes()), true);
   };
-  return meet("reduce", fmt::format("reduce {} of {} bytes", static_cast<int>(op), value.nbytes()), value, move);
+  return meet("reduce", fmt::format("reduce of {} bytes", value.nbytes()), value, move);
+}
+
+std::vector<std::string> ThreadCommunicator::exchange(const std::string& mine) {
+  at::Tensor lengths = at::zeros({size()}, at::kLong);
+  lengths[rank_] = static_cast<int64_t>(mine.size());
+  all_gather(lengths, std::vector<int64_t>(size(), 1)).wait();
+  const std::vector<int64_t> rows(lengths.data_ptr<int64_t>(), lengths.data_ptr<int64_t>() + size());
+
+  at::Tensor bytes = at::empty({lengths.sum().item<int64_t>()}, at::kByte);
+  const std::vector<ByteRange> ranges = gathered_ranges(bytes, rows, size());
+  auto* data = static_cast<char*>(bytes.data_ptr());
+  std::copy(mine.begin(), mine.end(), data + ranges[rank_].offset);
+  all_gather(bytes, rows).wait();
+  std::vector<std::string> all;
+  all.reserve(ranges.size());
+  for (const ByteRange& range : ranges) all.emplace_back(data + range.offset, range.size);
+  return all;
 }
 
 void ThreadCommunicator::abort(std::string_view why) noexcept {

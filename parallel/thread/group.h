@@ -31,8 +31,9 @@ class ThreadCommunicator : public HostGroup {
   int size() const override { return static_cast<int>(group_->ranks.size()); }
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
-  Pending reduce(const at::Tensor& value, Reduction op) override;
+  Pending reduce(const at::Tensor& value) override;
   void abort(std::string_view why) noexcept override;
+  std::vector<std::string> exchange(const std::string& mine) override;
   const std::vector<int>& members() const override { return group_->ranks; }
   std::optional<std::string> aborted() const override;
 

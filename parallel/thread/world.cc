@@ -22,12 +22,12 @@ struct Process {
   using End = std::function<void(const Ending&)>;
 
   Process(int ranks, End on_end)
-      : end(std::move(on_end)), inboxes(std::make_shared<std::vector<Inbox>>(ranks, Inbox(gate))) {}
+      : end(std::move(on_end)), arrivals(std::make_shared<std::vector<Arrivals>>(ranks, Arrivals(gate))) {}
 
   const End end;  // what else an ending is; called once
 
   const std::shared_ptr<Gate> gate = std::make_shared<Gate>();
-  const std::shared_ptr<std::vector<Inbox>> inboxes;
+  const std::shared_ptr<std::vector<Arrivals>> arrivals;
   // By their ranks, and how often the same ranks formed a group before. Guarded by the gate's mutex.
   std::map<std::pair<std::vector<int>, int>, std::shared_ptr<ThreadGroup>> forming;
 };
@@ -37,13 +37,13 @@ class ThreadWorld final : public World {
   ThreadWorld(std::shared_ptr<Process> process, std::shared_ptr<ThreadGroup> all, int rank, Deadlines deadlines)
       : process_(std::move(process)),
         deadlines_(deadlines),
-        mailbox_(process_->inboxes, rank),
+        mailbox_(process_->arrivals, rank),
         everybody_(std::move(all), rank, {.collective = deadlines.startup, .startup = deadlines.startup}) {}
 
   int rank() const override { return mailbox_.rank(); }
   int size() const override { return mailbox_.size(); }
   Mailbox& mailbox() override { return mailbox_; }
-  std::vector<std::string> exchange(const std::string& mine) override { return exchange_strings(everybody_, mine); }
+  std::vector<std::string> exchange(const std::string& mine) override { return everybody_.exchange(mine); }
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks, Transport transport, at::Device device) override;
   void end(const Ending& ending) noexcept override;
   void leave() override { exchange(""); }

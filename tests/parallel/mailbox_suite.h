@@ -56,7 +56,8 @@ TEST_P(Mailboxes, EveryDtypeAndShapeArrivesAsItWasSent) {
 TEST_P(Mailboxes, HeadersMayBeEmptyOrHoldAnyBytes) {
   run_ranks(GetParam(), [](World& world) {
     const int to = (world.rank() + 1) % world.size();
-    const std::vector<std::string> headers = {"", std::string("\0\xff\n", 3), std::string(300'000, 'x')};
+    const std::vector<std::string> headers = {"", std::string("\0\xff\n", 3), std::string(300'000, 'x'),
+                                              std::string(3'000'000, 'y'), "after"};
     for (const std::string& header : headers) world.mailbox().send(to, {header, {}});
     for (const std::string& header : headers) EXPECT_TRUE(next(world).parcel.header == header) << header.size();
   });
@@ -178,7 +179,7 @@ TEST_P(Worlds, AnAbortedGroupWakesItsRanksAndLeavesTheWorldAlive) {
     } else {
       const at::Tensor value = at::zeros({3});
       try {
-        group->reduce(value, Reduction::sum).wait();
+        group->reduce(value).wait();
         ADD_FAILURE() << "rank " << world.rank() << " was not woken";
       } catch (const Aborted& error) {
         EXPECT_THAT(error.what(),
@@ -186,6 +187,23 @@ TEST_P(Worlds, AnAbortedGroupWakesItsRanksAndLeavesTheWorldAlive) {
       }
     }
     gather(*spare, at::kCPU, repeated(1, world.size()), {2}, at::kFloat);
+  });
+}
+
+TEST_P(Worlds, AReasonOfAnyLengthArrivesWhole) {
+  run_ranks(GetParam(), [](World& world) {
+    const auto group = everybody(world);
+    const std::string why(2'000'000, 'w');
+    if (world.rank() == 0) group->abort(why);
+    try {
+      const at::Tensor value = at::zeros({3});
+      if (world.rank() != 0) group->reduce(value).wait();
+    } catch (const Aborted& error) {
+      EXPECT_EQ(std::string_view(error.what()), "reduce: rank 0: " + why);
+    }
+    if (world.size() > 1 && world.rank() != 0) {
+      EXPECT_THROW(group->broadcast(at::zeros({1}), 0).wait(), Aborted);
+    }
   });
 }
 

@@ -32,7 +32,6 @@ void on_threads(const std::vector<std::unique_ptr<World>>& worlds, const std::fu
 
 TEST(ThreadFaults, ARankThatNeverComesIsNamed) {
   const auto worlds = thread_worlds(3, {.collective = 200ms});
-  std::atomic<int> timed_out = 0;
   on_threads(worlds, [&](World& world) {
     const auto group = everybody(world);
     if (world.rank() == 1) return;
@@ -53,8 +52,7 @@ TEST(ThreadFaults, AnAbortWakesEverybodyWhereverTheyWait) {
                   HasSubstr("receive: rank 3: out of paint"));
     } else if (world.rank() == 1) {
       const at::Tensor value = at::zeros({3});
-      EXPECT_THAT(thrown_by<Aborted>([&] { group->reduce(value, Reduction::max).wait(); }),
-                  HasSubstr("reduce: rank 3: out"));
+      EXPECT_THAT(thrown_by<Aborted>([&] { group->reduce(value).wait(); }), HasSubstr("reduce: rank 3: out"));
     } else if (world.rank() == 2) {
       EXPECT_THAT(thrown_by<Aborted>([&] { world.group({1, 2}, Transport::thread, at::kCPU); }),
                   HasSubstr("group: rank 3"));
@@ -64,6 +62,15 @@ TEST(ThreadFaults, AnAbortWakesEverybodyWhereverTheyWait) {
       world.abort("a later reason");
     }
   });
+}
+
+TEST(ThreadFaults, TheFirstReasonIsSaidOnce) {
+  std::vector<std::string> said;
+  const auto worlds = thread_worlds(3, {}, [&](const std::string& line) { said.push_back(line); });
+  worlds[1]->end({2, "no such model"});
+  worlds[2]->abort("a later reason");
+  EXPECT_THAT(said, testing::ElementsAre("no such model"));
+  EXPECT_THAT(thrown_by<Aborted>([&] { worlds[0]->leave(); }), HasSubstr("no such model"));
 }
 
 TEST(ThreadFaults, AGroupThatIsNotFormedInTimeIsNamed) {

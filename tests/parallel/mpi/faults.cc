@@ -1,14 +1,19 @@
 #include "tests/parallel/mpi/faults.h"
 
-#include <sys/resource.h>
+#include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <optional>
 #include <thread>
 
+#include "parallel/gate.h"
 #include "parallel/rank/errors.h"
+#include "parallel/rank/thread_name.h"
 #include "tests/parallel/ranks.h"
 
 namespace flux {
@@ -70,46 +75,147 @@ void leaves_without_the_others(World& world) {
   if (world.rank() != kFaulty) std::this_thread::sleep_for(60s);
 }
 
-/// Prints the share of a core that a rank takes which waits for messages, and one that waits in a collective.
-void idles(World& world) {
+void is_invalid(World& world) {
   const auto group = everybody(world);
-  const auto used = [] {
-    rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + 1e-6 * (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-  };
-  meet(*group);
-  const double before = used();
-  if (world.rank() == kFaulty)
-    world.mailbox().receive(4s);
-  else
-    meet(*group);
-  const double share = (used() - before) / 4;
-  if (world.rank() == kFaulty) meet(*group);
-  std::printf("rank %d used %.4f of a core\n", world.rank(), share);
+  if (world.rank() == kFaulty) world.end({2, "rank 1: no such model"});
+  wait_for_others(world, *group);
 }
 
-}  // namespace
+/// Rank 0 comes late, while rank 1 waits for it and is stopped; rank 2 then waits for rank 1.
+void stops_while_it_waits(World& world) {
+  const auto group = everybody(world);
+  std::jthread stopper;
+  if (world.rank() == kFaulty)
+    stopper = std::jthread([] {
+      std::this_thread::sleep_for(200ms);
+      std::raise(SIGSTOP);
+    });
+  if (world.rank() == 0) std::this_thread::sleep_for(1s);
+  meet(*group);
+  meet(*group);
+}
 
-int run_fault(const std::string& name) {
-  const std::map<std::string, std::pair<std::function<void(World&)>, Deadlines>> faults = {
+/// A process that lets this one go on some time after being told.
+class Waker {
+ public:
+  explicit Waker(std::chrono::milliseconds after) {
+    if (pipe(pipe_.data()) != 0) throw std::runtime_error("no pipe");
+    if (fork() != 0) return;
+    char told = 0;
+    if (read(pipe_[0], &told, 1) == 1) std::this_thread::sleep_for(after);
+    kill(getppid(), SIGCONT);
+    std::_Exit(0);
+  }
+  void stop_until_woken() {
+    if (write(pipe_[1], "x", 1) == 1) std::raise(SIGSTOP);
+  }
+
+ private:
+  std::array<int, 2> pipe_{};
+};
+
+/// Rank 1 goes on to send when rank 0 has given it up.
+void stops_half_way(World& world, Waker& waker) {
+  if (world.rank() == kFaulty) {
+    world.mailbox().send(0, {"half", {at::zeros({800'000'000}, at::kByte)}});
+    std::this_thread::sleep_for(50ms);
+    waker.stop_until_woken();
+  }
+  world.mailbox().receive(60s);
+}
+
+void stops_in_a_header(World& world) {
+  if (world.rank() == kFaulty) {
+    world.mailbox().send(0, {std::string(800'000'000, 'x'), {}});
+    std::this_thread::sleep_for(50ms);
+    std::raise(SIGSTOP);
+  }
+  world.mailbox().receive(60s);
+}
+
+void throws_in_a_thread(World& world) {
+  const auto group = everybody(world);
+  std::jthread thread;
+  if (world.rank() == kFaulty)
+    thread = std::jthread([] {
+      name_this_thread("painter");
+      throw std::runtime_error("out of paint");
+    });
+  meet(*group);
+  if (world.rank() == kFaulty) std::this_thread::sleep_for(60s);
+  meet(*group);
+}
+
+/// A job of some seconds, for those who disturb it.
+void meets_for_a_while(World& world) {
+  const auto group = everybody(world);
+  const auto end = Clock::now() + 1500ms;
+  for (bool on = true; on;) {
+    const at::Tensor go_on = at::full({1}, world.rank() == 0 && Clock::now() < end ? 1 : 0);
+    group->broadcast(go_on, 0).wait();
+    on = go_on.item<float>() > 0;
+  }
+}
+
+void nothing(World&) {}
+
+struct Fault {
+  std::function<void(World&)> body;
+  Deadlines deadlines;
+  std::function<void()> before = [] {};  // the world
+  std::function<void()> after = [] {};   // everybody has come to leave()
+};
+
+std::function<void()> on_the_faulty(const std::function<void()>& act) {
+  return [act] {
+    if (launched_rank() == kFaulty) act();
+  };
+}
+
+std::map<std::string, Fault> all_faults() {
+  const auto sleep = on_the_faulty([] { std::this_thread::sleep_for(60s); });
+  const auto raise = [](int signal) { return on_the_faulty([signal] { std::raise(signal); }); };
+  return {
       {"never_comes", {never_comes, {.collective = 2s}}},
       {"stops", {stops, {.collective = 2s}}},
+      {"stops_while_it_waits", {stops_while_it_waits, {.collective = 2s}}},
+      {"stops_in_a_header", {stops_in_a_header, {.collective = 1s}}},
       {"fails", {fails, {}}},
       {"dies", {dies, {}}},
       {"rank_0_dies", {rank_0_dies, {}}},
       {"rank_0_stops", {rank_0_stops, {.collective = 2s}}},
       {"leaves_without_the_others", {leaves_without_the_others, {.collective = 2s}}},
-      {"idles", {idles, {}}},
+      {"is_invalid", {is_invalid, {}}},
+      {"throws_in_a_thread", {throws_in_a_thread, {}}},
+      {"meets_for_a_while", {meets_for_a_while, {.collective = 2s, .startup = 5s}}},
+      {"nothing", {nothing, {}}},
+      {"never_starts", {nothing, {.startup = 2s}, sleep}},
+      {"stops_before_it_starts", {nothing, {.startup = 2s}, raise(SIGSTOP)}},
+      {"dies_before_it_starts", {nothing, {}, raise(SIGKILL)}},
+      {"stops_after_the_end", {nothing, {.collective = 2s}, [] {}, raise(SIGSTOP)}},
+      {"dies_after_the_end", {nothing, {}, [] {}, raise(SIGKILL)}},
   };
-  const auto& [fault, deadlines] = faults.at(name);
+}
+
+}  // namespace
+
+int run_fault(const std::string& name) {
+  std::optional<Waker> waker;
+  std::map<std::string, Fault> faults = all_faults();
+  if (name == "stops_half_way") {
+    waker.emplace(1300ms);
+    faults[name] = {[&](World& world) { stops_half_way(world, *waker); }, {.collective = 1s}};
+  }
+  const Fault fault = faults.at(name);
   Departure departure(to_stderr);
   std::unique_ptr<World> world;
   try {
-    world = mpi_world(deadlines, departure);
+    fault.before();
+    world = mpi_world(fault.deadlines, departure);
     world_of_this_process() = world.get();
-    fault(*world);
+    fault.body(*world);
     world->leave();
+    fault.after();
     return 0;
   } catch (const Invalid& error) {
     if (launched_rank() == 0) std::fprintf(stderr, "%s\n", error.what());

@@ -9,9 +9,9 @@
 namespace flux {
 
 /// Messages that arrived at one rank and wait to be received.
-class Inbox {
+class Arrivals {
  public:
-  explicit Inbox(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
+  explicit Arrivals(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
 
   void deliver(Received received);
 

@@ -1,0 +1,89 @@
+#include "parallel/mpi/patience.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <thread>
+
+#include "parallel/gate.h"
+#include "parallel/group.h"
+#include "parallel/mpi/siblings.h"
+#include "parallel/rank/device.h"
+#include "parallel/world.h"
+
+namespace flux {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kBetweenChecks = 20ms;
+constexpr Clock::duration kBetweenLooks = 1s;
+constexpr Clock::duration kOftenWhenLate = 100ms;
+constexpr auto kSeen = 400ms;          // in which every rank looks at who is there, before the first one ends
+constexpr auto kHeard = 1500ms;        // in which every rank sees that another has spoken
+constexpr auto kOtherHosts = 2s;       // in which a host that sees who is missing says so first
+constexpr auto kSignalsTime = 1800ms;  // launchers kill after two seconds
+constexpr int kFailed = 3;
+
+[[noreturn]] void leave(Departure& departure, std::chrono::milliseconds after, int exit_code) {
+  std::this_thread::sleep_for(after);
+  departure.now(exit_code);
+}
+
+[[noreturn]] void speak(Departure& departure, const std::string& line) {
+  Siblings::show_that_this_rank_spoke();
+  departure.say(line);
+  leave(departure, kHeard, kFailed);
+}
+
+/// A launcher tells the others to end when a rank has died.
+[[noreturn]] void answer_signal(Departure& departure, Siblings& siblings) {
+  const bool stopped = departure.was_stopped();
+  siblings.look();
+  const std::vector<int> gone = siblings.gone();
+  if (stopped || siblings.another_spoke()) leave(departure, kSeen, kFailed);
+  if (gone.empty()) {
+    const int signal = departure.signal();
+    if (launched_rank() == 0) departure.say(signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)");
+    leave(departure, kSeen, 128 + signal);
+  }
+  if (siblings.this_rank_speaks()) speak(departure, fmt::format("{} died (on {})", rank_names(gone), host_name()));
+  leave(departure, kSeen, kFailed);
+}
+
+/// What is wrong with the ranks of this host; empty when nothing is.
+std::string fault_of(const Siblings& siblings) {
+  const auto named = [](const std::vector<int>& ranks, const char* what) {
+    return ranks.empty() ? "" : fmt::format("{} {} (on {})", rank_names(ranks), what, host_name());
+  };
+  if (const auto text = named(siblings.stopped(), "stopped"); !text.empty()) return text;
+  if (const auto text = named(siblings.gone(), "died"); !text.empty()) return text;
+  return named(siblings.outside_mpi(), "did not come to MPI_Init");
+}
+
+}  // namespace
+
+void Patience::wait_for(const std::future<void>& done) {
+  departure_.answer_signals_within(kSignalsTime);
+  Siblings siblings;
+  const Clock::time_point end = Clock::now() + deadline_;
+  Clock::time_point looked{};
+  while (done.wait_for(kBetweenChecks) != std::future_status::ready) {
+    const Clock::time_point now = Clock::now();
+    const bool late = now > end && !departure_.was_stopped();
+    if (departure_.signal() != 0) {
+      if (now > end) leave(departure_, kSeen, kFailed);
+      answer_signal(departure_, siblings);
+    }
+    if (now - looked < (late ? kOftenWhenLate : kBetweenLooks)) continue;
+    looked = now;
+    siblings.look();
+    if (!late || siblings.another_spoke() || !siblings.this_rank_speaks()) continue;
+    const std::string fault = fault_of(siblings);
+    if (fault.empty() && now < end + kOtherHosts + launched_rank() * 100ms) continue;
+    speak(departure_,
+          fmt::format("{}{} within {} ({})", fault.empty() ? "" : fault + ": ", what_, seconds(deadline_), flag_));
+  }
+}
+
+}  // namespace flux

@@ -1,0 +1,136 @@
+#include "parallel/mpi/siblings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <optional>
+
+#include "parallel/rank/thread_name.h"
+#include "parallel/world.h"
+
+namespace flux {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSpoke = "last words";  // the name of the main thread of a rank that has spoken
+
+std::string text_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// The value of a variable in the text of /proc/PID/environ.
+std::optional<std::string> variable(const std::string& environment, const std::string& name) {
+  const size_t at = ('\0' + environment).find('\0' + name + '=');
+  if (at == std::string::npos) return std::nullopt;
+  return environment.c_str() + at + name.size() + 1;
+}
+
+std::optional<int> number(const std::optional<std::string>& text) {
+  int value = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), value).ec != std::errc()) return std::nullopt;
+  return value;
+}
+
+std::optional<std::string> own(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+/// The same for all processes of a job, and for no others of this host.
+std::string job_of(const std::function<std::optional<std::string>(const char*)>& value) {
+  if (const auto name = value("PMIX_NAMESPACE")) return *name;
+  return value("SLURM_JOB_ID").value_or("") + "." + value("SLURM_STEP_ID").value_or("");
+}
+
+/// Which ranks the launcher started on this host, where it says.
+std::set<int> started_here() {
+  std::set<int> ranks;
+  if (const auto here = number(own("OMPI_COMM_WORLD_LOCAL_SIZE"))) {
+    for (int rank = 0; *here == launched_ranks() && rank < *here; ++rank) ranks.insert(rank);
+  } else if (const auto listed = own("SLURM_GTIDS")) {
+    for (size_t at = 0; at < listed->size(); at = std::min(listed->find(',', at), listed->size() - 1) + 1)
+      if (const auto rank = number(listed->substr(at))) ranks.insert(*rank);
+  }
+  return ranks;
+}
+
+/// The letter of the process' state: T is stopped, Z has ended.
+char state_of(const fs::path& process) {
+  const std::string status = text_of(process / "stat");
+  const size_t name_ends = status.rfind(')');
+  return name_ends == std::string::npos || name_ends + 2 >= status.size() ? 'Z' : status[name_ends + 2];
+}
+
+bool has_thread(const fs::path& process, const char* name) {
+  std::error_code gone;
+  for (fs::directory_iterator thread(process / "task", gone), end; !gone && thread != end; thread.increment(gone))
+    if (text_of(thread->path() / "comm") == std::string(name) + "\n") return true;
+  return false;
+}
+
+}  // namespace
+
+Siblings::Siblings() : job_(job_of(own)), known_(started_here()) {}
+
+void Siblings::look() {
+  alive_.clear();
+  alive_[launched_rank()].in_mpi = true;
+  std::error_code gone;
+  for (fs::directory_iterator entry("/proc", gone), end; !gone && entry != end; entry.increment(gone))
+    if (const std::string name = entry->path().filename(); std::isdigit(static_cast<unsigned char>(name.front())))
+      notice(name);
+  for (const auto& [rank, process] : alive_) known_.insert(rank);
+}
+
+/// A rank may be several processes: a shell that started it, and itself.
+void Siblings::notice(const std::string& process) {
+  const fs::path folder = fs::path("/proc") / process;
+  const std::string environment = text_of(folder / "environ");
+  const auto value = [&](const char* name) { return variable(environment, name); };
+  if (environment.empty() || job_ == "." || job_of(value) != job_) return;
+  const auto rank = number(value("OMPI_COMM_WORLD_RANK") ? value("OMPI_COMM_WORLD_RANK")
+                           : value("PMIX_RANK")          ? value("PMIX_RANK")
+                                                         : value("SLURM_PROCID"));
+  const char state = state_of(folder);
+  if (!rank || *rank == launched_rank() || state == 'Z' || state == 'X') return;
+  Process& seen = alive_[*rank];
+  seen.stopped |= state == 'T';
+  seen.in_mpi |= has_thread(folder, kMpiThread);
+  another_spoke_ |= text_of(folder / "comm") == std::string(kSpoke) + "\n";
+}
+
+std::vector<int> Siblings::stopped() const {
+  std::vector<int> ranks;
+  for (const auto& [rank, process] : alive_)
+    if (process.stopped) ranks.push_back(rank);
+  return ranks;
+}
+
+std::vector<int> Siblings::gone() const {
+  std::vector<int> ranks;
+  for (int rank : known_)
+    if (!alive_.contains(rank)) ranks.push_back(rank);
+  return ranks;
+}
+
+std::vector<int> Siblings::outside_mpi() const {
+  std::vector<int> ranks;
+  for (const auto& [rank, process] : alive_)
+    if (!process.in_mpi) ranks.push_back(rank);
+  return ranks;
+}
+
+bool Siblings::this_rank_speaks() const {
+  return std::none_of(alive_.begin(), alive_.end(),
+                      [](const auto& other) { return other.first < launched_rank() && !other.second.stopped; });
+}
+
+void Siblings::show_that_this_rank_spoke() { name_this_thread(kSpoke); }
+
+}  // namespace flux
