@@ -27,8 +27,8 @@ GenerateRequest request_of(Settings& settings, int rank) {
   const bool seeded = settings.has("seed");
   add_model_defaults(settings, request.folder);
   add_noise_defaults(settings, request.folder);
-  request.jobs = read_jobs(settings, request.folder, std::cin,
-                           [](const std::string& text) { spdlog::warn("{}", text); });
+  request.jobs =
+      read_jobs(settings, request.folder, std::cin, [](const std::string& text) { spdlog::warn("{}", text); });
   if (!seeded) spdlog::info("seed {}", settings.text("seed"));
   return request;
 }

@@ -29,15 +29,16 @@ constexpr int done = 0, invalid = 2, failed = 3;
 /// Runs before the libraries' constructors: where the working directory is gone, libtorch's ends the process with words
 /// of its own.
 void demand_working_directory(int, char**, char**) {
-  constexpr std::string_view line = "flux-dist: error: the working directory was deleted; change to one that is there\n";
+  constexpr std::string_view line =
+      "flux-dist: error: the working directory was deleted; change to one that is there\n";
   std::array<char, PATH_MAX> path;
   if (getcwd(path.data(), path.size()) != nullptr || errno != ENOENT) return;
   if (write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(failed);
   _exit(invalid);
 }
 
-[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**, char**) =
-    demand_working_directory;
+[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**,
+                                                                             char**) = demand_working_directory;
 
 /// Of tasks that a launcher started together one speaks. A shell within a task inherits Slurm's variables, but it is
 /// not the process that they were made for.

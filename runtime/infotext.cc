@@ -39,7 +39,8 @@ std::string infotext(const Prompt& prompt, const std::string& model) {
 std::string model_name(const std::filesystem::path& folder) {
   std::error_code unreachable;  // it keeps the name that it was given
   std::filesystem::path named = folder.has_filename() ? folder : folder.parent_path();
-  if (named.filename() == "." || named.filename() == "..") named = std::filesystem::weakly_canonical(named, unreachable);
+  if (named.filename() == "." || named.filename() == "..")
+    named = std::filesystem::weakly_canonical(named, unreachable);
   constexpr std::string_view prefix = "models--";  // models--ORGANISATION--NAME/snapshots/COMMIT
   std::string id = named.parent_path().parent_path().filename();
   if (named.parent_path().filename() == "snapshots" && id.starts_with(prefix)) {

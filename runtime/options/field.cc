@@ -189,8 +189,8 @@ std::string absolute_path(const FieldDescriptor& field, const std::string& path,
     if (field.name() == "model" && !std::filesystem::exists(absolute)) return path;
     return absolute.string();
   } catch (const std::filesystem::filesystem_error& error) {
-    throw Invalid(fmt::format("{}: \"{}\" leads nowhere: {}", field.name(), printable_line(path, 200),
-                              error.code().message()));
+    throw Invalid(
+        fmt::format("{}: \"{}\" leads nowhere: {}", field.name(), printable_line(path, 200), error.code().message()));
   }
 }
 

@@ -26,10 +26,12 @@ const std::map<std::string_view, VerbText>& verb_texts() {
         "\n"
         "--prompts: a line of text is a prompt; so is an object of JSON such as\n"
         "  {\"prompt\": \"a red circle\", \"seed\": 7, \"width\": 768}\n"
-        "one a line, pretty-printed or in an array, which may hold texts too. JSON is told by its name (.json, .jsonl,\n"
+        "one a line, pretty-printed or in an array, which may hold texts too. JSON is told by its name (.json, "
+        ".jsonl,\n"
         ".ndjson) or its first character. A bad line or object fails alone.\n"
         "\n"
-        "--timeout: encoding or decoding a large picture counts as one step. Where that alone takes longer, as on CPUs or\n"
+        "--timeout: encoding or decoding a large picture counts as one step. Where that alone takes longer, as on CPUs "
+        "or\n"
         "a card that is shared, raise it.\n"}},
       {"plan",
        {"Prints what goes on which rank and card, in bytes, and whether it fits. Touches no card.",

@@ -40,7 +40,8 @@ void add_model_defaults(Settings& settings, const ModelFolder& folder) {
 }
 
 void add_noise_defaults(Settings& settings, const ModelFolder& folder) {
-  if (!settings.has("noise_dtype")) settings.set_default("noise_dtype", noise_dtype_of(folder), "as text_encoder_2 is stored");
+  if (!settings.has("noise_dtype"))
+    settings.set_default("noise_dtype", noise_dtype_of(folder), "as text_encoder_2 is stored");
   if (!settings.has("seed")) settings.set_default("seed", std::to_string(std::random_device{}()), "random");
 }
 

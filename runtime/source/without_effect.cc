@@ -28,7 +28,8 @@ void WithoutEffect::check(const RequestLine& line, const proto::Options& whole) 
   if (distilled_ && (own.has_guidance_scale() || settings_.given("guidance_scale"))) {
     say(own.has_guidance_scale(), guidance_said_, line, "guidance_scale does nothing: this model has no guidance");
   }
-  const bool counted = own.has_num_inference_steps() || (own.sigmas().empty() && settings_.given("num_inference_steps"));
+  const bool counted =
+      own.has_num_inference_steps() || (own.sigmas().empty() && settings_.given("num_inference_steps"));
   if (counted && !whole.sigmas().empty() && whole.num_inference_steps() != whole.sigmas_size()) {
     say(own.has_num_inference_steps(), steps_said_, line,
         fmt::format("num_inference_steps does nothing beside sigmas, which are {}", whole.sigmas_size()));
