@@ -94,9 +94,7 @@ Encoder::~Encoder() = default;
 Conditioning Encoder::operator()(const Prompt& prompt, const Warn& warn) const {
   const auto& [scheduler, clip_tokens, clip_tokens_length, clip, t5_tokens, t5, context_embedder, modulation] = *parts_;
 
-  Conditioning result{.branches = {},
-                      .sigmas = sigmas(scheduler, prompt),
-                      .true_cfg_scale = prompt.true_cfg_scale};
+  Conditioning result{.branches = {}, .sigmas = sigmas(scheduler, prompt), .true_cfg_scale = prompt.true_cfg_scale};
   const auto times = timesteps(scheduler, result.sigmas);
 
   const auto add_branch = [&](const std::string& for_clip, const std::string& for_t5) {

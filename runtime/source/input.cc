@@ -38,9 +38,7 @@ class OpenFile {
       : name_(path.string()), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     if (descriptor_ < 0) refuse(name_, errno);
     struct stat status{};
-    if (fstat(descriptor_, &status) != 0) refuse(name_, errno);
-    if (S_ISDIR(status.st_mode)) throw Invalid(name_ + ": is a folder; --prompts takes a file of prompts");
-    pipe_ = S_ISFIFO(status.st_mode);
+    pipe_ = fstat(descriptor_, &status) == 0 && S_ISFIFO(status.st_mode);
   }
   ~OpenFile() { close(descriptor_); }
   OpenFile(const OpenFile&) = delete;

@@ -59,7 +59,8 @@ class ValueReader {
       stream_.clear();
       stream_.seekg(static_cast<std::streamoff>(at));
       if (nlohmann::json::sax_parse(stream_, &fields, nlohmann::json::input_format_t::json, /*strict=*/false)) continue;
-      values_.error = {at + fields.error_position() - 1, fields.number_too_large()};
+      const size_t end = at + fields.error_position();
+      values_.error = {end > text_.size() ? text_.size() : end - fields.error_length(), fields.number_too_large()};
       break;
     }
     return std::move(values_);
@@ -101,7 +102,7 @@ std::string_view character_at(std::string_view text, size_t offset) {
 std::string described(const SyntaxError& error, const std::string& text) {
   const size_t line_start = error.offset == 0 ? 0 : text.rfind('\n', error.offset - 1) + 1;
   const std::string where = fmt::format("is not JSON at column {}: ", error.offset - line_start + 1);
-  if (error.number_too_large) return where + "the number before it is too large";
+  if (error.number_too_large) return where + "the number there is too large";
   if (error.offset >= text.size()) return where + "it ends too early";
   return where + fmt::format("\"{}\" is not expected there", printable_line(character_at(text, error.offset)));
 }
@@ -131,9 +132,10 @@ std::vector<RequestLine> read_json_requests(const std::string& text, const std::
   if (!values.error) return std::move(values.requests);
   std::vector<RequestLine> lines = read_lines(text, name);
   const bool some_good = std::ranges::any_of(lines, [](const RequestLine& line) { return line.options.has_prompt(); });
-  if (lines.size() == 1 || (some_good && text[text.find_first_not_of(spaces)] != '[')) return lines;
-  throw Invalid(fmt::format("{}:{}: {}", name, LineCounter(text).line_of(std::min(values.error->offset, text.size())),
-                            described(*values.error, text)));
+  const bool array = text[text.find_first_not_of(spaces)] == '[';
+  if (!array && (some_good || lines.size() == 1)) return lines;
+  throw Invalid(
+      fmt::format("{}:{}: {}", name, LineCounter(text).line_of(values.error->offset), described(*values.error, text)));
 }
 
 }  // namespace flux

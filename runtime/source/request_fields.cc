@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "parallel/rank/errors.h"
@@ -165,8 +166,10 @@ void RequestFields::take(const std::string& text) {
   }
 }
 
-bool RequestFields::parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
+bool RequestFields::parse_error(size_t position, const std::string& token, const nlohmann::detail::exception& error) {
+  const bool spelled = token.find("<U+") != std::string::npos;  // control characters: its length is not known
   error_position_ = position;
+  error_length_ = spelled ? 1 : std::clamp<size_t>(token.size(), 1, position);
   number_too_large_ = dynamic_cast<const nlohmann::json::out_of_range*>(&error) != nullptr;
   return false;
 }

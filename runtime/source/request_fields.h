@@ -20,7 +20,8 @@ class RequestFields : public nlohmann::json_sax<nlohmann::json> {
   RequestFields(OnBegin on_begin, OnRequest on_request)
       : on_begin_(std::move(on_begin)), on_request_(std::move(on_request)) {}
 
-  size_t error_position() const { return error_position_; }  // bytes that the parser had read
+  size_t error_position() const { return error_position_; }  // bytes that the parser had read; the end counts as one
+  size_t error_length() const { return error_length_; }      // of what it could not use, the last of them
   bool number_too_large() const { return number_too_large_; }
 
   bool start_object(size_t) override;
@@ -57,7 +58,7 @@ class RequestFields : public nlohmann::json_sax<nlohmann::json> {
   const google::protobuf::FieldDescriptor* field_ = nullptr;  // of the key just read; none: it was refused
   std::string values_;                                        // 1,0.5 of an array
   std::string error_;
-  size_t error_position_ = 0;
+  size_t error_position_ = 0, error_length_ = 0;
   bool number_too_large_ = false;
 };
 

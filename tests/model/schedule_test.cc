@@ -24,7 +24,8 @@ TEST(Schedule, EqualToDiffusersBitForBit) {
   const auto cases = nlohmann::json::parse(std::ifstream(reference("schedule") / "cases.json"));
   ASSERT_GT(cases.size(), 100U);
   for (const auto& item : cases) {
-    SCOPED_TRACE(item["config"].dump() + " given " + item["given"].dump() + " steps " + item["steps"].dump() + " tokens " + item["image_tokens"].dump());
+    SCOPED_TRACE(item["config"].dump() + " given " + item["given"].dump() + " steps " + item["steps"].dump() +
+                 " tokens " + item["image_tokens"].dump());
     const auto config = read_config(item["config"]);
     const auto given = item["given"].get<std::vector<double>>();
     const auto ours = given.empty() ? sigmas(config, item["steps"], item["image_tokens"])

@@ -14,10 +14,10 @@
 namespace flux {
 namespace {
 
+using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using std::chrono::milliseconds;
 
 struct Outcome {
   std::string bytes, refusal;
@@ -27,8 +27,7 @@ struct Outcome {
 Outcome read(const std::filesystem::path& path, milliseconds patience = milliseconds(100)) {
   Outcome outcome;
   try {
-    outcome.bytes =
-        read_input(path, patience, [&](const std::string& text) { outcome.warnings.push_back(text); });
+    outcome.bytes = read_input(path, patience, [&](const std::string& text) { outcome.warnings.push_back(text); });
   } catch (const Invalid& error) {
     outcome.refusal = error.what();
   }
@@ -41,7 +40,7 @@ TEST(Input, AFileIsReadWhole) {
   EXPECT_EQ(read(folder.write("a.txt", text)).bytes, text);
   EXPECT_EQ(read("/dev/null").bytes, "");
   EXPECT_THAT(read("/nowhere/a.txt").refusal, "/nowhere/a.txt: cannot be read: No such file or directory");
-  EXPECT_THAT(read(folder.path()).refusal, HasSubstr("is a folder"));
+  EXPECT_THAT(read(folder.path()).refusal, HasSubstr("cannot be read: Is a directory"));
   EXPECT_THAT(read("/dev/zero").refusal, "/dev/zero: is over 256 MiB; split it");
 }
 

@@ -37,8 +37,8 @@ std::vector<std::string> prompts(const std::string& bytes, const std::string& na
   return result.prompts;
 }
 
-const std::vector<std::string> names = {"a.json", "a.JSON", "a.jsonl", "a.JSONL", "a.ndjson", "a.txt",
-                                        "a.Txt",  "a",      "stdin",   "/dev/fd/63"};
+const std::vector<std::string> names = {"a.json", "a.JSON", "a.jsonl", "a.JSONL", "a.ndjson",
+                                        "a.txt",  "a.Txt",  "a",       "stdin",   "/dev/fd/63"};
 
 /// Ways to write two requests as JSON.
 const std::vector<std::string> two_as_json = {
@@ -69,7 +69,7 @@ TEST(RequestFile, SourceTextOfJsonIsNeverAPrompt) {
     for (const std::string text :
          {"# comment\n{\"prompt\": \"one\"}\n", "// comment\n\n{\n  \"prompt\": \"one\"\n}\n", "# comment\n[\"one\"]",
           "[\"one\",]", "[\n  {\"prompt\": \"one\"},\n]", "{\n  \"prompt\": \"one\",\n}", "{\"prompts\": [\"one\"]}",
-          "[{\"prompt\": \"one\"}", "one\n{\"prompt\": \"two\"}\n", "[[\"one\"]]", "[1, 2]", "[]", "{}"}) {
+          "[{\"prompt\": \"one\"}", "one\n{\"prompt\": \"one\"}\n", "[[\"one\"]]", "[1, 2]", "[]", "{}"}) {
       for (const std::string& prompt : read(text, name).prompts) {
         if (prompt == "one") continue;
         EXPECT_THAT(prompt, HasSubstr(name + ":")) << name << ": " << text;
@@ -87,25 +87,26 @@ TEST(RequestFile, TextMayBeginWithABracket) {
 }
 
 TEST(RequestFile, ObjectsAndTextsOfAnArrayFailAlone) {
-  EXPECT_THAT(prompts("[\n\"one\",\n{\"prompt\": 2},\n{\"steps\": 1, \"prompt\": {\"a\": [{}]}},\n3, null,\n[\"x\"],\n"
-                      "{\"prompt\": \"two\", \"sigmas\": [1, 0.5]}]",
-                      "a.json"),
-              ElementsAre("one", "a.json:3: prompt: is a number; a text is wanted",
-                          "a.json:4: there is no field \"steps\"",
-                          "a.json:5: is neither an object such as {\"prompt\": \"a red circle\"} nor a text",
-                          "a.json:5: is neither an object such as {\"prompt\": \"a red circle\"} nor a text",
-                          "a.json:6: is neither an object such as {\"prompt\": \"a red circle\"} nor a text", "two"));
+  EXPECT_THAT(
+      prompts("[\n\"one\",\n{\"prompt\": 2},\n{\"steps\": 1, \"prompt\": {\"a\": [{}]}},\n3, null,\n[\"x\"],\n"
+              "{\"prompt\": \"two\", \"sigmas\": [1, 0.5]}]",
+              "a.json"),
+      ElementsAre("one", "a.json:3: prompt: is a number; a text is wanted", "a.json:4: there is no field \"steps\"",
+                  "a.json:5: is neither an object such as {\"prompt\": \"a red circle\"} nor a text",
+                  "a.json:5: is neither an object such as {\"prompt\": \"a red circle\"} nor a text",
+                  "a.json:6: is neither an object such as {\"prompt\": \"a red circle\"} nor a text", "two"));
 }
 
 TEST(RequestFile, WhatIsNotJsonIsSaidInPlainWords) {
   EXPECT_EQ(read("[\"one\",\n \"two\" \"three\"]", "a.json").refusal,
             "a.json:2: is not JSON at column 8: \"\"\" is not expected there");
   EXPECT_EQ(read("[\"one\",\n", "a.json").refusal, "a.json:2: is not JSON at column 1: it ends too early");
-  EXPECT_EQ(read("a cat\na dog\n", "a.jsonl").refusal, "a.jsonl:1: is not JSON at column 1: \"a\" is not expected there");
+  EXPECT_EQ(read("a cat\na dog\n", "a.jsonl").refusal,
+            "a.jsonl:1: is not JSON at column 1: \"a\" is not expected there");
   EXPECT_EQ(read("{\n  \"prompt\": 'one'\n}\n", "a.json").refusal,
             "a.json:2: is not JSON at column 13: \"'\" is not expected there");
   EXPECT_THAT(prompts("{\"prompt\": \"one\"}\n{\"seed\": 1e999, \"prompt\": \"x\"}\n{\"prompt\": \"\x1b\"}", "a.jsonl"),
-              ElementsAre("one", "a.jsonl:2: is not JSON at column 15: the number before it is too large",
+              ElementsAre("one", "a.jsonl:2: is not JSON at column 10: the number there is too large",
                           "a.jsonl:3: is not JSON at column 13: \"?\" is not expected there"));
 }
 
@@ -153,8 +154,8 @@ TEST(RequestFile, NoDepthIsTooMuch) {
 
 TEST(RequestFile, ATextThatIsTooLongFailsAlone) {
   const std::string text(RequestLine::longest + 1, 'x');
-  for (const std::string& bytes : {text + "\ntwo", "{\"prompt\": \"" + text + "\"}\n{\"prompt\": \"two\"}",
-                                   "[\"" + text + "\", \"two\"]"}) {
+  for (const std::string& bytes :
+       {text + "\ntwo", "{\"prompt\": \"" + text + "\"}\n{\"prompt\": \"two\"}", "[\"" + text + "\", \"two\"]"}) {
     EXPECT_THAT(prompts(bytes, "a"), ElementsAre("a:1: is over 1 MiB", "two"));
   }
 }

@@ -86,8 +86,8 @@ TEST(Source, NoSeedIsPastTheLast) {
   EXPECT_EQ(refusal({{"prompt", "a"}, {"seed", last}, {"num_images_per_prompt", "3"}}),
             "--seed: 18446744073709551615 + 2 is past the last seed, 18446744073709551615; take a smaller one");
   EXPECT_THAT(refusal({{"prompts", "-"}, {"seed", last}}, "one\ntwo\n"), HasSubstr("--seed: " + last + " + 1 is past"));
-  const auto own = run({{"prompts", "-"}},
-                       "{\"prompt\": \"a\", \"num_images_per_prompt\": 2, \"seed\": " + last + "}\n{\"prompt\": \"b\"}\n");
+  const auto own = run({{"prompts", "-"}}, "{\"prompt\": \"a\", \"num_images_per_prompt\": 2, \"seed\": " + last +
+                                               "}\n{\"prompt\": \"b\"}\n");
   EXPECT_THAT(own.requests[0].error, HasSubstr("seed: " + last + " + 1 is past the last seed"));
   EXPECT_EQ(own.requests[0].pictures, 1);
   EXPECT_EQ(own.requests[1].error, "");
