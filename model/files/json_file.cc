@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <set>
+#include <utility>
 #include <vector>
 
 #include "model/files/printable.h"
@@ -10,32 +10,88 @@
 #include "parallel/rank/errors.h"
 
 namespace flux {
+namespace {
 
-nlohmann::json parse_json_object(std::string_view text, const std::string& file) {
-  using nlohmann::json;
-  constexpr int deepest = 16;
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int depth, json::parse_event_t event, json& value) {
-    if (depth > deepest) throw Invalid(file + ": JSON nested deeper than " + std::to_string(deepest) + " levels");
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      throw Invalid(file + ": key " + quoted_name(value.get<std::string>()) + " twice in one JSON object");
-    }
+using nlohmann::json;
+
+/// Builds the value from the parser's events, each looked at once: the time is that of the text's length. nlohmann's
+/// own builder keeps the last of two equal keys, and with a callback looks through an object again after each of its
+/// members.
+class Builder : public nlohmann::json_sax<json> {
+ public:
+  explicit Builder(const std::string& file) : file_(file) {}
+
+  json take() { return std::move(root_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(int64_t value) override { return add(value); }
+  bool number_unsigned(uint64_t value) override { return add(value); }
+  bool number_float(double value, const std::string&) override { return add(value); }
+  bool string(std::string& value) override { return add(std::move(value)); }
+  bool binary(binary_t&) override { return false; }  // not in text
+  bool start_object(size_t) override { return open(json::object()); }
+  bool start_array(size_t) override { return open(json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+
+  bool key(std::string& name) override {
+    const auto [member, is_new] = open_.back()->emplace(std::move(name), nullptr);
+    if (!is_new) throw Invalid(file_ + ": key " + quoted_name(member.key()) + " twice in one JSON object");
+    member_ = &*member;
     return true;
-  };
-  try {
-    json value = json::parse(text, check);
-    if (!value.is_object()) throw Invalid(file + ": is not a JSON object");
-    return value;
-  } catch (const json::parse_error& error) {
-    throw Invalid(file + ": not valid JSON at byte " + std::to_string(error.byte));
-  } catch (const json::exception&) {
-    throw Invalid(file + ": holds a number that does not fit");
   }
+
+  bool parse_error(size_t byte, const std::string&, const nlohmann::detail::exception& error) override {
+    constexpr int out_of_range = 406;
+    if (error.id == out_of_range) throw Invalid(file_ + ": holds a number that does not fit");
+    throw Invalid(file_ + ": not valid JSON at byte " + std::to_string(byte));
+  }
+
+ private:
+  static constexpr size_t deepest = 16;
+
+  bool add(json value) {
+    place(std::move(value));
+    return true;
+  }
+
+  bool open(json value) {
+    if (open_.size() == deepest) {
+      throw Invalid(file_ + ": JSON nested deeper than " + std::to_string(deepest) + " levels");
+    }
+    open_.push_back(place(std::move(value)));
+    return true;
+  }
+
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  json* place(json value) {
+    json* to = open_.empty() ? &root_ : open_.back()->is_array() ? &open_.back()->emplace_back() : member_;
+    *to = std::move(value);
+    return to;
+  }
+
+  const std::string& file_;
+  json root_;
+  json* member_ = nullptr;   // whose key was just read
+  std::vector<json*> open_;  // what the next value lies in; none of them grows while one inside it is open
+};
+
+}  // namespace
+
+json parse_json_object(std::string_view text, const std::string& file) {
+  Builder builder(file);
+  json::sax_parse(text, &builder);
+  json value = builder.take();
+  if (!value.is_object()) throw Invalid(file + ": is not a JSON object");
+  return value;
 }
 
-nlohmann::json read_json_object(const std::filesystem::path& path, int64_t limit) {
+json read_json_object(const std::filesystem::path& path, int64_t limit) {
   return parse_json_object(read_whole_file(path, limit), path.string());
 }
 
