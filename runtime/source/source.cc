@@ -64,7 +64,7 @@ class ListedRequests : public Source {
     return std::move(requests_[next_++]);
   }
   int64_t pictures() const override { return pictures_; }
-  const Demand& largest() const override { return largest_.image_tokens > 0 ? largest_ : nothing_; }
+  const Demand& largest() const override { return largest_; }
 
   void add(Request request) {
     request.index = static_cast<int64_t>(requests_.size());
@@ -89,7 +89,6 @@ class ListedRequests : public Source {
   int64_t pictures_ = 0;
   size_t text_ = 0;
   Demand largest_{0, 0};
-  Demand nothing_;
 };
 
 /// Makes requests of lines.

@@ -36,7 +36,7 @@ class Source {
   /// That all requests ask for, bad ones counted as one.
   virtual int64_t pictures() const = 0;
 
-  /// The longest sequence among them, which fixes the cut.
+  /// The longest sequence among them, which fixes the cut; of nothing that can be drawn, no tokens.
   virtual const Demand& largest() const = 0;
 };
 

@@ -143,7 +143,7 @@ class Generate(unittest.TestCase):
         """What is drawn is whole and journaled, what is not is not; once there is space again the folder is as good as any."""
         disk = self.folder / "disk"
         disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", disk], capture_output=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", disk], capture_output=True)
         if mounted.returncode != 0:
             self.skipTest("mounting a small disk needs root: " + mounted.stderr.decode().strip())
         try:
