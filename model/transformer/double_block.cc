@@ -23,23 +23,23 @@ Stream::Stream(const Weights& block, const TransformerConfig& config, const Stre
       norm_k_(block["attn"], names.norm_k, config.attention_head_dim),
       norm_q_(block["attn"], names.norm_q, config.attention_head_dim) {}
 
-void Stream::keys_values(const Rows& rows, const ShiftScaleGate& modulation) const {
+void Stream::keys_values(const TokenRows& rows, const ShiftScaleGate& modulation) const {
   modulated_layer_norm(rows.residual, modulation.shift, modulation.scale, rows.normed);
   kv_(rows.normed, rows.kv.flatten(1));
   norm_k_(rows.kv.select(1, 0), rows.pe);
 }
 
-void Stream::queries(const Rows& rows) const {
+void Stream::queries(const TokenRows& rows) const {
   q_(rows.normed, rows.q.flatten(1));
   norm_q_(rows.q, rows.pe);
 }
 
-void Stream::add_attention(const Rows& rows, const ShiftScaleGate& modulation) const {
+void Stream::add_attention(const TokenRows& rows, const ShiftScaleGate& modulation) const {
   out_(rows.attended, rows.branch);
   gated_residual(rows.residual, modulation.gate, rows.branch);
 }
 
-void Stream::add_mlp(const Rows& rows, const ShiftScaleGate& modulation) const {
+void Stream::add_mlp(const TokenRows& rows, const ShiftScaleGate& modulation) const {
   modulated_layer_norm(rows.residual, modulation.shift, modulation.scale, rows.normed);
   up_gelu(up_, rows.normed, rows.hidden);
   down_(rows.hidden, rows.branch);

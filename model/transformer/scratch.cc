@@ -9,7 +9,7 @@ Rotary rotary_of(const TransformerConfig& config, const Cut& cut, const Picture&
   return {mine.cos.to(device), mine.sin.to(device)};
 }
 
-Rows allocate(const TransformerConfig& config, const at::Tensor& kv, const Rotary& pe) {
+TokenRows allocate(const TransformerConfig& config, const at::Tensor& kv, const Rotary& pe) {
   const int64_t rows = kv.size(0);
   const int64_t d = config.hidden_size();
   const auto compute = kv.options();
@@ -28,7 +28,7 @@ Rows allocate(const TransformerConfig& config, const at::Tensor& kv, const Rotar
 
 }  // namespace
 
-Rows Rows::narrow(int64_t begin, int64_t rows) const {
+TokenRows TokenRows::narrow(int64_t begin, int64_t rows) const {
   const auto of = [&](const at::Tensor& buffer) { return buffer.narrow(0, begin, rows); };
   return {of(residual),          of(normed), of(kv), of(q), of(joined), of(attended), of(hidden), of(branch),
           pe.narrow(begin, rows)};

@@ -14,7 +14,7 @@
 namespace flux {
 
 /// Some of a rank's rows of the joint sequence (all, its text, its image) and the blocks' buffers for them.
-struct Rows {
+struct TokenRows {
   at::Tensor residual;  // [rows, d], the residual stream
   at::Tensor normed;    // [rows, d], normalised and modulated
   at::Tensor kv;        // [rows, 2, heads, head_dim]
@@ -25,7 +25,7 @@ struct Rows {
   at::Tensor branch;    // [rows, d], what a branch adds to the residual
   Rotary pe;
 
-  Rows narrow(int64_t begin, int64_t rows) const;
+  TokenRows narrow(int64_t begin, int64_t rows) const;
 };
 
 /// The residual stream's dtype: fp32 where fp16 would overflow.
@@ -38,8 +38,8 @@ struct Scratch {
           Communicator& sequence);
 
   JointAttention attention;
-  Rows joint;
-  Rows txt, img;        // of joint
+  TokenRows joint;
+  TokenRows txt, img;        // of joint
   at::Tensor velocity;  // [image rows, in_channels] fp32: what the transformer predicts
 };
 

@@ -17,7 +17,7 @@ class SingleBlock {
   SingleBlock(const Weights& weights, const TransformerConfig& config);
 
   /// joint.residual += gate * out([attention | gelu(up)]), of the modulated norm of joint.residual.
-  void operator()(const Rows& joint, const ShiftScaleGate& modulation, JointAttention& attention) const;
+  void operator()(const TokenRows& joint, const ShiftScaleGate& modulation, JointAttention& attention) const;
 
   int64_t bytes() const;
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -100,6 +101,29 @@ class Slurm(unittest.TestCase):
         self.assertEqual(len(found), 1, said)
         # It was alone on its node: those who wait for it notice. Or not, where nodes cannot have names of their own.
         self.assertRegex(found[0], r"rank 2 (\(n2\) .* 3 s|did not come within 3 s|took nothing for 3 s|died)")
+
+    def test_a_rank_killed_at_a_random_moment_ends_the_job(self):
+        """Also while ranks start and while they leave; with one line at most, and nothing that lives on."""
+        chance = random.Random(5)
+        for _ in range(3):
+            rank, moment = chance.randrange(3), chance.uniform(0.2, 4)
+            with self.subTest(rank=rank, moment=moment):
+                self.out = self.here / f"pictures-{rank}-{moment}"
+                number = self.submit("--num-images-per-prompt", 40, "--timeout", "3s", "--startup-timeout", "8s")
+                deadline = time.monotonic() + 60
+                while not processes_of(self.out):
+                    self.assertLess(time.monotonic(), deadline, "no process within a minute")
+                    time.sleep(0.05)
+                time.sleep(moment)
+                struck = processes_of(self.out).get(rank)
+                if struck is not None:
+                    os.kill(struck, signal.SIGKILL)
+                began = time.monotonic()
+                job, said = self.ended(number)
+                self.assertLess(time.monotonic() - began, 30, said)
+                self.assertIn(job["ExitCode"], ("0:0",) if struck is None else ("3:0", "137:0", "0:9", "0:0"), said)
+                self.assertLessEqual(len(errors("\n".join(said))), 1, said)
+                self.assertEqual(processes_of(self.out), {})
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ class Generate(unittest.TestCase):
     def test_progress(self):
         bar = self.generate("-p", CAPTION, "--num-images-per-prompt", 3, "--progress", "bar", out=self.folder / "bar")
         self.assertRegex(bar.stderr, r"\x1b\[K\[#*\.*\] [0-3] of 3 pictures")
+        for line in bar.stderr.split("\n"):  # what is left on the screen of each
+            self.assertNotRegex(line.split("\x1b[K")[-1], r"\[#*\.*\].*\[\d\d:|\[\d\d:.*\[#*\.*\]", "a line on the bar")
         silent = self.generate("-p", CAPTION, "--progress", "none")
         self.assertNotIn("encoded in", silent.stderr)
         self.assertNotIn("\x1b", silent.stderr)
