@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "parallel/rank/errors.h"
@@ -22,7 +23,7 @@ void add(CLI::App& app, const Option& option, std::string& text) {
   const std::string help = option.help + (option.default_text.empty() ? "" : " [" + option.default_text + "]");
   auto* added = option.yes_no ? app.add_flag(flag_names(option), text, help)
                               : app.add_option(flag_names(option), text, help)->type_name(option.metavar);
-  added->group(option.group)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  added->group(option.group);
 }
 
 std::string one_line(std::string text) {
@@ -56,8 +57,10 @@ constexpr std::string_view empty_value("\0", 1);  // in its place: no argument h
 /// Every option that has a value in the one form --flag=value.
 std::vector<std::string> joined(const std::string& verb, const std::vector<std::string>& arguments) {
   std::vector<std::string> result;
+  std::set<const Option*> seen;
   for (auto argument = arguments.begin(); argument != arguments.end(); ++argument) {
     auto [option, value] = understood(verb, *argument);
+    if (option != nullptr && !seen.insert(option).second) throw Invalid(option->flag + ": is there twice");
     if (option == nullptr || (option->yes_no && !value)) {
       result.push_back(*argument);
       continue;

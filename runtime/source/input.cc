@@ -96,7 +96,7 @@ std::string read_input(const std::filesystem::path& path, std::chrono::milliseco
     warn(path.string() + ": a named pipe; waiting for what is written to it");
     if (!file.ready(patience)) {
       throw Invalid(fmt::format("{}: nobody has written to this named pipe for {} s", path.string(),
-                                std::chrono::duration_cast<std::chrono::seconds>(patience).count()));
+                                std::chrono::duration<double>(patience).count()));
     }
   }
   return file.rest();

@@ -19,6 +19,13 @@ bool is_text(const FieldDescriptor& field) {
   return field.cpp_type() == FieldDescriptor::CPPTYPE_STRING || field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM;
 }
 
+/// Bytes of the text or number that `token` ends with; else 0. The parser hands over what came before it too, but not
+/// before a text.
+size_t length_of_last(const std::string& token) {
+  if (token.ends_with('"')) return token.size();
+  return token.size() - (token.find_last_not_of("+-.0123456789eE") + 1);
+}
+
 }  // namespace
 
 void RequestFields::begin() {
@@ -167,9 +174,8 @@ void RequestFields::take(const std::string& text) {
 }
 
 bool RequestFields::parse_error(size_t position, const std::string& token, const nlohmann::detail::exception& error) {
-  const bool spelled = token.find("<U+") != std::string::npos;  // control characters: its length is not known
   error_position_ = position;
-  error_length_ = spelled ? 1 : std::clamp<size_t>(token.size(), 1, position);
+  error_length_ = std::clamp<size_t>(length_of_last(token), 1, position);
   number_too_large_ = dynamic_cast<const nlohmann::json::out_of_range*>(&error) != nullptr;
   return false;
 }
