@@ -26,7 +26,8 @@ class Stream {
  public:
   Stream(const Weights& block, const TransformerConfig& config, const StreamNames& names);
 
-  void keys_values(const TokenRows& rows, const ShiftScaleGate& modulation) const;  // of the modulated norm of the residual
+  void keys_values(const TokenRows& rows,
+                   const ShiftScaleGate& modulation) const;  // of the modulated norm of the residual
   void queries(const TokenRows& rows) const;
   void add_attention(const TokenRows& rows, const ShiftScaleGate& modulation) const;
   void add_mlp(const TokenRows& rows, const ShiftScaleGate& modulation) const;

@@ -39,7 +39,7 @@ struct Scratch {
 
   JointAttention attention;
   TokenRows joint;
-  TokenRows txt, img;        // of joint
+  TokenRows txt, img;   // of joint
   at::Tensor velocity;  // [image rows, in_channels] fp32: what the transformer predicts
 };
 

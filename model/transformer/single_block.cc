@@ -14,7 +14,8 @@ SingleBlock::SingleBlock(const Weights& weights, const TransformerConfig& config
       norm_k_(weights["attn"], "norm_k", config.attention_head_dim),
       norm_q_(weights["attn"], "norm_q", config.attention_head_dim) {}
 
-void SingleBlock::operator()(const TokenRows& joint, const ShiftScaleGate& modulation, JointAttention& attention) const {
+void SingleBlock::operator()(const TokenRows& joint, const ShiftScaleGate& modulation,
+                             JointAttention& attention) const {
   modulated_layer_norm(joint.residual, modulation.shift, modulation.scale, joint.normed);
 
   kv_(joint.normed, joint.kv.flatten(1));

@@ -7,8 +7,8 @@
 #include <sstream>
 #include <string_view>
 
-#include "parallel/rank/errors.h"
 #include "model/files/printable.h"
+#include "parallel/rank/errors.h"
 #include "runtime/source/request_fields.h"
 
 namespace flux {

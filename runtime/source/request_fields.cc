@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
 #include "runtime/options/option.h"
-#include "model/files/printable.h"
 
 namespace flux {
 namespace {
