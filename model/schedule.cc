@@ -2,7 +2,11 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
+
+#include "parallel/rank/errors.h"
 
 namespace flux {
 
@@ -36,6 +40,11 @@ std::vector<float> sigmas(const SchedulerConfig& config, int64_t steps, int64_t 
   for (int64_t step = 0; step < steps; ++step) {  // numpy.linspace(1, 1 / steps, steps), whose last value is exact
     const double linear = step > 0 && step == steps - 1 ? last : static_cast<double>(step) * stride + 1.0;
     all.push_back(shifted(config, static_cast<float>(linear), image_tokens));
+  }
+  const bool finite = std::all_of(all.begin(), all.end(), [](float sigma) { return std::isfinite(sigma); });
+  if (!finite) {
+    throw Invalid("by the shift of scheduler_config.json a picture of " + std::to_string(image_tokens) +
+                  " tokens has sigmas that are no finite numbers");
   }
   all.push_back(0.0F);
   return all;

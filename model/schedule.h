@@ -8,7 +8,8 @@
 namespace flux {
 
 /// Noise levels of a picture with this many packed tokens: `steps` + 1 values from 1 down to 0, the same float32 bits
-/// as FlowMatchEulerDiscreteScheduler gives FluxPipeline. `steps` is at least 1.
+/// as FlowMatchEulerDiscreteScheduler gives FluxPipeline. `steps` is at least 1. Throws Invalid where they are no
+/// finite numbers: the shift grows exponentially with the picture.
 std::vector<float> sigmas(const SchedulerConfig& config, int64_t steps, int64_t image_tokens);
 
 /// What the time embedder sees at each step (0 ... 1000), rounded in float32 where FluxPipeline rounds.
