@@ -2,15 +2,18 @@
 
 #include <fmt/format.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <system_error>
 #include <vector>
 
 #include "model/files/printable.h"
 #include "parallel/rank/errors.h"
+#include "runtime/sink/descriptor.h"
 #include "runtime/terminal.h"
 
 namespace flux {
@@ -36,13 +39,37 @@ std::unique_ptr<spdlog::formatter> formatter(int rank) {
   return result;
 }
 
+/// A rank's log, begun anew. A link is not followed, nor is a pipe waited for: they are not what an earlier run left.
+class LogFile : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit LogFile(const std::filesystem::path& path)
+      : file_(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) {}
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    file_.write_all({line.data(), line.size()});
+  }
+  void flush_() override {}
+
+ private:
+  Descriptor file_;
+};
+
 spdlog::sink_ptr log_file(const std::filesystem::path& folder, int rank) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) throw Invalid(fmt::format("--log-dir: {} cannot be made: {}", folder.string(), failed.message()));
+  const auto path = folder / fmt::format("rank-{:04}.log", rank);
+  const auto status = std::filesystem::symlink_status(path, failed);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Invalid(fmt::format("--log-dir: {} is not a regular file; remove it", path.string()));
+  }
   try {
-    std::filesystem::create_directories(folder);
-    const auto file = folder / fmt::format("rank-{:04}.log", rank);
-    return std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string(), /*truncate=*/true);
-  } catch (const std::exception& error) {
-    throw Invalid(fmt::format("--log-dir: {} cannot be written: {}", folder.string(), error.what()));
+    return std::make_shared<LogFile>(path);
+  } catch (const Invalid& error) {
+    throw Invalid(fmt::format("--log-dir: {}", error.what()));
   }
 }
 
@@ -58,6 +85,7 @@ void start_logging(const OperationOptions& operation, int rank) {
   logger->set_formatter(formatter(rank));
   logger->set_level(level);
   logger->flush_on(spdlog::level::info);
+  logger->set_error_handler([](const std::string& text) { say_error(text); });
   spdlog::set_default_logger(std::move(logger));
 }
 

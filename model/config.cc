@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <string>
 
 #include "model/config_fields.h"
+#include "model/files/readable_file.h"
 #include "model/hugging_face_cache.h"
+#include "model/schedule.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -15,6 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr int64_t most_layers = 1024;
 constexpr int64_t most_channels = 1 << 16;
+constexpr int64_t fewest_clip_tokens = 2;  // its special tokens
+constexpr int64_t most_tokens = 1 << 20;
 constexpr size_t most_blocks = 8;  // of the VAE: the default picture is then 16384 pixels wide
 
 /// The folder of a path or a model id, which holds model_index.json.
@@ -24,10 +29,10 @@ fs::path model_folder(const fs::path& model) {
   if (fs::is_regular_file(model, ignored)) {
     throw Invalid(name + ": is a file; give the folder of a FLUX.1 model in the diffusers layout (model_index.json)");
   }
-  const bool id = !fs::exists(model, ignored) && is_model_id(name);
-  const fs::path folder = id ? cached_model(name) : model;
+  const bool id = !present(model) && is_model_id(name);
+  const fs::path folder = id ? cached_model(name, std::nullopt) : model;
   if (!fs::is_directory(folder, ignored)) throw Invalid(name + ": there is no such folder");
-  if (!fs::exists(folder / "model_index.json", ignored)) {
+  if (!present(folder / "model_index.json")) {
     throw Invalid(folder.string() +
                   ": has no model_index.json; give the folder of a FLUX.1 model in the diffusers "
                   "layout, completely downloaded");
@@ -134,7 +139,7 @@ ClipConfig read_clip(const ConfigFields& fields) {
   config.intermediate_size = fields.size("intermediate_size", 2048);
   config.num_hidden_layers = fields.size("num_hidden_layers", 12, most_layers);
   config.num_attention_heads = fields.size("num_attention_heads", 8, most_channels);
-  config.max_position_embeddings = fields.size("max_position_embeddings", 77);
+  config.max_position_embeddings = fields.size("max_position_embeddings", 77, fewest_clip_tokens, most_tokens);
   config.eos_token_id = fields.size("eos_token_id", 49407, 0, 1 << 20);
   config.layer_norm_eps = fields.positive("layer_norm_eps", 1e-5);
   config.quick_gelu = fields.one_of("hidden_act", {"quick_gelu", "gelu"}) == "quick_gelu";
@@ -179,6 +184,20 @@ VaeConfig read_vae(const ConfigFields& fields) {
   return config;
 }
 
+/// Whatever the numbers are, what comes of them must be numbers too.
+void check_sigmas(const ConfigFields& fields, const SchedulerConfig& config) {
+  constexpr int64_t steps = 1000;
+  const auto check = [&](const char* field, int64_t image_tokens) {
+    try {
+      sigmas(config, steps, image_tokens);
+    } catch (const Invalid& error) {
+      fields.fail(field, error.what());
+    }
+  };
+  check(config.use_dynamic_shifting ? "base_shift" : "shift", config.base_image_seq_len);
+  check(config.use_dynamic_shifting ? "max_shift" : "shift", config.max_image_seq_len);
+}
+
 SchedulerConfig read_scheduler(const ConfigFields& fields) {
   fields.one_of("_class_name", {"FlowMatchEulerDiscreteScheduler"});
   for (const char* flag : {"invert_sigmas", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
@@ -198,6 +217,7 @@ SchedulerConfig read_scheduler(const ConfigFields& fields) {
   if (config.base_image_seq_len == config.max_image_seq_len) {
     fields.fail("max_image_seq_len", "must differ from base_image_seq_len");
   }
+  check_sigmas(fields, config);
   return config;
 }
 
@@ -226,12 +246,12 @@ ModelFolder::ModelFolder(const fs::path& model) : path(model_folder(model)) {
   vae = read_vae(ConfigFields(path / "vae" / "config.json"));
   scheduler = read_scheduler(ConfigFields(path / "scheduler" / "scheduler_config.json"));
   check_agreement(*this, transformer_fields);
+  for (const char* tokenizer : {"tokenizer", "tokenizer_2"}) model_max_length(path / tokenizer, most_tokens);
 }
 
 int64_t model_max_length(const fs::path& tokenizer, int64_t most) {
   const fs::path file = tokenizer / "tokenizer_config.json";
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) return most;
+  if (!present(file)) return most;
   const ConfigFields fields(file);
   const double length = fields.number("model_max_length", static_cast<double>(most));  // 1e30 stands for no limit
   if (length < 2) fields.fail("model_max_length", "must leave room for the special tokens");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
@@ -49,7 +50,9 @@ int64_t ConfigFields::size(const char* field, int64_t fallback, int64_t least, i
 double ConfigFields::required_number(const char* field) const {
   const json* value = find(field);
   if (value == nullptr) fail(field, "is missing");
-  if (!value->is_number() || !std::isfinite(value->get<double>())) fail(field, "must be a finite number");
+  // Arithmetic is fp32: what it cannot hold would become infinite on the way.
+  const bool fits = value->is_number() && std::abs(value->get<double>()) <= std::numeric_limits<float>::max();
+  if (!fits) fail(field, "must be a finite number that fp32 holds");
   return value->get<double>();
 }
 
@@ -59,7 +62,7 @@ double ConfigFields::number(const char* field, double fallback) const {
 
 double ConfigFields::positive(const char* field, double fallback) const {
   const double value = number(field, fallback);
-  if (value <= 0) fail(field, "must be positive");
+  if (static_cast<float>(value) <= 0) fail(field, "must be positive, also in fp32");
   return value;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace flux {
@@ -12,7 +13,8 @@ std::filesystem::path hugging_face_cache();
 /// `organisation/name`
 bool is_model_id(const std::string& model);
 
-/// The snapshot of the model's main branch in the cache. Throws Invalid that says how to download it.
-std::filesystem::path cached_model(const std::string& id);
+/// The model's snapshot in the cache: of a branch, a tag or a commit, or, without a revision, of the main branch; where
+/// nothing says which commit that is, the only snapshot there. Throws Invalid that says how to download it.
+std::filesystem::path cached_model(const std::string& id, const std::optional<std::string>& revision);
 
 }  // namespace flux

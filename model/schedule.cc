@@ -2,7 +2,11 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
+
+#include "parallel/rank/errors.h"
 
 namespace flux {
 
@@ -44,6 +48,11 @@ std::vector<float> time_shifted(const SchedulerConfig& config, const std::vector
   std::vector<float> all;
   all.reserve(levels.size() + 1);
   for (double level : levels) all.push_back(shifted(config, static_cast<float>(level), image_tokens));
+  const bool finite = std::all_of(all.begin(), all.end(), [](float sigma) { return std::isfinite(sigma); });
+  if (!finite) {
+    throw Invalid("by the shift of scheduler_config.json a picture of " + std::to_string(image_tokens) +
+                  " tokens has sigmas that are no finite numbers");
+  }
   all.push_back(0.0F);
   return all;
 }

@@ -9,7 +9,8 @@
 namespace flux {
 
 /// Noise levels of a picture with this many packed tokens: `steps` + 1 values from 1 down to 0, the same float32 bits
-/// as FlowMatchEulerDiscreteScheduler gives FluxPipeline. `steps` is at least 1.
+/// as FlowMatchEulerDiscreteScheduler gives FluxPipeline. `steps` is at least 1. Throws Invalid where they are no
+/// finite numbers: the shift grows exponentially with the picture.
 std::vector<float> sigmas(const SchedulerConfig& config, int64_t steps, int64_t image_tokens);
 
 /// The same of FluxPipeline's argument `sigmas`: a noise level for each step, in place of even ones.

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <initializer_list>
+#include <iterator>
+#include <memory>
 #include <set>
 #include <sstream>
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/expected_tensors.h"
-#include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/weights.h"
+#include "model/files/readable_file.h"
 #include "model/tokenizer/tokenizer.h"
 #include "parallel/rank/errors.h"
 
@@ -37,7 +38,7 @@ void compare(const TensorSource& source, const std::vector<ExpectedTensor>& expe
       component.missing.push_back(name);
       continue;
     }
-    const std::string found = stored_dtype_name(info->dtype) + " " + shape_text(info->shape);
+    const std::string found = info->stored_as + " " + shape_text(info->shape);
     if (info->shape != shape) {
       component.mismatches.push_back({name, found, shape_text(shape)});
     } else if (!is_weight_dtype(info->dtype)) {
@@ -58,8 +59,8 @@ ComponentInspection inspect_weights(const Checkpoint& checkpoint, const std::str
     for (const std::string& tensor : source->names()) {
       const TensorInfo* info = source->find(tensor);
       ++component.tensors;
-      ++component.tensors_by_dtype[stored_dtype_name(info->dtype)];
-      component.bytes += c10::multiply_integers(info->shape) * static_cast<int64_t>(c10::elementSize(info->dtype));
+      ++component.tensors_by_dtype[info->stored_as];
+      component.bytes += info->bytes;
       files.insert(info->file);
     }
     component.files.assign(files.begin(), files.end());
@@ -70,26 +71,43 @@ ComponentInspection inspect_weights(const Checkpoint& checkpoint, const std::str
   return component;
 }
 
-using LoadTokenizer = std::unique_ptr<const Tokenizer> (*)(const std::filesystem::path& folder);
+/// A tokenizer's folder, and the encoder that its ids are for.
+struct TokenizerFolder {
+  const char* name;
+  std::vector<const char*> needed;  // unless tokenizer.json, which holds everything, is there
+  std::unique_ptr<const Tokenizer> (*load)(const std::filesystem::path& folder);
+  int64_t vocab_size;
+};
 
-ComponentInspection inspect_tokenizer(const ModelFolder& folder, const std::string& name,
-                                      std::initializer_list<const char*> files, LoadTokenizer load) {
-  ComponentInspection component;
-  component.name = name;
-  for (const char* file : files) {
-    std::error_code failed;
-    const auto path = folder.path / name / file;
-    const auto bytes = std::filesystem::file_size(path, failed);
-    if (failed) {
-      component.missing.emplace_back(file);
-    } else {
-      component.files.push_back(path.string());
-      component.bytes += static_cast<int64_t>(bytes);
+/// Every text has its special tokens, so a model without room for them can draw nothing.
+void check_special_tokens(const Tokenizer& tokenizer, int64_t vocab_size) {
+  constexpr int64_t room = 8;
+  std::vector<int64_t> ids = tokenizer("", room).ids;
+  ids.push_back(tokenizer.padding());
+  for (const int64_t id : ids) {
+    if (id < 0 || id >= vocab_size) {
+      throw Invalid("token id " + std::to_string(id) + " is past the " + std::to_string(vocab_size) +
+                    " embeddings of its text encoder: one of the two is of another model");
     }
   }
-  if (!component.missing.empty()) return component;
+}
+
+ComponentInspection inspect_tokenizer(const ModelFolder& folder, const TokenizerFolder& tokenizer) {
+  ComponentInspection component;
+  component.name = tokenizer.name;
+  const auto path = folder.path / tokenizer.name;
   try {
-    load(folder.path / name);
+    for (const char* file : {"vocab.json", "merges.txt", "spiece.model", "tokenizer.json", "tokenizer_config.json",
+                             "special_tokens_map.json", "added_tokens.json"}) {
+      if (!present(path / file)) continue;
+      component.files.push_back((path / file).string());
+      component.bytes += ReadableFile(path / file).size();
+    }
+    if (!present(path / "tokenizer.json")) {
+      std::ranges::copy_if(tokenizer.needed, std::back_inserter(component.missing),
+                           [&](const char* file) { return !present(path / file); });
+    }
+    if (component.missing.empty()) check_special_tokens(*tokenizer.load(path), tokenizer.vocab_size);
   } catch (const Invalid& error) {
     component.error = error.what();
   }
@@ -111,9 +129,14 @@ Inspection inspect(const ModelFolder& folder) {
     inspection.components.push_back(inspect_weights(checkpoint, name));
   }
   inspection.components.push_back(
-      inspect_tokenizer(folder, "tokenizer", {"vocab.json", "merges.txt", "tokenizer_config.json"}, clip_tokenizer));
-  inspection.components.push_back(
-      inspect_tokenizer(folder, "tokenizer_2", {"spiece.model", "tokenizer_config.json"}, t5_tokenizer));
+      inspect_tokenizer(folder, {.name = "tokenizer",
+                                 .needed = {"vocab.json", "merges.txt", "tokenizer_config.json"},
+                                 .load = clip_tokenizer,
+                                 .vocab_size = folder.text_encoder.vocab_size}));
+  inspection.components.push_back(inspect_tokenizer(folder, {.name = "tokenizer_2",
+                                                             .needed = {"spiece.model", "tokenizer_config.json"},
+                                                             .load = t5_tokenizer,
+                                                             .vocab_size = folder.text_encoder_2.vocab_size}));
   return inspection;
 }
 

@@ -26,7 +26,7 @@ std::string dtypes_text(const ComponentInspection& component) {
   for (const auto& [dtype, tensors] : component.tensors_by_dtype) {
     text += (text.empty() ? "" : ", ") + dtype + " (" + std::to_string(tensors) + ")";
   }
-  return text;
+  return printable_line(text);
 }
 
 void print_row(std::ostream& out, const ComponentInspection& component) {
@@ -103,7 +103,7 @@ std::string as_json(const Inspection& inspection) {
                                        {"complete", inspection.complete()},
                                        {"components", components}};
   constexpr int indent = 2;
-  return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(indent, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace flux

@@ -6,6 +6,7 @@
 #include "model/checkpoint/computed.h"
 #include "model/checkpoint/expected_tensors.h"
 #include "model/checkpoint/renamed.h"
+#include "model/checkpoint/weights.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -54,9 +55,12 @@ at::ScalarType default_noise_dtype(const Checkpoint& checkpoint) {
   const TensorInfo* embedding = source->find("shared.weight");
   if (embedding == nullptr) throw Invalid(source->where() + ": tensor 'shared.weight' is missing");
   const at::ScalarType dtype = embedding->dtype;
-  if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kHalf) {
-    throw Invalid(embedding->file + ": text_encoder_2 is stored as " + c10::toString(dtype) +
-                  ", in which no noise can be drawn; say --noise-dtype");
+  if (!is_weight_dtype(dtype)) {
+    throw Invalid(embedding->file + ": text_encoder_2 is stored as " + embedding->stored_as +
+                  ", which is not computed with; take text_encoder_2 from the published folder, in bf16");
+  }
+  if (dtype == at::kDouble) {
+    throw Invalid(embedding->file + ": text_encoder_2 is stored as F64, in which no noise is drawn; say --noise-dtype");
   }
   return dtype;
 }

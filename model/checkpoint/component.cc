@@ -7,19 +7,16 @@
 #include <utility>
 
 #include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/weight_files.h"
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
+#include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool present(const fs::path& path) {
-  std::error_code ignored;  // a loop of links is as good as absent
-  return fs::exists(path, ignored);
-}
 
 /// The tensors of one or several safetensors files.
 class Files : public TensorSource {
@@ -28,7 +25,12 @@ class Files : public TensorSource {
 
   void add(const fs::path& path) {
     const SafetensorsFile& file = open(path);
-    for (const StoredTensor& tensor : file.tensors()) tensors_[tensor.info.name] = {&file, &tensor};
+    for (const StoredTensor& tensor : file.tensors()) {
+      const auto [other, is_new] = tensors_.try_emplace(tensor.info.name, Stored{&file, &tensor});
+      if (is_new) continue;
+      throw Invalid(path.string() + ": tensor " + quoted_name(tensor.info.name) + " is also in " +
+                    other->second.tensor->info.file);
+    }
   }
 
   void add_index(const fs::path& index);
@@ -97,48 +99,14 @@ void Files::add_index(const fs::path& index) {
   }
 }
 
-bool is_index(const std::string& name) { return name.find(".index") != std::string::npos; }
-
-/// What diffusers and transformers write, in the order in which they look; then the 16 bit variants, of which a folder
-/// without the plain files may hold one.
-fs::path weights_file(const fs::path& folder) {
-  const std::vector<std::vector<std::string>> choices = {
-      {"diffusion_pytorch_model.safetensors.index.json"},
-      {"diffusion_pytorch_model.safetensors"},
-      {"model.safetensors"},
-      {"model.safetensors.index.json"},
-      {"diffusion_pytorch_model.safetensors.index.fp16.json", "diffusion_pytorch_model.safetensors.index.bf16.json",
-       "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.bf16.safetensors",
-       "model.safetensors.index.fp16.json", "model.safetensors.index.bf16.json", "model.fp16.safetensors",
-       "model.bf16.safetensors"},
-  };
-  for (const auto& names : choices) {
-    std::vector<fs::path> found;
-    for (const std::string& name : names) {
-      if (present(folder / name)) found.push_back(folder / name);
-    }
-    if (found.size() > 1) {
-      throw Invalid(folder.string() + ": holds several variants of its weights (" + found[0].filename().string() +
-                    ", " + found[1].filename().string() + "); keep one");
-    }
-    if (found.size() == 1) return found[0];
-  }
-  throw Invalid(folder.string() +
-                ": holds no safetensors weights (diffusion_pytorch_model.safetensors, model.safetensors or an index of "
-                "several); download them into this folder");
-}
-
 }  // namespace
 
 std::shared_ptr<const TensorSource> open_component(const fs::path& folder) {
   if (!present(folder)) throw Invalid(folder.string() + ": there is no such folder; download it");
   auto files = std::make_shared<Files>(folder);
-  const fs::path path = weights_file(folder);
-  if (is_index(path.filename().string())) {
-    files->add_index(path);
-  } else {
-    files->add(path);
-  }
+  const auto [index, alone] = find_weight_files(folder);
+  if (!index.empty()) files->add_index(index);
+  for (const fs::path& file : alone) files->add(file);
   return files;
 }
 

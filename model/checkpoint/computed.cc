@@ -13,7 +13,12 @@ class ShapesOnly : public TensorSource {
  public:
   ShapesOnly(const std::vector<ExpectedTensor>& tensors, const std::string& where) : where_(where) {
     for (const auto& [name, shape] : tensors) {
-      tensors_.emplace(name, TensorInfo{.name = name, .dtype = at::kBFloat16, .shape = shape, .file = where});
+      tensors_.emplace(name, TensorInfo{.name = name,
+                                        .dtype = at::kBFloat16,
+                                        .stored_as = "BF16",
+                                        .shape = shape,
+                                        .bytes = 2 * c10::multiply_integers(shape),
+                                        .file = where});
     }
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -32,6 +33,19 @@ constexpr std::pair<std::string_view, at::ScalarType> dtypes[] = {
     {"BOOL", at::kBool},
 };
 
+/// Undefined for a dtype that came after these: the tensor may be one that nothing reads.
+at::ScalarType known_dtype(std::string_view name) {
+  const auto* found = std::find_if(std::begin(dtypes), std::end(dtypes), [&](auto& d) { return d.first == name; });
+  return found == std::end(dtypes) ? at::ScalarType::Undefined : found->second;
+}
+
+/// A name, which may stand in messages and tables as it is.
+bool is_dtype_name(std::string_view text) {
+  constexpr size_t longest = 24;
+  return !text.empty() && text.size() <= longest &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+}
+
 /// One entry of the header; every complaint names it.
 class Entry {
  public:
@@ -41,13 +55,18 @@ class Entry {
   }
 
   StoredTensor tensor() const {
-    StoredTensor tensor{.info = {.name = name_, .dtype = dtype(), .shape = shape(), .file = file_}};
+    const std::string dtype = stored_as();
     const auto [begin, end] = offsets();
-    tensor.begin = begin;
-    tensor.bytes = end - begin;
+    StoredTensor tensor{.info = {.name = name_,
+                                 .dtype = known_dtype(dtype),
+                                 .stored_as = dtype,
+                                 .shape = shape(),
+                                 .bytes = end - begin,
+                                 .file = file_},
+                        .begin = begin};
     const int64_t bytes = expected_bytes(tensor.info);
-    if (tensor.bytes != bytes) {
-      fail("has " + std::to_string(tensor.bytes) + " bytes by its data_offsets, " + std::to_string(bytes) +
+    if (tensor.info.dtype != at::ScalarType::Undefined && tensor.info.bytes != bytes) {
+      fail("has " + std::to_string(tensor.info.bytes) + " bytes by its data_offsets, " + std::to_string(bytes) +
            " by its dtype and shape");
     }
     return tensor;
@@ -70,13 +89,12 @@ class Entry {
     return value.get<int64_t>();
   }
 
-  at::ScalarType dtype() const {
+  std::string stored_as() const {
     const auto& value = field("dtype");
     if (!value.is_string()) fail("has a dtype that is not a string");
     const auto& text = value.get_ref<const std::string&>();
-    const auto* found = std::find_if(std::begin(dtypes), std::end(dtypes), [&](auto& d) { return d.first == text; });
-    if (found == std::end(dtypes)) fail("has the unknown dtype " + quoted_name(text));
-    return found->second;
+    if (!is_dtype_name(text)) fail("has the dtype " + quoted_name(text) + ", which is no name of one");
+    return text;
   }
 
   std::vector<int64_t> shape() const {
@@ -100,7 +118,8 @@ class Entry {
   }
 
   int64_t expected_bytes(const TensorInfo& info) const {
-    auto bytes = static_cast<int64_t>(c10::elementSize(info.dtype));
+    const bool known = info.dtype != at::ScalarType::Undefined;
+    auto bytes = known ? static_cast<int64_t>(c10::elementSize(info.dtype)) : int64_t{1};
     bool empty = false;
     for (const int64_t size : info.shape) {
       empty |= size == 0;
@@ -123,14 +142,14 @@ void check_metadata(const nlohmann::json& metadata, const std::string& file) {
 
 void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const std::string& file) {
   for (const StoredTensor& tensor : tensors) {
-    if (tensor.begin + tensor.bytes > data_bytes) {
+    if (tensor.begin + tensor.info.bytes > data_bytes) {
       throw Invalid(file + ": tensor " + quoted_name(tensor.info.name) + " ends at data byte " +
-                    std::to_string(tensor.begin + tensor.bytes) + " but the file holds " + std::to_string(data_bytes) +
-                    "; it is truncated, download it again");
+                    std::to_string(tensor.begin + tensor.info.bytes) + " but the file holds " +
+                    std::to_string(data_bytes) + "; it is truncated, download it again");
     }
   }
   std::sort(tensors.begin(), tensors.end(), [](const StoredTensor& a, const StoredTensor& b) {
-    return std::tie(a.begin, a.bytes, a.info.name) < std::tie(b.begin, b.bytes, b.info.name);
+    return std::tie(a.begin, a.info.bytes, a.info.name) < std::tie(b.begin, b.info.bytes, b.info.name);
   });
   int64_t end = 0;
   for (const StoredTensor& tensor : tensors) {
@@ -138,7 +157,7 @@ void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const 
       throw Invalid(file + ": tensor " + quoted_name(tensor.info.name) +
                     (tensor.begin < end ? " overlaps the one before it" : " leaves a hole before it"));
     }
-    end += tensor.bytes;
+    end += tensor.info.bytes;
   }
   if (end != data_bytes) {
     throw Invalid(file + ": " + std::to_string(data_bytes - end) + " bytes after the last tensor belong to none");
@@ -146,13 +165,6 @@ void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const 
 }
 
 }  // namespace
-
-std::string stored_dtype_name(at::ScalarType dtype) {
-  for (const auto& [name, value] : dtypes) {
-    if (value == dtype) return std::string(name);
-  }
-  return c10::toString(dtype);
-}
 
 std::vector<StoredTensor> parse_safetensors_header(std::string_view header, int64_t data_bytes,
                                                    const std::string& file) {
@@ -196,7 +208,7 @@ void SafetensorsFile::read(const StoredTensor& tensor, int64_t row, const at::Te
   TORCH_INTERNAL_ASSERT(into.is_contiguous() && into.is_cpu() && into.scalar_type() == tensor.info.dtype);
   TORCH_INTERNAL_ASSERT(row >= 0 && into.size(0) <= rows - row);
   if (into.numel() == 0) return;
-  const int64_t row_bytes = tensor.bytes / rows;
+  const int64_t row_bytes = tensor.info.bytes / rows;
   TORCH_INTERNAL_ASSERT(static_cast<int64_t>(into.nbytes()) == into.size(0) * row_bytes);
   try {
     file_.read(data_begin_ + tensor.begin + row * row_bytes, into.data_ptr(), into.size(0) * row_bytes);

@@ -14,14 +14,10 @@
 
 namespace flux {
 
-/// The format's name of a dtype: BF16, F32, F8_E4M3, ...
-std::string stored_dtype_name(at::ScalarType dtype);
-
 /// A tensor of a file and where its bytes begin, counted from the end of the header.
 struct StoredTensor {
   TensorInfo info;
   int64_t begin = 0;
-  int64_t bytes = 0;
 };
 
 /// `data_bytes`: how many bytes follow the header. `file` is for messages.

@@ -11,12 +11,14 @@ namespace flux {
 
 struct TensorInfo {
   std::string name;
-  at::ScalarType dtype;
+  at::ScalarType dtype = at::kFloat;  // Undefined: one that libtorch does not know, which cannot be read
+  std::string stored_as;              // the same as the file has it: BF16, F8_E4M3, F4
   std::vector<int64_t> shape;
-  std::string file;  // for messages
+  int64_t bytes = 0;  // as stored
+  std::string file;   // for messages
 };
 
-/// Where weights come from: safetensors of a component's folder, random values, shapes only; decorators record and
+/// Where weights come from: safetensors of a component's folder, random values, shapes only; decorators count and
 /// rename. Immutable and thread-safe after construction.
 class TensorSource {
  public:

@@ -4,7 +4,6 @@
 #include <sstream>
 #include <utility>
 
-#include "model/checkpoint/safetensors.h"
 #include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
@@ -74,8 +73,8 @@ const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape)
                   " is missing; `flux-dist inspect` lists what a checkpoint lacks");
   }
   if (!is_weight_dtype(info->dtype)) {
-    throw Invalid(info->file + ": tensor " + quoted_name(info->name) + " is stored as " +
-                  stored_dtype_name(info->dtype) + "; weights are read from F32, BF16, F16 or F64");
+    throw Invalid(info->file + ": tensor " + quoted_name(info->name) + " is stored as " + info->stored_as +
+                  "; weights are read from F32, BF16, F16 or F64: take this component from the published folder");
   }
   if (shape != at::IntArrayRef(info->shape)) {
     throw Invalid(info->file + ": tensor " + quoted_name(info->name) + " has shape " + text(info->shape) +

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "model/hugging_face_cache.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options.pb.h"
 #include "runtime/options/field.h"
@@ -120,7 +121,9 @@ std::filesystem::path model_path(const Settings& settings) {
   if (!settings.has("model")) {
     throw Invalid("--model is missing: a diffusers folder of FLUX.1, or an id such as black-forest-labs/FLUX.1-dev");
   }
-  return settings.message().model();
+  const proto::Options& options = settings.message();
+  if (!options.has_revision()) return options.model();
+  return cached_model(options.model(), options.revision());
 }
 
 }  // namespace flux

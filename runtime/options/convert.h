@@ -40,7 +40,7 @@ OutputOptions output_options(const Settings& settings);
 OperationOptions operation_options(const Settings& settings);
 Deadlines deadlines(const Settings& settings);
 
-/// --model. Throws Invalid when there is none.
+/// --model, or the snapshot that --revision names. Throws Invalid when there is none.
 std::filesystem::path model_path(const Settings& settings);
 
 }  // namespace flux

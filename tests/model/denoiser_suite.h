@@ -9,10 +9,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "model/checkpoint/recorder.h"
 #include "model/denoiser.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
+#include "tests/model/checkpoint/recorder.h"
 #include "tests/model/comparison.h"
 #include "tests/model/transformer/one_rank.h"
 #include "tests/parallel/ranks.h"

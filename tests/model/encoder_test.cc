@@ -5,10 +5,10 @@
 
 #include <map>
 
-#include "model/checkpoint/recorder.h"
 #include "model/decoder.h"
 #include "model/transformer/modulation_layout.h"
 #include "parallel/rank/errors.h"
+#include "tests/model/checkpoint/recorder.h"
 #include "tests/reference.h"
 
 namespace flux {

@@ -10,14 +10,14 @@ from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 
 def tiny_pipeline(guidance_embeds):
-    """Every size differs from every other, so that no two can be mixed up."""
+    """Every size differs from every other, so that no two can be mixed up; the vocabularies are the demo tokenizers'."""
     transformer = FluxTransformer2DModel(
         in_channels=16, num_layers=2, num_single_layers=3, attention_head_dim=24, num_attention_heads=5,
         joint_attention_dim=40, pooled_projection_dim=36, guidance_embeds=guidance_embeds, axes_dims_rope=(4, 8, 12))
     text_encoder = CLIPTextModel(CLIPTextConfig(
-        vocab_size=99, hidden_size=36, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4))
+        vocab_size=657, hidden_size=36, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4))
     text_encoder_2 = T5EncoderModel(T5Config(
-        vocab_size=123, d_model=40, d_kv=6, d_ff=50, num_layers=2, num_heads=3, feed_forward_proj="gated-gelu"))
+        vocab_size=253, d_model=40, d_kv=6, d_ff=50, num_layers=2, num_heads=3, feed_forward_proj="gated-gelu"))
     vae = AutoencoderKL(
         latent_channels=4, block_out_channels=(8, 12, 16, 20), layers_per_block=2, norm_num_groups=4, shift_factor=0.1,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,

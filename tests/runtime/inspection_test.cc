@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
+#include "parallel/rank/errors.h"
 #include "tests/reference.h"
 
 namespace flux {
@@ -100,6 +102,38 @@ TEST_F(InspectionTest, ReportsComponentsThatCannotBeUsed) {
   EXPECT_THAT(component("tokenizer_2").missing, ElementsAre("spiece.model", "tokenizer_config.json"));
   EXPECT_TRUE(component("transformer").complete());
   EXPECT_THAT(as_text(inspection), HasSubstr("unusable"));
+}
+
+TEST_F(InspectionTest, ListsTensorsThatNothingReadsWhateverTheirDtype) {
+  const fs::path file = folder_ / "text_encoder" / "model.safetensors";
+  std::ifstream in(file, std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(in), {});
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof(length));
+  auto header = nlohmann::json::parse(bytes.substr(sizeof(length), length));
+  const auto end = bytes.size() - sizeof(length) - length;
+  header["\x1b[2Jlater"] = {{"dtype", "F4"}, {"shape", {6}}, {"data_offsets", {end, end + 3}}};
+  const std::string text = header.dump();
+  const uint64_t longer = text.size();
+  std::ofstream(file, std::ios::binary) << std::string(reinterpret_cast<const char*>(&longer), sizeof(longer)) << text
+                                        << bytes.substr(sizeof(length) + length) << "abc";
+  const auto found = component("text_encoder");
+  EXPECT_TRUE(found.complete()) << found.error;
+  EXPECT_THAT(found.unexpected, ElementsAre("\x1b[2Jlater"));
+  EXPECT_EQ(found.tensors_by_dtype.at("F4"), 1);
+  const Inspection inspection = inspect(ModelFolder(folder_));
+  EXPECT_THAT(as_text(inspection), HasSubstr("text_encoder: unused '\\x1b[2Jlater'"));
+  EXPECT_THAT(as_text(inspection) + as_json(inspection), testing::Not(HasSubstr("\x1b")));
+}
+
+TEST_F(InspectionTest, SaysWhenATokenizerIsOfAnotherModel) {
+  set_in_config("text_encoder", "vocab_size", 600);
+  EXPECT_THAT(component("tokenizer").error, HasSubstr("past the 600 embeddings"));
+}
+
+TEST_F(InspectionTest, RefusesATokenizerWithoutRoom) {
+  std::ofstream(folder_ / "tokenizer" / "tokenizer_config.json") << R"({"model_max_length": 1})";
+  EXPECT_THROW(inspect(ModelFolder(folder_)), Invalid);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "model/hugging_face_cache.h"
 #include "parallel/rank/errors.h"
 #include "tests/model/checkpoint/scratch_folder.h"
 #include "tests/reference.h"
@@ -126,12 +127,49 @@ TEST(Config, RefusesByFileAndFieldWhatIsNotImplemented) {
       {"scheduler/scheduler_config.json", "time_shift_type", "linear"},
       {"scheduler/scheduler_config.json", "shift", 0},
       {"scheduler/scheduler_config.json", "max_image_seq_len", 256},
+      {"scheduler/scheduler_config.json", "base_shift", 1e3},
+      {"scheduler/scheduler_config.json", "base_shift", -1e3},
+      {"scheduler/scheduler_config.json", "base_shift", 1e300},
+      {"scheduler/scheduler_config.json", "max_shift", 89},
+      {"scheduler/scheduler_config.json", "max_shift", -110},
+      {"scheduler/scheduler_config.json", "num_train_timesteps", 0},
+      {"scheduler/scheduler_config.json", "shift", -1},
+      {"scheduler/scheduler_config.json", "shift", 1e-50},
+      {"scheduler/scheduler_config.json", "shift", 1e39},
+      {"text_encoder/config.json", "max_position_embeddings", 1},
+      {"text_encoder/config.json", "layer_norm_eps", 1e-50},
+      {"vae/config.json", "scaling_factor", 1e-50},
+      {"vae/config.json", "shift_factor", -1e39},
       {"scheduler/scheduler_config.json", "_class_name", "FlowMatchHeunDiscreteScheduler"},
   };
   for (const auto& [file, field, value] : cases) {
     EXPECT_THAT(configs.complaint(file, field, value),
                 testing::StartsWith((configs.path() / file).string() + ": " + field + ": "))
         << value;
+  }
+}
+
+TEST(Config, RefusesAShiftThatLeavesNoNumbers) {
+  Configs configs;
+  configs.files_["scheduler/scheduler_config.json"]["use_dynamic_shifting"] = false;
+  for (const double shift : {1e-30, 1e-9}) {
+    EXPECT_THAT(configs.complaint("scheduler/scheduler_config.json", "shift", shift),
+                HasSubstr("scheduler_config.json: shift: "));
+  }
+  EXPECT_EQ(configs.complaint("scheduler/scheduler_config.json", "base_shift", 1e3), "") << "is not used";
+  EXPECT_EQ(configs.complaint("scheduler/scheduler_config.json", "shift", 1e30), "");
+}
+
+TEST(Config, RefusesATokenizerWithoutRoomForItsSpecialTokens) {
+  Configs configs;
+  for (const char* tokenizer : {"tokenizer", "tokenizer_2"}) {
+    const auto file = std::string(tokenizer) + "/tokenizer_config.json";
+    for (const char* length : {"1", "0", "-77"}) {
+      configs.folder_.write(file, R"({"model_max_length": )" + std::string(length) + "}");
+      EXPECT_THAT(configs.complaint(), HasSubstr(file + ": model_max_length: "));
+    }
+    configs.folder_.write(file, "{}");
+    EXPECT_EQ(configs.complaint(), "");
   }
 }
 
@@ -235,13 +273,48 @@ TEST(ModelId, IsLookedUpInTheHuggingFaceCache) {
     EXPECT_EQ(ModelFolder("some-org/FLUX.1-tiny").path, repository / "snapshots" / "0123abc");
     EXPECT_THAT(complaint_of("some-org/other"), AllOf(HasSubstr("neither a folder here"), HasSubstr("hf download")));
     cache.write("hub/models--some-org--FLUX.1-tiny/refs/main", "../../elsewhere");
-    EXPECT_THAT(complaint_of("some-org/FLUX.1-tiny"), HasSubstr("no snapshot of the main branch"));
+    EXPECT_THAT(complaint_of("some-org/FLUX.1-tiny"), HasSubstr("has no snapshot of 'main', only '0123abc'"));
     cache.write("hub/models--some-org--FLUX.1-tiny/refs/main", "0123abc\n");
   }
   const Variable hub("HF_HUB_CACHE", "");
   const Variable home("HF_HOME", cache.path().string());
   EXPECT_EQ(ModelFolder("some-org/FLUX.1-tiny").path, repository / "snapshots" / "0123abc");
   EXPECT_THAT(complaint_of("../some-org"), HasSubstr("there is no such folder"));
+}
+
+std::string revision_complaint(const std::string& id, const std::optional<std::string>& revision) {
+  try {
+    cached_model(id, revision);
+    return "";
+  } catch (const Invalid& error) {
+    return error.what();
+  }
+}
+
+TEST(ModelId, HasRevisions) {
+  const ScratchFolder cache;
+  const Variable hub("HF_HUB_CACHE", cache.path().string());
+  const std::string id = "some-org/FLUX.1-tiny", repository = "models--some-org--FLUX.1-tiny/";
+  const auto snapshot = [&](const std::string& commit) { return cache.path() / repository / "snapshots" / commit; };
+  EXPECT_THAT(revision_complaint(id, "v2"), HasSubstr("hf download some-org/FLUX.1-tiny --revision v2"));
+  std::filesystem::create_directories(snapshot("aaa"));
+  EXPECT_EQ(cached_model(id, std::nullopt), snapshot("aaa")) << "the only one, though nothing says so";
+  std::filesystem::create_directories(snapshot("bbb"));
+  EXPECT_THAT(revision_complaint(id, std::nullopt),
+              AllOf(HasSubstr("several snapshots ('aaa', 'bbb')"), HasSubstr("say --revision")));
+  EXPECT_EQ(cached_model(id, "bbb"), snapshot("bbb"));
+  cache.write(repository + "refs/main", "aaa");
+  cache.write(repository + "refs/v2", "bbb");
+  cache.write(repository + "refs/refs/pr/7", "bbb\n");
+  cache.write(repository + "refs/gone", "ccc");
+  EXPECT_EQ(cached_model(id, std::nullopt), snapshot("aaa"));
+  EXPECT_EQ(cached_model(id, "v2"), snapshot("bbb"));
+  EXPECT_EQ(cached_model(id, "refs/pr/7"), snapshot("bbb"));
+  EXPECT_THAT(revision_complaint(id, "gone"), AllOf(HasSubstr("has no snapshot of 'gone'"), HasSubstr("'aaa', 'bbb'")));
+  for (const std::string bad : {"", "/", "../refs/main", "v2/..", "/etc/passwd", ".", "a//b", "\x1b"}) {
+    EXPECT_THAT(revision_complaint(id, bad), HasSubstr("is no branch, tag or commit")) << bad;
+  }
+  EXPECT_THAT(revision_complaint("configs/demo/", "v2"), HasSubstr("is no model id"));
 }
 
 }  // namespace

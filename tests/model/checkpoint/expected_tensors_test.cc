@@ -6,7 +6,6 @@
 #include <map>
 
 #include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/recorder.h"
 #include "model/checkpoint/weights.h"
 #include "tests/reference.h"
 
@@ -101,15 +100,6 @@ TEST(RandomWeights, DependOnNameAndSeedButNotOnTheBlocksTheyAreReadIn) {
   // 14,400 uniform values of variance 1 / 120: mean and variance within five of their own standard deviations.
   EXPECT_NEAR(q.mean().item<double>(), 0, 5 * std::sqrt(1.0 / 120 / 14400));
   EXPECT_NEAR(q.var().item<double>() * 120, 1, 5 * std::sqrt(0.8 / 14400));
-}
-
-TEST(Recorder, RemembersWhatWasRead) {
-  const auto recorder = std::make_shared<Recorder>(published(ModelFolder(reference("checkpoint") / "dev")).open("vae"));
-  const Weights weights(recorder, {.compute = at::kBFloat16});
-  EXPECT_TRUE(weights["decoder"]["conv_in"].has("bias"));
-  EXPECT_TRUE(recorder->read_names().empty());
-  weights["decoder"]["conv_in"].tensor("bias", {20});
-  EXPECT_EQ(recorder->read_names(), std::set<std::string>{"decoder.conv_in.bias"});
 }
 
 }  // namespace

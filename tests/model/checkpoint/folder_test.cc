@@ -9,6 +9,7 @@
 #include "model/checkpoint/weights.h"
 #include "parallel/rank/errors.h"
 #include "tests/model/checkpoint/scratch_folder.h"
+#include "tests/reference.h"
 
 namespace flux {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 /// A safetensors file with `name` = [1, 2, ..., values].
 std::string file_with(const std::string& name, int64_t values, const std::string& dtype = "U8") {
@@ -67,6 +69,52 @@ TEST(ComponentFolder, FollowsLinksAsTheHuggingFaceCacheHasThem) {
   std::filesystem::remove(folder.path() / "snapshot" / "model.safetensors");
   std::filesystem::create_symlink("model.safetensors", folder.path() / "snapshot" / "model.safetensors");  // a loop
   EXPECT_THAT(complaint(folder.path() / "snapshot"), HasSubstr("holds no safetensors weights"));
+}
+
+TEST(ComponentFolder, KnowsTheNamesOfIndexesOldAndNew) {
+  for (const std::string name :
+       {"diffusion_pytorch_model.safetensors.index.json", "model.safetensors.index.json",
+        "diffusion_pytorch_model.safetensors.index.fp16.json", "diffusion_pytorch_model.fp16.safetensors.index.json",
+        "model.safetensors.index.bf16.json", "model.bf16.safetensors.index.json"}) {
+    const ScratchFolder folder;
+    folder.write("shard.safetensors", file_with("a", 3));
+    folder.write(name, index_of({{"a", "shard.safetensors"}}));
+    EXPECT_EQ(complaint(folder.path()), "") << name;
+  }
+}
+
+TEST(ComponentFolder, ReadsShardsWhoseIndexIsLost) {
+  for (const std::string name :
+       {"diffusion_pytorch_model-0000?-of-00002.safetensors", "model-0000?-of-00002.safetensors",
+        "model.fp16-0000?-of-00002.safetensors", "diffusion_pytorch_model-0000?-of-00002.bf16.safetensors"}) {
+    SCOPED_TRACE(name);
+    const ScratchFolder folder;
+    const auto shard = [&](char number) {
+      std::string numbered = name;
+      numbered[numbered.find('?')] = number;
+      return numbered;
+    };
+    folder.write(shard('2'), file_with("b", 5));
+    EXPECT_THAT(complaint(folder.path()),
+                AllOf(HasSubstr(shard('2')), HasSubstr("of its 2 shards number 1 is missing")));
+    folder.write(shard('1'), file_with("b", 3));
+    EXPECT_THAT(complaint(folder.path()),
+                AllOf(HasSubstr(shard('2') + ": tensor 'b' is also in"), HasSubstr(shard('1'))));
+    folder.write(shard('1'), file_with("a", 3));
+    EXPECT_EQ(open_component(folder.path())->names(), (std::vector<std::string>{"a", "b"}));
+    folder.write("model-00001-of-00003.safetensors.part", "half a download");
+    folder.write("model-1-of-3.safetensors", "another's");
+    EXPECT_EQ(complaint(folder.path()), "");
+  }
+}
+
+TEST(ComponentFolder, RefusesToChooseBetweenShards) {
+  const ScratchFolder folder;
+  folder.write("model-00001-of-00001.safetensors", file_with("a", 3));
+  folder.write("diffusion_pytorch_model-00001-of-00001.safetensors", file_with("a", 3));
+  EXPECT_THAT(complaint(folder.path()), HasSubstr("several variants"));
+  folder.write("model.safetensors", file_with("a", 4));
+  EXPECT_EQ(open_component(folder.path())->find("a")->shape, std::vector<int64_t>{4});
 }
 
 TEST(ComponentIndex, FindsTensorsInTheShardsItNames) {
@@ -131,6 +179,29 @@ TEST(Weights, NameFileTensorAndShapes) {
   folder.write("ints/model.safetensors", file_with("a", 3));
   const Weights ints(open_component(folder.path() / "ints"), {});
   EXPECT_THAT(complaint_of([&] { ints.tensor("a", {3}); }), HasSubstr("tensor 'a' is stored as U8"));
+  folder.write("later/model.safetensors", file_with("a", 3, "F4"));
+  const Weights later(open_component(folder.path() / "later"), {});
+  EXPECT_THAT(
+      complaint_of([&] { later.tensor("a", {3}); }),
+      AllOf(HasSubstr("tensor 'a' is stored as F4"), HasSubstr("take this component from the published folder")));
+}
+
+TEST(Checkpoint, SaysWhatToDoAboutAnEncoderThatNoNoiseCanBeDrawnAs) {
+  const ScratchFolder folder;
+  const auto refused = [&](const std::string& dtype, int64_t bytes) -> std::string {
+    folder.write("model.safetensors", file_with("shared.weight", bytes, dtype));
+    try {
+      default_noise_dtype({ModelFolder(source_folder() / "configs/demo"),
+                           [&](const std::string&) { return open_component(folder.path()); }});
+    } catch (const Invalid& error) {
+      return error.what();
+    }
+    return "";
+  };
+  for (const std::string dtype : {"F8_E4M3", "F8_E5M2", "F8_E8M0", "I8"}) {
+    EXPECT_THAT(refused(dtype, 3), AllOf(HasSubstr("stored as " + dtype + ", "), HasSubstr("published folder"),
+                                         Not(HasSubstr("--noise-dtype"))));
+  }
 }
 
 /// Remembers the most that one read held.

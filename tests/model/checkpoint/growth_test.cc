@@ -128,7 +128,8 @@ TEST_P(Growth, IsThatOfTheFile) {
   EXPECT_LT(cost(GetParam(), few * times), 6 * times * cost(GetParam(), few));
 }
 
-INSTANTIATE_TEST_SUITE_P(Readers, Growth, testing::ValuesIn(readers), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Readers, Growth, testing::ValuesIn(readers),
+                         [](const auto& reader) { return reader.param.name; });
 
 }  // namespace
 }  // namespace flux

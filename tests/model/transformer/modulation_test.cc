@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/checkpoint/recorder.h"
+#include "tests/model/checkpoint/recorder.h"
 #include "tests/model/transformer/forward.h"
 #include "tests/reference.h"
 
