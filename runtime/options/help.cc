@@ -8,8 +8,6 @@
 namespace flux {
 namespace {
 
-constexpr const char* version = FLUX_CUDA ? "flux-dist 0.1.0 (CUDA and CPU)\n" : "flux-dist 0.1.0 (CPU only)\n";
-
 struct VerbText {
   std::string summary;
   std::string examples;
@@ -72,8 +70,6 @@ std::string help_of_program() {
   return text + "\nflux-dist VERB --help lists the options of a verb; --version says which program this is.\n\n" +
          sources_of_options + "\n" + exit_codes;
 }
-
-std::string version_text() { return version; }
 
 std::string help_summary(std::string_view verb) { return text_of(verb).summary; }
 
