@@ -7,7 +7,9 @@ import subprocess
 import time
 import unittest
 
-PROGRAM = pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
+PROGRAM = os.environ.get(
+    "FLUX_TEST_PARALLEL_MPI", pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
+)
 
 
 def run(fault, ranks=3, launcher=("mpirun", "-q", "--oversubscribe", "--bind-to", "none"), **environment):
