@@ -12,12 +12,20 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_CUDA_FLAGS_RELEASE "-O2 -DNDEBUG")
 
-# Definitions are the same everywhere, since the rooms share one precompiled header.
-add_compile_definitions(OMPI_SKIP_MPICXX FLUX_CUDA=$<BOOL:${FLUX_CUDA}>)
-include_directories(${PROJECT_SOURCE_DIR})
+# Definitions are the same everywhere, since the rooms share one precompiled header. What differs between builds stands
+# in built_with.h.
+add_compile_definitions(OMPI_SKIP_MPICXX)
+if(FLUX_CUDA)
+  set(with_cuda 1)
+else()
+  set(with_cuda 0)
+endif()
+set(FLUX_GENERATED ${PROJECT_BINARY_DIR}/generated)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/built_with.h.in ${FLUX_GENERATED}/built_with.h @ONLY)
+include_directories(${PROJECT_SOURCE_DIR} ${FLUX_GENERATED})
 # -fpch-preprocess: ccache asks for it beside a precompiled header.
 add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
-set(FLUX_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Werror)
+set(FLUX_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
 
 find_program(ccache ccache)
 if(ccache AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

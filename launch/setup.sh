@@ -103,10 +103,10 @@ build_program() {
   export PATH=$venv/bin:$PATH
   say "building in $build"
   mkdir -p "$build"
-  cmake -G Ninja -S "$root" -B "$build" -DFLUX_VENV="$venv" -DFLUX_CUDA="$cuda" >"$build/configure.log" 2>&1 ||
-    { cat "$build/configure.log" >&2; stop "cmake failed"; }
-  local targets=(flux-dist)
-  [[ $purpose != tests ]] || targets=(all)
+  local targets=(flux-dist) testing=OFF
+  [[ $purpose != tests ]] || targets=(all) testing=ON
+  cmake -G Ninja -S "$root" -B "$build" -DFLUX_VENV="$venv" -DFLUX_CUDA="$cuda" -DBUILD_TESTING="$testing" \
+    >"$build/configure.log" 2>&1 || { cat "$build/configure.log" >&2; stop "cmake failed"; }
   cmake --build "$build" -j "$jobs" --target "${targets[@]}" >&2
 }
 

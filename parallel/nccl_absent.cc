@@ -1,3 +1,4 @@
+#include "built_with.h"
 #include "parallel/nccl/group.h"
 #include "parallel/rank/errors.h"
 

@@ -6,7 +6,7 @@
 
 #include <string_view>
 
-#include "runtime/options/help.h"
+#include "runtime/version.h"
 
 namespace flux {
 namespace {
@@ -33,7 +33,7 @@ std::string infotext(const Prompt& prompt, const std::string& model) {
   if (!prompt.sigmas.empty()) text += fmt::format("Sigmas: \"{}\", ", fmt::join(prompt.sigmas, ", "));
   text += second_text("Prompt 2", prompt.prompt_2) + second_text("Negative prompt 2", prompt.negative_prompt_2);
   return text + fmt::format("Seed: {}, Size: {}x{}, Model: {}, Version: flux-dist {}", prompt.picture.seed,
-                            prompt.picture.width, prompt.picture.height, quoted(model), version_number());
+                            prompt.picture.width, prompt.picture.height, quoted(model), program_version);
 }
 
 std::string model_name(const std::filesystem::path& folder) {

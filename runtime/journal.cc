@@ -12,6 +12,7 @@
 #include "parallel/rank/errors.h"
 #include "runtime/journal_reader.h"
 #include "runtime/json_line.h"
+#include "runtime/version.h"
 
 namespace flux {
 namespace {
@@ -25,6 +26,21 @@ Json rank_json(const RankPlace& place) {
   if (place.encodes) json["encodes"] = true;
   if (place.decodes) json["decodes"] = true;
   if (place.replica >= 0) json["replica"] = place.replica;
+  return json;
+}
+
+Json program_json() {
+  const Versions& known = versions();
+  Json json = {{"version", known.program},
+               {"revision", known.revision},
+               {"libtorch", known.libraries.torch},
+               {"mpi", known.libraries.mpi}};
+  if (!known.libraries.cuda.empty())
+    json.update({{"cuda", known.libraries.cuda},
+                 {"cublas", known.libraries.cublas},
+                 {"cudnn", known.libraries.cudnn},
+                 {"nccl", known.libraries.nccl},
+                 {"driver", known.driver}});
   return json;
 }
 
@@ -94,6 +110,7 @@ std::string Journal::run_line() const {
                         {"fence", folder_.fencing_number()},
                         {"host", host_name()},
                         {"process", getpid()},
+                        {"program", program_json()},
                         {"model", {{"name", facts_.model}, {"identity", facts_.identity}}},
                         {"dtype", dtype_name(facts_.placement.dtype)},
                         {"ranks", ranks},

@@ -9,6 +9,7 @@
 #include "runtime/infotext.h"
 #include "runtime/json_line.h"
 #include "runtime/options/prompt.h"
+#include "runtime/version.h"
 
 namespace flux {
 namespace {
@@ -80,6 +81,8 @@ std::string record_json(const Record& record, const RunFacts& facts) {
 std::string parameters_json(const Prompt& prompt, const RunFacts& facts) {
   Json json = Json::parse(parameters_json(prompt));
   json["model"] = facts.model;
+  json["version"] = program_version;
+  json["revision"] = program_revision;
   return json_line(json);
 }
 

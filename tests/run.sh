@@ -1,6 +1,7 @@
 #!/bin/bash
-# Sets this machine up with the references, builds everything, and checks it: includes between rooms, format, and
-# every test, those of the readers of untrusted input also under ASan and UBSan. Arguments go to ctest (-R name, -LE gpu).
+# Sets this machine up with the references, builds everything, and checks it: includes between rooms, format, scripts,
+# clang-tidy (where something changed since it was last clean), the program without CUDA, and every test; readers of
+# untrusted input and how ranks talk also under sanitizers. Arguments go to ctest (-R name, -LE gpu).
 # FLUX_VENV, FLUX_BUILD and FLUX_CUDA as launch/setup.sh has them.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,9 +12,10 @@ export PATH=$venv/bin:$PATH
 
 failures=()
 check() {
-  local name=$1
+  local name=$1 began=$SECONDS
   shift
   "$@" || failures+=("$name")
+  printf '[tests] %s: %d s\n' "$name" $((SECONDS - began))
 }
 
 format() {
@@ -21,12 +23,32 @@ format() {
     (cd "$root" && xargs -0 clang-format --dry-run --Werror)
 }
 
+scripts() {
+  find "$root/launch" "$root/tests" "$root/.ci" -type f -exec grep -lZE '^#!/bin/(ba)?sh' {} + | xargs -0 shellcheck
+}
+
+# In a folder beside the other: there ccache has seen most of the objects.
+without_cuda() {
+  grep -q '^FLUX_CUDA:BOOL=ON' "$build/CMakeCache.txt" || return 0
+  local other=$build-without-cuda
+  mkdir -p "$other"
+  cmake -G Ninja -S "$root" -B "$other" -DFLUX_VENV="$venv" -DFLUX_CUDA=OFF -DBUILD_TESTING=OFF >"$other/configure.log" 2>&1 ||
+    { cat "$other/configure.log"; return 1; }
+  cmake --build "$other" --target flux-dist || return
+  "$other/launch/flux-dist" --version | grep -q 'CPU only' &&
+    "$other/launch/flux-dist" tokenize --config "$root/configs/demo.textproto" -p 'a red circle' >/dev/null
+}
+
 check structure "$root/tests/structure.sh"
 check format format
+check scripts scripts
+check clang-tidy python "$root/tests/tidy.py" "$build"
+check 'without CUDA' without_cuda
 check tests ctest --test-dir "$build" --output-on-failure -j "$(nproc)" "$@"
 
+took=$(printf '%d min %d s' $((SECONDS / 60)) $((SECONDS % 60)))
 if ((${#failures[@]})); then
-  printf '\ntests/run.sh: failed: %s\n' "$(IFS=,; echo "${failures[*]}")"
+  printf '\ntests/run.sh: failed in %s: %s\n' "$took" "$(IFS=,; echo "${failures[*]}")"
   exit 1
 fi
-printf '\ntests/run.sh: everything passed\n'
+printf '\ntests/run.sh: everything passed in %s\n' "$took"

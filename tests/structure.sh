@@ -1,6 +1,6 @@
 #!/bin/bash
 # How the tree hangs together: arrows launch -> runtime -> model -> parallel and never back, MPI and NCCL only in
-# parallel, ATen out of the kernels' .cu files, no file over 400 lines. usage: tests/structure.sh [FOLDER]
+# parallel, ATen out of the kernels' .cu files, no file over 400 lines, none named after what it is not. usage: tests/structure.sh [FOLDER]
 set -uo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}" || exit 2
 broken=0
@@ -31,8 +31,14 @@ refuse 'MPI and NCCL headers belong in parallel' "$include(mpi|nccl)\.h" "${mode
 refuse "protobuf's headers belong in runtime" "$include(google/protobuf/|.*\.pb\.h)" "${parallel[@]}" "${model[@]}" "${launch[@]}"
 refuse 'kernels see raw pointers, not ATen' "$include(ATen|c10|torch)/" "${kernels[@]}"
 
+while read -r file; do
+  printf '%s: a name that says nothing\n' "$file"
+  broken=1
+done < <(find parallel model runtime launch tests -name __pycache__ -prune -o -print |
+  grep -iE '(^|[/_-])(utils?|helpers?|common|managers?)([._/-]|$)')
+
 while read -r lines file; do
   [[ $file == total ]] || { printf '%s: %s lines, 400 at most\n' "$file" "$lines"; broken=1; }
-done < <(find parallel model runtime launch tests -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.py' -o -name '*.sh' -o -name '*.proto' |
-  xargs wc -l | awk '$1 > 400')
+done < <(find parallel model runtime launch tests \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.py' -o -name '*.sh' \
+  -o -name '*.proto' \) -print0 | xargs -0 wc -l | awk '$1 > 400')
 exit $broken

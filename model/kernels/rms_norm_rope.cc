@@ -1,5 +1,7 @@
 #include "model/kernels/rms_norm_rope.h"
 
+#include "built_with.h"
+
 #if FLUX_CUDA
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>

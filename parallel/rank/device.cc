@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "built_with.h"
+
 namespace flux {
 
 std::string host_name() {

@@ -11,6 +11,7 @@
 #include "parallel/rank/errors.h"
 #include "runtime/options/help.h"
 #include "runtime/options/option.h"
+#include "runtime/version.h"
 
 namespace flux {
 namespace {

@@ -8,8 +8,6 @@
 namespace flux {
 namespace {
 
-constexpr const char* version = "0.1.0";
-
 struct VerbText {
   std::string summary;
   std::string examples;
@@ -77,12 +75,6 @@ std::string help_of_program() {
   }
   return text + "\nflux-dist VERB --help lists the options of a verb; --version says which program this is.\n\n" +
          sources_of_options + "\n" + exit_codes;
-}
-
-std::string version_number() { return version; }
-
-std::string version_text() {
-  return "flux-dist " + version_number() + (FLUX_CUDA ? " (CUDA and CPU)\n" : " (CPU only)\n");
 }
 
 std::string help_summary(std::string_view verb) { return text_of(verb).summary; }

@@ -6,8 +6,6 @@
 namespace flux {
 
 std::string help_of_program();                    // flux-dist --help
-std::string version_number();                     // 1.2.3
-std::string version_text();                       // flux-dist --version
 std::string help_summary(std::string_view verb);  // above the options of a verb
 std::string help_footer(std::string_view verb);   // below them: examples and exit codes
 

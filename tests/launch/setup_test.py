@@ -90,12 +90,15 @@ class Structure(unittest.TestCase):
             ("launch/a.cc", '#include "runtime/options.pb.h"\n', "protobuf's headers belong in runtime"),
             ("model/a.cu", "#include <ATen/ATen.h>\n", "kernels see raw pointers"),
             ("tests/a.py", "\n" * 401, "400 at most"),
+            ("model/string_utils.h", "", "a name that says nothing"),
+            ("tests/helpers.py", "", "a name that says nothing"),
         ]:
             with self.subTest(words):
                 result = self.broken(path, text)
                 self.assertEqual(result.returncode, 1)
                 self.assertIn(words, result.stdout)
-        self.assertEqual(self.broken("launch/a.cc", '#include "model/request.h"\n').returncode, 0)
+        for path, text in [("launch/a.cc", '#include "model/request.h"\n'), ("runtime/commonly.h", "")]:
+            self.assertEqual(self.broken(path, text).returncode, 0)
 
 
 class Build(unittest.TestCase):
@@ -109,6 +112,17 @@ class Build(unittest.TestCase):
             self.assertIn("libtorch_cpu.so", rules)
             for library in ["libtorch_cuda", "libc10_cuda", "libnccl", "libcudart", "nvcc"]:
                 self.assertNotIn(library, rules)
+
+
+    def test_without_tests_no_googletest_is_looked_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            settings = ["-DFLUX_CUDA=OFF", f"-DCMAKE_MAKE_PROGRAM={VENV}/bin/ninja", f"-DFLUX_VENV={VENV}",
+                        "-DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON"]
+            configure = [VENV / "bin/cmake", "-G", "Ninja", "-S", SOURCE, "-B", folder, *settings]
+            result = run(*configure, "-DBUILD_TESTING=OFF")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertNotIn("test_model", (pathlib.Path(folder) / "build.ninja").read_text())
+            self.assertIn("GTest", run(*configure, "-DBUILD_TESTING=ON").stderr)
 
 
 class Installation(unittest.TestCase):

@@ -5,7 +5,9 @@ import pathlib
 import subprocess
 import time
 
-PROGRAM = pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
+PROGRAM = os.environ.get(
+    "FLUX_TEST_PARALLEL_MPI", pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
+)
 MPIRUN = ("mpirun", "-q", "--oversubscribe", "--bind-to", "none")
 
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "built_with.h"
 #include "parallel/rank/errors.h"
 #include "tests/parallel/ranks.h"
 

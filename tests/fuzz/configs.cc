@@ -1,0 +1,34 @@
+#include "model/config.h"
+#include "tests/fuzz/target.h"
+
+// Every config.json, in a copy of the demo's folder whose other files are links.
+namespace flux::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+
+Target target(const std::string& name, const std::string& file) {
+  return {name, Format::json, {"demo/" + file}, [name, file](const std::string& bytes) {
+            const fs::path folder = scratch() / name;
+            if (!fs::exists(folder)) {
+              fs::copy(config("demo"), folder, fs::copy_options::recursive | fs::copy_options::create_symlinks);
+              fs::remove(folder / file);
+            }
+            written(name + "/" + file, bytes);
+            const ModelFolder model(folder);
+            model_max_length(folder / "tokenizer", 77);
+          }};
+}
+
+const Registered known({
+    target("model_index", "model_index.json"),
+    target("scheduler_config", "scheduler/scheduler_config.json"),
+    target("transformer_config", "transformer/config.json"),
+    target("vae_config", "vae/config.json"),
+    target("text_encoder_config", "text_encoder/config.json"),
+    target("text_encoder_2_config", "text_encoder_2/config.json"),
+    target("tokenizer_length", "tokenizer/tokenizer_config.json"),
+});
+
+}  // namespace
+}  // namespace flux::fuzz

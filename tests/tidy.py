@@ -1,0 +1,113 @@
+"""clang-tidy over the rooms, only where something changed since it was last green. usage: tests/tidy.py BUILD
+
+Most of clang-tidy's time goes into reading ATen, so the files of a folder are read together, as one that includes them
+all (clang-analyzer knows this for what it is). What it finds there may come from reading them together, two files that
+use one name for different things: so such a folder is read again file by file, and only what is found then counts.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+ROOMS = ("parallel", "model", "runtime", "launch")
+FOLDER = BUILD / "tidy"
+GREEN = FOLDER / "green"  # a key a line, of what was checked and found clean
+AT_MOST = 8  # files read together
+
+
+def compiled_files():
+    """The rooms' source files with the flags they are compiled with, but for those of a precompiled header."""
+    for entry in json.loads((BUILD / "compile_commands.json").read_text()):
+        file = pathlib.Path(entry["file"])
+        if not file.is_relative_to(SOURCE) or file.relative_to(SOURCE).parts[0] not in ROOMS or file.suffix != ".cc":
+            continue
+        words = shlex.split(entry["command"])
+        while "-include" in words:
+            at = words.index("-include")
+            del words[at : at + 2]
+        flags = [word for word in words[1 : words.index("-o")] if word not in ("-fpch-preprocess", "-Winvalid-pch")]
+        yield file, [word for word in flags if word != "-c"]
+
+
+def groups():
+    """Files of one folder with the same flags, a few at a time: [(files, flags)]."""
+    together = {}
+    for file, flags in sorted(compiled_files()):
+        together.setdefault((file.parent, tuple(flags)), []).append(file)
+    for (_, flags), files in together.items():
+        count = -(-len(files) // AT_MOST)
+        for first in range(count):
+            yield files[first::count], flags
+
+
+def with_own_headers(files):
+    """The files and every header of ours that they include, wherever it is included."""
+    found, open_files = set(), list(files)
+    while open_files:
+        file = open_files.pop()
+        if file in found or not file.exists():
+            continue
+        found.add(file)
+        for name in re.findall(r'^ *# *include "([^"]+)"', file.read_text(), re.MULTILINE):
+            open_files += [SOURCE / name, BUILD / "generated" / name, BUILD / name]
+    return sorted(found)
+
+
+def key_of(files, flags, checker):
+    key = hashlib.sha256(repr((checker, flags)).encode())
+    for file in with_own_headers(files):
+        key.update(f"{file}\0".encode() + file.read_bytes())
+    return key.hexdigest()
+
+
+def tidy(file, flags):
+    """What clang-tidy finds in one file; nothing when it is clean."""
+    result = subprocess.run(
+        ["clang-tidy", "--quiet", f"--config-file={SOURCE}/.clang-tidy", file, "--", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+def check(files, flags):
+    together = FOLDER / f"{'_'.join(files[0].relative_to(SOURCE).with_suffix('').parts)}_and_others.cc"
+    together.write_text("".join(f'#include "{file}"\n' for file in files))
+    if not tidy(together, flags):
+        return ""
+    return "".join(tidy(file, flags) for file in files)
+
+
+def main():
+    FOLDER.mkdir(exist_ok=True)
+    checker = subprocess.run(["clang-tidy", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    checker += (SOURCE / ".clang-tidy").read_text()
+    known = set(GREEN.read_text().split()) if GREEN.exists() else set()
+    keys = {key_of(files, flags, checker): (files, flags) for files, flags in groups()}
+    open_keys = [key for key in keys if key not in known]
+    green = known & keys.keys()
+    failed = False
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for key, found in zip(open_keys, pool.map(lambda key: check(*keys[key]), open_keys), strict=True):
+            print(found, end="", flush=True)
+            failed |= bool(found)
+            if not found:
+                green.add(key)
+                GREEN.write_text("".join(f"{line}\n" for line in sorted(green)))
+    files = sum(len(keys[key][0]) for key in open_keys)
+    print(f"clang-tidy: {files} files in {len(open_keys)} groups, the others were clean before")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
