@@ -20,13 +20,18 @@ class Peers : public Activity {
  private:
   struct Peer {
     int rank;
-    int process;  // pidfd
+    int process;
+    int descriptor;  // pidfd
+    bool spoke = false;
   };
+
+  void listen();
 
   Engine& engine_;
   Notices& notices_;
   std::vector<Peer> peers_;
   Clock::time_point next_{};
+  Clock::time_point next_listening_{};
 };
 
 }  // namespace flux
