@@ -85,7 +85,7 @@ class StartAndEnd(OneLine):
         self.expect("dies_after_the_end", r"^rank 1 died \(on .*\)$", 137)
 
     def test_a_job_that_is_told_to_end_while_it_starts_does(self):
-        job = Job("--fault", "never_starts")
+        job = Job("--fault", "is_awaited")
         while len(job.in_main()) < 3:
             time.sleep(0.05)
         time.sleep(0.5)

@@ -189,6 +189,7 @@ std::map<std::string, Fault> all_faults() {
       {"throws_in_a_thread", {throws_in_a_thread, {}}},
       {"meets_for_a_while", {meets_for_a_while, {.collective = 2s, .startup = 5s}}},
       {"nothing", {nothing, {}}},
+      {"is_awaited", {nothing, {}, sleep}},
       {"never_starts", {nothing, {.startup = 3s}, sleep}},
       {"stops_before_it_starts", {nothing, {.startup = 2s}, raise(SIGSTOP)}},
       {"dies_before_it_starts", {nothing, {}, on_the_faulty([] {
