@@ -95,7 +95,8 @@ bool is_model_id(const std::string& model) {
 fs::path cached_model(const std::string& id, const std::optional<std::string>& revision) {
   if (!is_model_id(id))
     throw Invalid(id + ": is no model id such as black-forest-labs/FLUX.1-dev; only they have revisions");
-  if (revision && !is_revision(*revision)) throw Invalid(quoted_name(*revision) + " is no branch, tag or commit");
+  if (revision && !is_revision(*revision))
+    throw Invalid("the revision " + quoted_name(*revision) + " is no branch, tag or commit");
   const size_t slash = id.find('/');
   const fs::path cache = hugging_face_cache();
   const fs::path repository = cache / ("models--" + id.substr(0, slash) + "--" + id.substr(slash + 1));

@@ -119,10 +119,10 @@ TEST_F(InspectionTest, ListsTensorsThatNothingReadsWhateverTheirDtype) {
                                         << bytes.substr(sizeof(length) + length) << "abc";
   const auto found = component("text_encoder");
   EXPECT_TRUE(found.complete()) << found.error;
-  EXPECT_THAT(found.unexpected, ElementsAre("\x1b[2Jlater"));
+  EXPECT_THAT(found.unexpected, ElementsAre("text_model.\x1b[2Jlater"));
   EXPECT_EQ(found.tensors_by_dtype.at("F4"), 1);
   const Inspection inspection = inspect(ModelFolder(folder_));
-  EXPECT_THAT(as_text(inspection), HasSubstr("text_encoder: unused '\\x1b[2Jlater'"));
+  EXPECT_THAT(as_text(inspection), HasSubstr("text_encoder: unused 'text_model.\\x1b[2Jlater'"));
   EXPECT_THAT(as_text(inspection) + as_json(inspection), testing::Not(HasSubstr("\x1b")));
 }
 
