@@ -7,13 +7,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void link_demo(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(config("demo"))) {
+    const fs::path copy = folder / fs::relative(entry.path(), config("demo"));
+    fs::create_directories(copy.parent_path());
+    if (!entry.is_directory()) fs::create_symlink(entry.path(), copy);
+  }
+}
+
 Target target(const std::string& name, const std::string& file) {
   return {name, Format::json, {"demo/" + file}, [name, file](const std::string& bytes) {
             const fs::path folder = scratch() / name;
-            if (!fs::exists(folder)) {
-              fs::copy(config("demo"), folder, fs::copy_options::recursive | fs::copy_options::create_symlinks);
-              fs::remove(folder / file);
-            }
+            if (!fs::exists(folder)) link_demo(folder);
+            fs::remove(folder / file);
             written(name + "/" + file, bytes);
             const ModelFolder model(folder);
             model_max_length(folder / "tokenizer", 77);
