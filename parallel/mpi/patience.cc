@@ -17,11 +17,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kBetweenChecks = 20ms;
-constexpr Clock::duration kBetweenLooks = 400ms;  // twice before a launcher tells of a death
+constexpr Clock::duration kBetweenLooks = 1s;
 constexpr Clock::duration kOftenWhenLate = 100ms;
-constexpr auto kTold = 100ms;          // in which the signal ends those that are still being loaded
-constexpr auto kSeen = 400ms;          // in which every rank looks for one that speaks
-constexpr auto kHeard = 1300ms;        // in which every rank sees that another has spoken
+constexpr auto kSeen = 400ms;          // in which every rank looks at who is there, before the first one ends
+constexpr auto kHeard = 1500ms;        // in which every rank sees that another has spoken
 constexpr auto kOtherHosts = 2s;       // in which a host that sees who is missing says so first
 constexpr auto kSignalsTime = 1800ms;  // launchers kill after two seconds
 constexpr int kFailed = 3;
@@ -37,17 +36,17 @@ constexpr int kFailed = 3;
   leave(departure, kHeard, kFailed);
 }
 
-/// A launcher tells the others to end a second after a rank has died: who was gone by then had died before.
+/// A launcher tells the others to end when a rank has died.
 [[noreturn]] void answer_signal(Departure& departure, Siblings& siblings) {
-  if (departure.was_stopped() || siblings.another_spoke()) leave(departure, kTold, kFailed);
+  const bool stopped = departure.was_stopped();
+  siblings.look();
   const std::vector<int> gone = siblings.gone();
+  if (stopped || siblings.another_spoke()) leave(departure, kSeen, kFailed);
   if (gone.empty()) {
     const int signal = departure.signal();
     if (launched_rank() == 0) departure.say(signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)");
-    leave(departure, kTold, 128 + signal);
+    leave(departure, kSeen, 128 + signal);
   }
-  std::this_thread::sleep_for(kTold);
-  siblings.look();
   if (siblings.this_rank_speaks()) speak(departure, fmt::format("{} died (on {})", rank_names(gone), host_name()));
   leave(departure, kSeen, kFailed);
 }
@@ -73,7 +72,7 @@ void Patience::wait_for(const std::future<void>& done) {
     const Clock::time_point now = Clock::now();
     const bool late = now > end && !departure_.was_stopped();
     if (departure_.signal() != 0) {
-      if (now > end) leave(departure_, kTold, kFailed);
+      if (now > end) leave(departure_, kSeen, kFailed);
       answer_signal(departure_, siblings);
     }
     if (now - looked < (late ? kOftenWhenLate : kBetweenLooks)) continue;

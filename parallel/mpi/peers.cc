@@ -5,7 +5,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "parallel/mpi/siblings.h"
 #include "parallel/rank/device.h"
 
 namespace flux {
@@ -14,7 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Clock::duration kInterval = 50ms;
-constexpr Clock::duration kBetweenListening = 400ms;
 
 }  // namespace
 
@@ -25,32 +23,24 @@ Peers::Peers(Engine& engine, Notices& notices) : engine_(engine), notices_(notic
     const Introduction& theirs = all[static_cast<size_t>(other)];
     if (other == engine.rank() || theirs.place != mine.place) continue;
     // Kernels before 5.3 have no pidfd: there the launcher alone notices.
-    const int descriptor = static_cast<int>(syscall(SYS_pidfd_open, theirs.process, 0));
-    if (descriptor >= 0) peers_.push_back({other, theirs.process, descriptor});
+    const int process = static_cast<int>(syscall(SYS_pidfd_open, theirs.process, 0));
+    if (process >= 0) peers_.push_back({other, process});
   }
 }
 
 Peers::~Peers() {
-  for (const Peer& peer : peers_) close(peer.descriptor);
-}
-
-/// A rank that still waits for MPI, and says for whom, ends soon after: it has not died.
-void Peers::listen() {
-  if (Clock::now() < next_listening_) return;
-  next_listening_ = Clock::now() + kBetweenListening;
-  for (Peer& peer : peers_) peer.spoke |= Siblings::spoke(peer.process);
+  for (const Peer& peer : peers_) close(peer.process);
 }
 
 bool Peers::progress() {
   if (Clock::now() < next_ || engine_.departure().was_stopped()) return false;
   next_ = Clock::now() + kInterval;
-  listen();
   for (const Peer& peer : peers_) {
-    pollfd watched{peer.descriptor, POLLIN, 0};
-    if (poll(&watched, 1, 0) != 1) continue;
-    const std::string why = peer.spoke ? "" : fmt::format("rank {} died (on {})", peer.rank, host_name());
-    notices_.end_job({3, why}, peer.rank == 0 ? 1 : 0);
-    return true;
+    pollfd watched{peer.process, POLLIN, 0};
+    if (poll(&watched, 1, 0) == 1) {
+      notices_.end_job({3, fmt::format("rank {} died (on {})", peer.rank, host_name())}, peer.rank == 0 ? 1 : 0);
+      return true;
+    }
   }
   return false;
 }

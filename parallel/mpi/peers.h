@@ -20,18 +20,13 @@ class Peers : public Activity {
  private:
   struct Peer {
     int rank;
-    int process;
-    int descriptor;  // pidfd
-    bool spoke = false;
+    int process;  // pidfd
   };
-
-  void listen();
 
   Engine& engine_;
   Notices& notices_;
   std::vector<Peer> peers_;
   Clock::time_point next_{};
-  Clock::time_point next_listening_{};
 };
 
 }  // namespace flux

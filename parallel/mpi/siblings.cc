@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <optional>
-#include <sstream>
 
 #include "parallel/rank/thread_name.h"
 #include "parallel/world.h"
@@ -20,9 +20,8 @@ namespace fs = std::filesystem;
 constexpr const char* kSpoke = "last words";  // the name of the main thread of a rank that has spoken
 
 std::string text_of(const fs::path& file) {
-  std::ostringstream text;
-  text << std::ifstream(file, std::ios::binary).rdbuf();
-  return text.str();
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 /// The value of a variable in the text of /proc/PID/environ.
@@ -103,7 +102,7 @@ void Siblings::notice(const std::string& process) {
   Process& seen = alive_[*rank];
   seen.stopped |= state == 'T';
   seen.in_mpi |= has_thread(folder, kMpiThread);
-  another_spoke_ |= spoke(std::stoi(process));
+  another_spoke_ |= text_of(folder / "comm") == std::string(kSpoke) + "\n";
 }
 
 std::vector<int> Siblings::stopped() const {
@@ -133,9 +132,5 @@ bool Siblings::this_rank_speaks() const {
 }
 
 void Siblings::show_that_this_rank_spoke() { name_this_thread(kSpoke); }
-
-bool Siblings::spoke(int process) {
-  return text_of(fs::path("/proc") / std::to_string(process) / "comm") == std::string(kSpoke) + "\n";
-}
 
 }  // namespace flux

@@ -29,9 +29,8 @@ class Siblings {
   /// Another than this rank has spoken: what it said is what there is to say.
   bool another_spoke() const { return another_spoke_; }
 
-  /// For the others to see, from the main thread; and whether a process shows it.
+  /// For the others to see, from the main thread.
   static void show_that_this_rank_spoke();
-  static bool spoke(int process);
 
  private:
   struct Process {

@@ -71,7 +71,7 @@ class StartAndEnd(OneLine):
 
     def test_a_rank_that_never_starts_is_named(self):
         self.expect("never_starts",
-                    r"^rank 1 did not come to MPI_Init \(on .*\): the ranks did not find each other within 3 s "
+                    r"^rank 1 did not come to MPI_Init \(on .*\): the ranks did not find each other within 2 s "
                     r"\(--startup-timeout\)$", 3)
 
     def test_a_rank_that_is_killed_before_it_has_started_is_named(self):
@@ -83,17 +83,6 @@ class StartAndEnd(OneLine):
 
     def test_a_rank_that_is_killed_after_the_end_is_named(self):
         self.expect("dies_after_the_end", r"^rank 1 died \(on .*\)$", 137)
-
-    def test_a_job_that_is_told_to_end_while_it_starts_does(self):
-        job = Job("--fault", "never_starts")
-        while len(job.in_main()) < 3:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        job.process.send_signal(signal.SIGTERM)
-        lines, returned, took = job.end()
-        self.assertEqual(lines, ["told to end (SIGTERM)"])
-        self.assertNotEqual(returned, 0)
-        self.assertLess(took, 20)
 
     def test_processes_that_do_not_find_each_other_are_refused_once(self):
         for variables in ({"SLURM_STEP_NUM_TASKS": "3", "SLURM_PROCID": "0"}, {"PMI_SIZE": "3", "PMI_RANK": "0"}):
@@ -108,7 +97,6 @@ class AtAnyMoment(unittest.TestCase):
     def disturb(self, rank, what, after):
         job = Job("--fault", "meets_for_a_while")
         time.sleep(after)
-        witnesses = job.in_main() - {rank}
         struck = time.monotonic()
         there = job.signal(rank, what)
         lines, returned, _ = job.end()
@@ -120,9 +108,8 @@ class AtAnyMoment(unittest.TestCase):
         if not there or (returned == 0 and not lines):
             return  # it had done its work
         self.assertLess(took, 20, case)
-        self.assertLessEqual(len(lines), 1, case)
-        if witnesses or what == signal.SIGSTOP:
-            self.assertRegex("".join(lines), f"^(rank .: .*)?rank {rank} ", case)
+        self.assertEqual(len(lines), 1, case)
+        self.assertRegex(lines[0], f"rank {rank} ", case)
         self.assertEqual(returned, 137 if what == signal.SIGKILL else 3, case)
 
     def test_a_rank_that_is_killed_is_named(self):

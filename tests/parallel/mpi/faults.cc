@@ -189,13 +189,9 @@ std::map<std::string, Fault> all_faults() {
       {"throws_in_a_thread", {throws_in_a_thread, {}}},
       {"meets_for_a_while", {meets_for_a_while, {.collective = 2s, .startup = 5s}}},
       {"nothing", {nothing, {}}},
-      {"never_starts", {nothing, {.startup = 3s}, sleep}},
+      {"never_starts", {nothing, {.startup = 2s}, sleep}},
       {"stops_before_it_starts", {nothing, {.startup = 2s}, raise(SIGSTOP)}},
-      {"dies_before_it_starts", {nothing, {}, on_the_faulty([] {
-                                   std::this_thread::sleep_for(
-                                       1s);  // while the others are being loaded nobody can name it
-                                   std::raise(SIGKILL);
-                                 })}},
+      {"dies_before_it_starts", {nothing, {}, raise(SIGKILL)}},
       {"stops_after_the_end", {nothing, {.collective = 2s}, [] {}, raise(SIGSTOP)}},
       {"dies_after_the_end", {nothing, {}, [] {}, raise(SIGKILL)}},
   };
