@@ -67,7 +67,7 @@ TEST(Decoder, ReadsItsTensorsAlone) {
 TEST(Encoder, ConditionsEveryStepAtOnce) {
   const auto folder = demo();
   const Encoder encoder(random_weights(folder, 1), {});
-  const Prompt prompt{"a circle", {}, "a square", {}, 3.0, 3.5, 5, 24, {.height = 64, .width = 32}};
+  const Prompt prompt{"a circle", {}, "a square", {}, 3.0, 3.5, 5, {}, 24, {.height = 64, .width = 32}};
 
   const auto conditioning = encoder(prompt, no_warning);
 
@@ -82,7 +82,7 @@ TEST(Encoder, ConditionsEveryStepAtOnce) {
 
 TEST(Encoder, TakesANegativePromptOnlyWithTrueCfg) {
   const Encoder encoder(random_weights(demo(), 1), {});
-  Prompt prompt{"a circle", {}, "a square", {}, 1.0, 3.5, 1, 8, {}};
+  Prompt prompt{"a circle", {}, "a square", {}, 1.0, 3.5, 1, {}, 8, {}};
   EXPECT_EQ(encoder(prompt, no_warning).branches.size(), 1U);
   prompt.true_cfg_scale = 1.5;
   EXPECT_EQ(encoder(prompt, no_warning).branches.size(), 2U);
@@ -95,7 +95,7 @@ TEST(Encoder, RefusesIdsPastTheEmbedding) {
   const auto refusal = [](const ModelFolder& folder) -> std::string {
     const Encoder encoder(random_weights(folder, 1), {});
     try {
-      encoder({"a red circle", {}, {}, {}, 1.0, 3.5, 1, 8, {}}, no_warning);
+      encoder({"a red circle", {}, {}, {}, 1.0, 3.5, 1, {}, 8, {}}, no_warning);
     } catch (const Invalid& error) {
       return error.what();
     }

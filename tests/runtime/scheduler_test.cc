@@ -111,7 +111,7 @@ class Simulation {
   }
 
   void obey(const command::Begin&) {
-    EXPECT_EQ(ready_, ranks().size()) << "nothing begins before everything is loaded";
+    EXPECT_EQ(ready_, ranks()) << "nothing begins before everything is loaded";
     ++begun;
   }
   void obey(const command::Encode& encode) {
@@ -175,8 +175,8 @@ class Simulation {
   Scheduler scheduler_;
   std::priority_queue<Later> events_;
   int64_t count_ = 0;
-  size_t conditioned_ = 0, latents_ = 0, ready_ = 0;
-  std::set<int> encoding_, decoding_;
+  size_t conditioned_ = 0, latents_ = 0;
+  std::set<int> ready_, encoding_, decoding_;
 };
 
 class SchedulerSimulation : public testing::TestWithParam<int> {};
