@@ -46,11 +46,15 @@ Engine::Engine(Departure& departure, Deadlines deadlines, std::function<void(con
   }
 }
 
-Engine::~Engine() {
+void Engine::part() {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     changed_.notify_all();
+  }
+  const std::future<void> parting = parting_.get_future();
+  while (parting.wait_for(1s) != std::future_status::ready) {
   }
   Patience(departure_, "the ranks did not part", deadlines_.collective, "--timeout").wait_for(finished_.get_future());
   thread_.join();
@@ -86,6 +90,7 @@ void Engine::run() {
   started_.set_value();
   try {
     serve();
+    parting_.set_value();
     finalise();
   } catch (const std::exception& error) {
     departure_.say(fmt::format("rank {}: {}: {}", rank_, this_thread(), error.what()));
@@ -136,15 +141,20 @@ void Engine::introduce() {
 
 void Engine::serve() {
   Clock::time_point moved = Clock::now();
-  while (true) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return;
-    }
+  while (!may_part()) {
     const bool collected = collect();
     if (progress() || collected) moved = Clock::now();
     nap(Clock::now() - moved);
   }
+}
+
+bool Engine::may_part() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_) return false;
+  }
+  return std::none_of(activities_.begin(), activities_.end(),
+                      [](const auto& activity) { return activity->ends_the_job(); });
 }
 
 /// What MPI still sends or receives is there until it is done.

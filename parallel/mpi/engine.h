@@ -26,6 +26,8 @@ class Activity {
   virtual bool progress() = 0;
   /// The engine then lets go of it: MPI uses none of its memory any more.
   virtual bool finished() const = 0;
+  /// It ends the job: the engine does not part from the others as if all were well.
+  virtual bool ends_the_job() const { return false; }
 };
 
 /// Where the process of a rank is.
@@ -42,8 +44,10 @@ class Engine {
   /// says who, and the process ends. `on_error` gets what an activity throws.
   Engine(Departure& departure, Deadlines deadlines, std::function<void(const std::string&)> on_error);
 
-  /// MPI_Finalize: collective, within the deadline for collectives. Not to be reached once the job is aborted.
-  ~Engine();
+  ~Engine() { part(); }
+
+  /// MPI_Finalize: collective, within the deadline for collectives. Does not return once the job is being ended.
+  void part();
 
   Departure& departure() const { return departure_; }
   int rank() const { return rank_; }
@@ -68,6 +72,7 @@ class Engine {
   bool collect();
   bool progress();
   void nap(Clock::duration idle);
+  bool may_part();
   void finalise();
 
   Departure& departure_;
@@ -86,7 +91,7 @@ class Engine {
   std::vector<std::shared_ptr<Activity>> added_;
   bool awake_ = false;
   bool stopping_ = false;
-  std::promise<void> started_, finished_;
+  std::promise<void> started_, parting_, finished_;
   std::thread thread_;
 };
 

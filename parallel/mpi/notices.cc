@@ -80,6 +80,11 @@ bool Notices::progress() {
   return moved;
 }
 
+bool Notices::ends_the_job() const {
+  const std::lock_guard lock(gate_->mutex);
+  return job_.has_value();
+}
+
 bool Notices::find() {
   int found = 0;
   MPI_Message message;

@@ -35,6 +35,7 @@ class Notices : public Activity {
 
   bool progress() override;
   bool finished() const override { return false; }
+  bool ends_the_job() const override;
 
  private:
   /// What goes ahead of the reason.

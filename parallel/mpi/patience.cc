@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 constexpr auto kBetweenChecks = 20ms;
 constexpr Clock::duration kBetweenLooks = 400ms;  // twice before a launcher tells of a death
 constexpr Clock::duration kOftenWhenLate = 100ms;
+constexpr auto kStopped = 1s;
 constexpr auto kTold = 100ms;          // in which the signal ends those that are still being loaded
 constexpr auto kSeen = 400ms;          // in which every rank looks for one that speaks
 constexpr auto kHeard = 1300ms;        // in which every rank sees that another has spoken
@@ -39,11 +40,12 @@ constexpr int kFailed = 3;
 
 /// A launcher tells the others to end a second after a rank has died: who was gone by then had died before.
 [[noreturn]] void answer_signal(Departure& departure, Siblings& siblings) {
-  if (departure.was_stopped() || siblings.another_spoke()) leave(departure, kTold, kFailed);
+  if (siblings.another_spoke()) leave(departure, kTold, kFailed);
   const std::vector<int> gone = siblings.gone();
   if (gone.empty()) {
     const int signal = departure.signal();
-    if (launched_rank() == 0) departure.say(signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)");
+    if (launched_rank() == 0 && !departure.was_stopped())
+      departure.say(signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)");
     leave(departure, kTold, 128 + signal);
   }
   std::this_thread::sleep_for(kTold);
@@ -68,9 +70,10 @@ void Patience::wait_for(const std::future<void>& done) {
   departure_.answer_signals_within(kSignalsTime);
   Siblings siblings;
   const Clock::time_point end = Clock::now() + deadline_;
-  Clock::time_point looked{};
-  while (done.wait_for(kBetweenChecks) != std::future_status::ready) {
+  Clock::time_point looked{}, ran = Clock::now();
+  for (; done.wait_for(kBetweenChecks) != std::future_status::ready; ran = Clock::now()) {
     const Clock::time_point now = Clock::now();
+    if (now - ran > kStopped) looked = now;  // who ended meanwhile may have been told to
     const bool late = now > end && !departure_.was_stopped();
     if (departure_.signal() != 0) {
       if (now > end) leave(departure_, kTold, kFailed);

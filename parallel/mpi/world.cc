@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 #include "parallel/group.h"
 #include "parallel/mpi/group.h"
@@ -32,7 +30,6 @@ class MpiWorld final : public World {
 
  private:
   std::unique_ptr<HostGroup> host_group(const std::vector<int>& ranks);
-  [[noreturn]] void await_the_end();
 
   Deadlines deadlines_;
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
@@ -64,11 +61,7 @@ MpiWorld::MpiWorld(Deadlines deadlines, Departure& departure)
 MpiWorld::~MpiWorld() {
   if (!left_) abort("left without the others");
   engine_.departure().ends_with(nullptr);
-  {
-    const std::lock_guard lock(gate_->mutex);
-    if (gate_->aborted.empty()) return;
-  }
-  await_the_end();
+  engine_.part();
 }
 
 /// Until the last has come here, messages of this one may still be on their way.
@@ -81,11 +74,6 @@ void MpiWorld::leave() {
     abort(fmt::format("leaving: {}", error.what()));
     throw;
   }
-}
-
-/// The job is aborted: the engine is about to end the process.
-void MpiWorld::await_the_end() {
-  while (true) std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 
 std::unique_ptr<HostGroup> MpiWorld::host_group(const std::vector<int>& ranks) {
