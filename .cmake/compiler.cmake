@@ -48,7 +48,8 @@ function(flux_target target)
   endif()
 endfunction()
 
-# flux_room(name): the library flux_<name> of all sources in this folder. Those that need CUDA only where it is built.
+# flux_room(name): the library flux_<name> of all sources in this folder, and of the C++ that its .proto files become.
+# Those that need CUDA only where it is built.
 function(flux_room name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.h *.cc)
   list(FILTER sources EXCLUDE REGEX /main.cc$)
@@ -59,4 +60,11 @@ function(flux_room name)
   endif()
   add_library(flux_${name} STATIC ${sources} ${kernels})
   flux_target(flux_${name})
+  file(GLOB_RECURSE protos CONFIGURE_DEPENDS *.proto)
+  if(protos)
+    protobuf_generate(TARGET flux_${name} LANGUAGE cpp PROTOS ${protos} OUT_VAR generated
+                      IMPORT_DIRS ${PROJECT_SOURCE_DIR} PROTOC_OUT_DIR ${PROJECT_BINARY_DIR})
+    set_source_files_properties(${generated} PROPERTIES COMPILE_OPTIONS -w SKIP_PRECOMPILE_HEADERS ON)
+    target_include_directories(flux_${name} SYSTEM PRIVATE ${PROJECT_BINARY_DIR})
+  endif()
 endfunction()
