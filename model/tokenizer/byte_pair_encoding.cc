@@ -5,6 +5,7 @@
 #include <array>
 #include <queue>
 #include <tuple>
+#include <unordered_map>
 
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
@@ -14,6 +15,8 @@
 
 namespace flux {
 namespace {
+
+using nlohmann::json;
 
 constexpr std::string_view kEndOfWord = "</w>";
 constexpr int64_t kMaxFileBytes = 64u << 20;
@@ -42,6 +45,12 @@ const std::unordered_map<std::string, char>& alphabet_bytes() {
   return bytes;
 }
 
+/// The two tokens of "left right".
+std::pair<std::string_view, std::string_view> halves(std::string_view merge) {
+  const size_t space = merge.find(' ');
+  return {merge.substr(0, space), space == merge.npos ? std::string_view() : merge.substr(space + 1)};
+}
+
 /// The symbols of a word as a linked list, so that a merge costs the same at any length.
 struct Symbol {
   int64_t id;
@@ -52,24 +61,44 @@ struct Symbol {
 }  // namespace
 
 BytePairEncoding::BytePairEncoding(const std::filesystem::path& vocab_file, const std::filesystem::path& merges_file) {
-  read_vocab(vocab_file);
+  read_vocab(read_json_object(vocab_file, kMaxFileBytes), vocab_file.string());
   read_merges(merges_file);
 }
 
-void BytePairEncoding::read_vocab(const std::filesystem::path& file) {
-  const auto vocab = read_json_object(file, kMaxFileBytes);
+BytePairEncoding::BytePairEncoding(const json& model, const std::string& file) {
+  if (!model.is_object() || !model.contains("vocab") || !model["vocab"].is_object()) {
+    throw Invalid(file + ": model.vocab is not an object");
+  }
+  if (!model.contains("merges") || !model["merges"].is_array()) throw Invalid(file + ": model.merges is not a list");
+  read_vocab(model["vocab"], file + ": model.vocab");
+  size_t number = 0;
+  for (const json& merge : model["merges"]) {
+    const std::string where = file + ": model.merges[" + std::to_string(number++) + "]";
+    if (merge.is_string()) {
+      const auto [left, right] = halves(merge.get_ref<const std::string&>());
+      add_merge(left, right, where);
+    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+      add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), where);
+    } else {
+      throw Invalid(where + ": not a merge of two tokens");
+    }
+  }
+}
+
+void BytePairEncoding::read_vocab(const json& vocab, const std::string& file) {
   for (const auto& [token, id] : vocab.items()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > kMaxTokenId) {
-      throw Invalid(file.string() + ": the id of \"" + token + "\" is not a token id");
+      throw Invalid(file + ": the id of " + quoted_name(token) + " is not a token id");
     }
-    ids_[token] = id.get<int64_t>();
-    tokens_[id.get<int64_t>()] = token;
+    ids_.emplace_hint(ids_.end(), token, id.get<int64_t>());
+    if (!tokens_.emplace(id.get<int64_t>(), token).second) {
+      throw Invalid(file + ": " + quoted_name(token) + " has the id " + id.dump() + " of another token");
+    }
   }
 }
 
 void BytePairEncoding::read_merges(const std::filesystem::path& file) {
   const std::string text = read_whole_file(file, kMaxFileBytes);
-  int32_t rank = 0;
   size_t line_number = 0;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
@@ -78,17 +107,18 @@ void BytePairEncoding::read_merges(const std::filesystem::path& file) {
     ++line_number;
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.empty() || line.starts_with("#version")) continue;
-    const size_t space = line.find(' ');
-    const std::string left(line.substr(0, space)), right(space == line.npos ? "" : line.substr(space + 1));
-    const auto left_id = find(left), right_id = find(right), merged = find(left + right);
-    if (!left_id || !right_id || !merged) {
-      throw Invalid(file.string() + ":" + std::to_string(line_number) + ": not a merge of two tokens of vocab.json");
-    }
-    merges_.insert_or_assign(pair_key(*left_id, *right_id), Merge{rank++, *merged});
+    const auto [left, right] = halves(line);
+    add_merge(left, right, file.string() + ":" + std::to_string(line_number));
   }
 }
 
-std::optional<int64_t> BytePairEncoding::find(const std::string& token) const {
+void BytePairEncoding::add_merge(std::string_view left, std::string_view right, const std::string& where) {
+  const auto left_id = find(left), right_id = find(right), merged = find(std::string(left).append(right));
+  if (!left_id || !right_id || !merged) throw Invalid(where + ": not a merge of two tokens of the vocabulary");
+  merges_.insert_or_assign({*left_id, *right_id}, Merge{merges_read_++, *merged});
+}
+
+std::optional<int64_t> BytePairEncoding::find(std::string_view token) const {
   const auto found = ids_.find(token);
   return found == ids_.end() ? std::nullopt : std::optional(found->second);
 }
@@ -109,7 +139,7 @@ void BytePairEncoding::encode(std::string_view word, int64_t unknown, std::vecto
     if (left < 0 || symbols[static_cast<size_t>(left)].next < 0) return;
     const Symbol& a = symbols[static_cast<size_t>(left)];
     const Symbol& b = symbols[static_cast<size_t>(a.next)];
-    const auto merge = merges_.find(pair_key(a.id, b.id));
+    const auto merge = merges_.find({a.id, b.id});
     if (merge != merges_.end()) candidates.emplace(merge->second.rank, left, a.id, b.id);
   };
   for (size_t i = 0; i < symbols.size(); ++i) consider(static_cast<int32_t>(i));
@@ -120,7 +150,7 @@ void BytePairEncoding::encode(std::string_view word, int64_t unknown, std::vecto
     if (left.merged || left.id != left_id || left.next < 0) continue;
     Symbol& right = symbols[static_cast<size_t>(left.next)];
     if (right.id != right_id) continue;
-    left.id = merges_.at(pair_key(left_id, right_id)).id;
+    left.id = merges_.at({left_id, right_id}).id;
     right.merged = true;
     left.next = right.next;
     if (left.next >= 0) symbols[static_cast<size_t>(left.next)].previous = position;

@@ -1,62 +1,20 @@
 #include "model/tokenizer/character_map.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <vector>
 
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
 namespace {
 
-/// The fields of a protobuf message on the wire.
-class Fields {
- public:
-  explicit Fields(std::string_view message) : rest_(message) {}
-
-  /// Every length-delimited field `wanted` (protobuf merges them), up to where the message is damaged.
-  std::vector<std::string_view> all(uint64_t wanted) {
-    std::vector<std::string_view> found;
-    while (!rest_.empty()) {
-      const auto key = varint();
-      const auto size = key ? field_size(*key & 7) : std::nullopt;
-      if (!size || *size > rest_.size()) break;
-      if (*key >> 3 == wanted && (*key & 7) == 2) found.push_back(rest_.substr(0, *size));
-      rest_.remove_prefix(*size);
-    }
-    return found;
-  }
-
- private:
-  std::optional<uint64_t> varint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
-      const auto byte = static_cast<uint8_t>(rest_.front());
-      rest_.remove_prefix(1);
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    return std::nullopt;
-  }
-
-  std::optional<uint64_t> field_size(uint64_t wire_type) {
-    switch (wire_type) {
-      case 0:
-        return varint() ? std::optional<uint64_t>(0) : std::nullopt;
-      case 1:
-        return 8;
-      case 2:
-        return varint();
-      case 5:
-        return 4;
-      default:
-        return std::nullopt;
-    }
-  }
-
-  std::string_view rest_;
-};
+constexpr size_t kMostBytes = 1 << 20;  // nmt_nfkc has 240,000
+// sentencepiece has room for 32 matches at one place of the text, and each is a byte longer than the one before.
+constexpr int kLongestKey = 32;              // bytes
+constexpr size_t kLongestReplacement = 256;  // bytes
 
 uint32_t word(std::string_view bytes, size_t index) {
   uint32_t value;
@@ -64,36 +22,84 @@ uint32_t word(std::string_view bytes, size_t index) {
   return value;
 }
 
-/// Darts-clone's units: bit 31 marks a value, bit 8 a key that ends here, the rest label and offset.
-bool trie_stays_inside(std::string_view trie, size_t replacements) {
-  constexpr uint32_t kValue = 1u << 31, kEnds = 1u << 8;
-  const size_t units = trie.size() / 4;
-  for (size_t at = 0; at < units; ++at) {
-    const uint32_t unit = word(trie, at);
-    if ((unit & kValue) && at > 0) continue;
-    const size_t children = at ^ ((unit >> 10) << ((unit & (1u << 9)) >> 6));
-    if ((children | 0xff) >= units) return false;
-    if ((unit & kEnds) && (word(trie, children) & ~kValue) >= replacements) return false;
+/// Darts-clone's double array. Bit 31 of a unit marks a value, bit 8 a key that ends here, the rest are label and
+/// offset; the child for a byte is at the unit's base XOR that byte, if its label is that byte.
+class Trie {
+ public:
+  Trie(std::string_view units, std::string_view replacements)
+      : units_(units), size_(units.size() / 4), replacements_(replacements) {}
+
+  /// Goes through all keys at once, a byte at a time. Every base is met once a byte, so this ends.
+  bool is_sound() const {
+    if (!is_inside(base(0))) return false;
+    std::vector<size_t> bases = {base(0)};
+    for (int length = 0; !bases.empty(); ++length) {
+      std::vector<size_t> longer;
+      for (const size_t from : bases) {
+        if (!add_children(from, longer)) return false;
+      }
+      if (length == kLongestKey && !longer.empty()) return false;
+      std::sort(longer.begin(), longer.end());
+      longer.erase(std::unique(longer.begin(), longer.end()), longer.end());
+      bases = std::move(longer);
+    }
+    return true;
   }
-  return units > 0;
+
+ private:
+  size_t base(size_t at) const {
+    const uint32_t unit = word(units_, at);
+    return at ^ ((unit >> 10) << ((unit & (1u << 9)) >> 6));
+  }
+
+  bool is_inside(size_t from) const { return (from | 0xff) < size_; }
+
+  bool add_children(size_t from, std::vector<size_t>& bases) const {
+    constexpr uint32_t kValue = 1u << 31, kEnds = 1u << 8;
+    for (uint32_t label = 0; label <= 0xff; ++label) {
+      const size_t at = from ^ label;
+      const uint32_t unit = word(units_, at);
+      if ((unit & (kValue | 0xff)) != label) continue;
+      if (!is_inside(base(at))) return false;
+      if ((unit & kEnds) && !is_replacement(word(units_, base(at)) & ~kValue)) return false;
+      bases.push_back(base(at));
+    }
+    return true;
+  }
+
+  bool is_replacement(size_t at) const {
+    return at < replacements_.size() && (at == 0 || replacements_[at - 1] == '\0');
+  }
+
+  std::string_view units_;
+  size_t size_;
+  std::string_view replacements_;
+};
+
+bool are_texts(std::string_view replacements) {
+  if (!replacements.ends_with('\0') || !is_utf8(replacements)) return false;
+  for (size_t begin = 0; begin < replacements.size();) {
+    const size_t end = replacements.find('\0', begin);
+    if (end - begin > kLongestReplacement) return false;
+    begin = end + 1;
+  }
+  return true;
 }
 
 /// A map is the trie's size in bytes, the trie, and the replacements, each ended by a NUL.
-bool map_is_sound(std::string_view map) {
+bool is_sound(std::string_view map) {
   const size_t trie_bytes = map.size() > 4 ? word(map, 0) : 0;
-  const bool whole = trie_bytes > 0 && trie_bytes % 4 == 0 && trie_bytes + 4 < map.size() && map.back() == '\0';
-  return whole && trie_stays_inside(map.substr(4, trie_bytes), map.size() - 4 - trie_bytes);
+  if (trie_bytes == 0 || trie_bytes % 4 != 0 || trie_bytes > map.size() - 4) return false;
+  const std::string_view trie = map.substr(4, trie_bytes), replacements = map.substr(4 + trie_bytes);
+  return are_texts(replacements) && Trie(trie, replacements).is_sound();
 }
 
 }  // namespace
 
-void check_character_map(std::string_view model, const std::filesystem::path& file) {
-  constexpr uint64_t kNormalizerSpec = 3, kPrecompiledCharsmap = 2;
-  for (const auto normalizer : Fields(model).all(kNormalizerSpec)) {
-    for (const auto map : Fields(normalizer).all(kPrecompiledCharsmap)) {
-      if (map.empty() || map_is_sound(map)) continue;  // empty: the identity
-      throw Invalid(file.string() + ": the character map (precompiled_charsmap) is damaged; copy the file again");
-    }
+void check_character_map(std::string_view map, const std::string& file) {
+  if (map.empty()) throw Invalid(file + ": has no character map (precompiled_charsmap), which T5's has");
+  if (map.size() > kMostBytes || !is_sound(map)) {
+    throw Invalid(file + ": the character map (precompiled_charsmap) is damaged; copy the file again");
   }
 }
 

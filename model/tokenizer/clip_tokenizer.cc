@@ -1,13 +1,16 @@
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "model/tokenizer/byte_pair_encoding.h"
 #include "model/tokenizer/special_tokens.h"
 #include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/tokenizer_folder.h"
 #include "model/tokenizer/unicode.h"
-#include "parallel/rank/errors.h"
 
 namespace flux {
 namespace {
+
+using nlohmann::json;
+using namespace nlohmann::literals;
 
 constexpr std::string_view kContractions[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 constexpr std::string_view kEndOfText = "<|endoftext|>";
@@ -70,40 +73,62 @@ std::string one_space_for_many(std::string_view text) {
   return folded;
 }
 
+/// What a tokenizer.json of CLIP says; transformers' class does the same whatever it says. The second pattern is
+/// transformers 4's, which splits special tokens first as well.
+void expect_clip(const TokenizerFolder& folder) {
+  folder.expect("normalizer", {R"({"type": "Sequence", "normalizers": [
+                                 {"type": "NFC"},
+                                 {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "},
+                                 {"type": "Lowercase"}]})"_json});
+  const std::string words = R"('s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+)";
+  json split = R"({"type": "Sequence", "pretokenizers": [
+                    {"type": "Split", "pattern": {}, "behavior": "Removed", "invert": true},
+                    {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": null, "use_regex": true}]})"_json;
+  json& pattern = split["pretokenizers"][0]["pattern"]["Regex"];
+  pattern = words;
+  const json without_special = split;
+  pattern = R"(<\|startoftext\|>|<\|endoftext\|>|)" + words;
+  folder.expect("pre_tokenizer", {split, without_special});
+  folder.expect("model", {R"({"type": "BPE", "dropout": 0, "unk_token": null, "continuing_subword_prefix": "",
+                              "end_of_word_suffix": "</w>", "fuse_unk": false, "byte_fallback": false,
+                              "ignore_merges": false, "vocab": null, "merges": null})"_json});
+}
+
+BytePairEncoding read_encoding(const TokenizerFolder& folder) {
+  if (!folder.has_tokenizer_json()) return {folder.file("vocab.json"), folder.file("merges.txt")};
+  expect_clip(folder);
+  return {folder.tokenizer("model"), folder.tokenizer_file()};
+}
+
 class ClipTokenizer : public Tokenizer {
  public:
-  explicit ClipTokenizer(const std::filesystem::path& folder)
-      : encoding_(folder / "vocab.json", folder / "merges.txt"),
-        special_(folder / "tokenizer_config.json",
+  explicit ClipTokenizer(const TokenizerFolder& folder)
+      : encoding_(read_encoding(folder)),
+        special_(folder,
                  {{"bos_token", "<|startoftext|>"},
                   {"eos_token", std::string(kEndOfText)},
                   {"unk_token", std::string(kEndOfText)},
                   {"pad_token", std::string(kEndOfText)}},
-                 [&](const std::string& token) { return encoding_.find(token); }),
-        bos_(special_.id("bos_token")),
-        eos_(special_.id("eos_token")),
+                 {}, {[this](const std::string& token) { return encoding_.find(token); }, encoding_.size()}),
         unknown_(special_.id("unk_token")),
-        padding_(special_.id("pad_token")) {}
-
-  Tokens operator()(std::string_view text, int64_t max_length) const override {
-    if (max_length < 2) throw Invalid("CLIP needs a length of at least 2 tokens");
-    std::vector<int64_t> ids = {bos_};
-    special_.encode_around(text, false, [this](auto between, auto& all) { encode(between, all); }, ids);
-    Tokens tokens;
-    const auto room = static_cast<size_t>(max_length - 1);
-    if (ids.size() > room) {
-      tokens.dropped = encoding_.decode({ids.begin() + static_cast<std::ptrdiff_t>(room), ids.end()});
-      ids.resize(room);
-    }
-    ids.push_back(eos_);
-    tokens.ids = std::move(ids);
-    return tokens;
+        frame_{{special_.id("bos_token")}, special_.id("eos_token"), special_.id("pad_token")} {
+    folder.expect("padding", {special_.padding()});
+    json processor = R"({"type": "RobertaProcessing", "trim_offsets": null, "add_prefix_space": null})"_json;
+    processor["sep"] = {special_.content("eos_token"), frame_.end};
+    processor["cls"] = {special_.content("bos_token"), frame_.begin.front()};
+    folder.expect("post_processor", {processor});
   }
 
-  int64_t padding() const override { return padding_; }
-
  private:
-  void encode(std::string_view text, std::vector<int64_t>& ids) const {
+  const Frame& frame() const override { return frame_; }
+
+  void encode(std::string_view text, std::vector<int64_t>& ids) const override {
+    special_.encode_around(text, false, [this](auto between, auto& all) { encode_normalised(between, all); }, ids);
+  }
+
+  std::string decode(const std::vector<int64_t>& ids) const override { return encoding_.decode(ids); }
+
+  void encode_normalised(std::string_view text, std::vector<int64_t>& ids) const {
     const std::string normalised = lower_case(one_space_for_many(nfc(text)));
     special_.encode_around(normalised, true, [this](auto between, auto& all) { encode_words(between, all); }, ids);
   }
@@ -122,13 +147,19 @@ class ClipTokenizer : public Tokenizer {
 
   BytePairEncoding encoding_;
   SpecialTokens special_;
-  int64_t bos_, eos_, unknown_, padding_;
+  int64_t unknown_;
+  Frame frame_;
 };
 
 }  // namespace
 
 std::unique_ptr<const Tokenizer> clip_tokenizer(const std::filesystem::path& folder) {
-  return std::make_unique<ClipTokenizer>(folder);
+  return std::make_unique<ClipTokenizer>(TokenizerFolder(folder));
+}
+
+std::vector<std::string> clip_tokenizer_files(const std::filesystem::path& folder) {
+  if (TokenizerFolder::has_tokenizer_json(folder)) return {"tokenizer.json", "tokenizer_config.json"};
+  return {"vocab.json", "merges.txt", "tokenizer_config.json"};
 }
 
 }  // namespace flux

@@ -4,27 +4,24 @@
 
 #include <algorithm>
 
-#include "model/files/json_file.h"
+#include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
 namespace {
 
 using nlohmann::json;
+using namespace nlohmann::literals;
 
-constexpr int64_t kMaxConfigBytes = 64u << 20;
 constexpr int64_t kMaxTokenId = 1 << 24;
-
-Invalid in_file(const std::filesystem::path& file, const std::string& what) {
-  return Invalid(file.string() + ": " + what);
-}
+constexpr size_t kMostTokens = 10'000;
 
 bool flag(const json& token, const char* name) {
   const auto found = token.find(name);
   return found != token.end() && found->is_boolean() && found->get<bool>();
 }
 
-/// The content of a token that the config gives as a string or as an object.
+/// The content of a token that a file gives as a string or as an object.
 const json* content_of(const json& token) {
   if (token.is_string()) return &token;
   if (!token.is_object()) return nullptr;
@@ -32,69 +29,122 @@ const json* content_of(const json& token) {
   return found != token.end() && found->is_string() ? &*found : nullptr;
 }
 
+std::optional<int64_t> token_id(const std::string& digits) {
+  const bool number = !digits.empty() && digits.size() < 9 &&
+                      std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return number ? std::optional<int64_t>(std::stoll(digits)) : std::nullopt;
+}
+
+std::optional<int64_t> token_id(const json& id) {
+  return id.is_number_unsigned() && id.get<uint64_t>() <= kMaxTokenId ? std::optional(id.get<int64_t>()) : std::nullopt;
+}
+
+/// The tokens of a list, or of an object that names them.
+std::vector<const json*> listed(const json& list, const std::string& where) {
+  if (!list.is_array() && !list.is_object()) throw Invalid(where + ": is no list of tokens");
+  std::vector<const json*> tokens;
+  for (const json& token : list) tokens.push_back(&token);
+  return tokens;
+}
+
 }  // namespace
 
-SpecialTokens::SpecialTokens(const std::filesystem::path& config_file, Roles roles, const FindId& vocabulary)
-    : file_(config_file), roles_(std::move(roles)) {
-  const json config = read_json_object(config_file, kMaxConfigBytes);
-  if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end()) add_decoder(*decoder);
-  add_roles(config, vocabulary);
-  if (const auto extra = config.find("extra_ids"); extra != config.end()) {
-    if (!extra->is_number_unsigned() || extra->get<uint64_t>() > 10'000) throw in_file(file_, "extra_ids is no count");
-    extra_ids_ = extra->get<int64_t>();
-  }
-}
-
-void SpecialTokens::add(SpecialToken token) {
-  if (token.content.empty()) throw in_file(file_, "a special token is empty");
-  if (token.id < 0 || token.id > kMaxTokenId)
-    throw in_file(file_, "token \"" + token.content + "\" has a senseless id");
-  tokens_.push_back(std::move(token));
-}
-
-void SpecialTokens::add_decoder(const json& decoder) {
-  if (!decoder.is_object()) throw in_file(file_, "added_tokens_decoder is not an object");
-  for (const auto& [key, token] : decoder.items()) {
-    const json* content = content_of(token);
-    const bool number = !key.empty() && key.size() < 9 &&
-                        std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (!number || !token.is_object() || !content)
-      throw in_file(file_, "added_tokens_decoder: \"" + key + "\" is not a token");
-    for (const char* field : {"lstrip", "rstrip", "single_word"}) {
-      if (flag(token, field))
-        throw in_file(file_, "added_tokens_decoder: \"" + key + "\": " + field + " is not implemented");
+SpecialTokens::SpecialTokens(const TokenizerFolder& folder, Roles roles, const std::vector<std::string>& extra,
+                             Known known)
+    : known_(std::move(known)), roles_(std::move(roles)) {
+  std::vector<Added> added;
+  if (const json& decoder = folder.config("added_tokens_decoder"); !decoder.is_null()) {
+    const std::string where = folder.config_file() + ": added_tokens_decoder";
+    if (!decoder.is_object()) throw Invalid(where + " is not an object");
+    for (const auto& [key, token] : decoder.items()) {
+      const auto id = token_id(key);
+      if (!id || !token.is_object()) throw Invalid(where + ": " + quoted_name(key) + " is not a token");
+      added.push_back({id, &token});
     }
-    add({content->get<std::string>(), std::stoll(key), flag(token, "normalized")});
+    add_all(added, where);
+  } else if (const json& tokens = folder.tokenizer("added_tokens"); !tokens.is_null()) {
+    const std::string where = folder.tokenizer_file() + ": added_tokens";
+    for (const json* token : listed(tokens, where)) {
+      const auto id = token->is_object() && token->contains("id") ? token_id((*token)["id"]) : std::nullopt;
+      if (!id) throw Invalid(where + ": token " + std::to_string(added.size()) + " has no id");
+      added.push_back({id, token});
+    }
+    add_all(added, where);
+  }
+  add_roles(folder);
+  bool lists_extra = false;
+  for (const char* field : {"extra_special_tokens", "additional_special_tokens"}) {
+    const json& list = folder.config(field);
+    if (list.is_null()) continue;
+    lists_extra = true;
+    const std::string where = folder.config_file() + ": " + field;
+    std::vector<Added> more;
+    for (const json* token : listed(list, where)) more.push_back({std::nullopt, token});
+    add_all(more, where);
+  }
+  if (lists_extra) return;
+  for (const auto& content : extra) add(content, false, std::nullopt, folder.config_file());
+}
+
+void SpecialTokens::add_all(std::vector<Added> tokens, const std::string& where) {
+  std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  for (const auto& [id, token] : tokens) {
+    const json* content = content_of(*token);
+    const std::string name = content ? quoted_name(content->get<std::string>()) : "one";
+    if (!content) throw Invalid(where + ": " + name + " is not a token");
+    for (const char* field : {"lstrip", "rstrip", "single_word"}) {
+      if (flag(*token, field)) throw Invalid(where + ": " + name + ": " + field + " is not implemented");
+    }
+    add(content->get<std::string>(), flag(*token, "normalized"), id, where);
   }
 }
 
-void SpecialTokens::add_roles(const json& config, const FindId& vocabulary) {
+void SpecialTokens::add(const std::string& content, bool normalized, std::optional<int64_t> id,
+                        const std::string& where) {
+  if (content.empty()) throw Invalid(where + ": a special token is empty");
+  if (ids_.contains(content)) return;
+  if (ids_.size() == kMostTokens) throw Invalid(where + ": more special tokens than are accepted");
+  const auto known = known_.find(content);
+  const int64_t given = known ? *known : known_.size++;
+  if (id && *id != given) {
+    throw Invalid(where + ": token " + quoted_name(content) + " has the id " + std::to_string(*id) +
+                  ", but the vocabulary gives it " + std::to_string(given));
+  }
+  ids_[content] = given;
+  auto& tokens = by_first_byte_[static_cast<uint8_t>(content.front())];
+  const auto shorter = std::find_if(tokens.begin(), tokens.end(),
+                                    [&](const auto& token) { return token.content.size() < content.size(); });
+  tokens.insert(shorter, {content, given, normalized});
+}
+
+void SpecialTokens::add_roles(const TokenizerFolder& folder) {
   for (auto& [role, content] : roles_) {
-    const json token = config.value(role, json());
+    const std::string where = folder.config_file() + ": " + role;
+    const json& token = folder.config(role);
     const json* named = content_of(token);
-    if (!named && !token.is_null()) throw in_file(file_, role + " is neither a string nor a token");
+    if (!named && !token.is_null()) throw Invalid(where + " is neither a string nor a token");
     if (named) content = named->get<std::string>();
-    if (find(content)) continue;
-    const auto id = vocabulary(content);
-    if (!id) throw in_file(file_, std::string(role).append(" \"").append(content) + "\" is not in the vocabulary");
-    add({content, *id, token.is_object() && flag(token, "normalized")});
+    if (ids_.contains(content)) continue;
+    if (!known_.find(content)) throw Invalid(where + " " + quoted_name(content) + " is not in the vocabulary");
+    add(content, token.is_object() && flag(token, "normalized"), std::nullopt, where);
   }
 }
 
-void SpecialTokens::add_extra_ids(int64_t vocabulary_size) {
-  for (int64_t i = 0; i < extra_ids_; ++i) {
-    const std::string content = "<extra_id_" + std::to_string(i) + ">";
-    if (!find(content)) add({content, vocabulary_size + extra_ids_ - 1 - i, false});
+int64_t SpecialTokens::id(const std::string& role) const { return ids_.at(roles_.at(role)); }
+
+json SpecialTokens::padding() const {
+  json padding = R"({"strategy": null, "direction": "Right", "pad_to_multiple_of": null, "pad_type_id": null})"_json;
+  padding["pad_id"] = id("pad_token");
+  padding["pad_token"] = content("pad_token");
+  return padding;
+}
+
+const SpecialToken* SpecialTokens::longest_at(std::string_view text, bool normalized) const {
+  for (const auto& token : by_first_byte_[static_cast<uint8_t>(text.front())]) {
+    if (token.normalized == normalized && text.starts_with(token.content)) return &token;
   }
+  return nullptr;
 }
-
-const SpecialToken* SpecialTokens::find(std::string_view content) const {
-  const auto found =
-      std::find_if(tokens_.begin(), tokens_.end(), [&](const auto& token) { return token.content == content; });
-  return found == tokens_.end() ? nullptr : &*found;
-}
-
-int64_t SpecialTokens::id(const std::string& role) const { return find(roles_.at(role))->id; }
 
 void SpecialTokens::encode_around(std::string_view text, bool normalized, const Encode& encode,
                                   std::vector<int64_t>& ids) const {
@@ -103,18 +153,14 @@ void SpecialTokens::encode_around(std::string_view text, bool normalized, const 
     if (end > begin) encode(text.substr(begin, end - begin), ids);
   };
   for (size_t at = 0; at < text.size();) {
-    const SpecialToken* longest = nullptr;
-    for (const auto& token : tokens_) {
-      const bool here = token.normalized == normalized && text.substr(at).starts_with(token.content);
-      if (here && (!longest || token.content.size() > longest->content.size())) longest = &token;
-    }
-    if (!longest) {
+    const SpecialToken* token = longest_at(text.substr(at), normalized);
+    if (!token) {
       ++at;
       continue;
     }
     plain(at);
-    ids.push_back(longest->id);
-    begin = at += longest->content.size();
+    ids.push_back(token->id);
+    begin = at += token->content.size();
   }
   plain(text.size());
 }

@@ -2,14 +2,17 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <array>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
+
+#include "model/tokenizer/tokenizer_folder.h"
 
 namespace flux {
 
@@ -20,37 +23,47 @@ struct SpecialToken {
   bool normalized;
 };
 
-/// The special tokens of a tokenizer_config.json (transformers: added_tokens_decoder and the *_token fields).
+/// The special tokens of a folder, as transformers gathers them: the added tokens (added_tokens_decoder of
+/// tokenizer_config.json, otherwise added_tokens of tokenizer.json), the *_token fields, and the extra ones.
 class SpecialTokens {
  public:
-  using FindId = std::function<std::optional<int64_t>(const std::string& content)>;
   using Encode = std::function<void(std::string_view text, std::vector<int64_t>& ids)>;
   using Roles = std::map<std::string, std::string>;  // "eos_token" to the token's content
 
-  /// `roles`: the tokens of roles that the config does not name. `vocabulary` gives ids of tokens that the config
-  /// names without an id. Throws Invalid naming file and field.
-  SpecialTokens(const std::filesystem::path& config_file, Roles roles, const FindId& vocabulary);
+  /// Ids of what the model knows itself. A token that it does not know gets the next id past `size`.
+  struct Known {
+    std::function<std::optional<int64_t>(const std::string& content)> find;
+    int64_t size;
+  };
+
+  /// `roles`: the tokens of roles that the config does not name; `extra`: the extra tokens where the config lists none.
+  /// Throws Invalid naming file and field.
+  SpecialTokens(const TokenizerFolder& folder, Roles roles, const std::vector<std::string>& extra, Known known);
 
   int64_t id(const std::string& role) const;
+  const std::string& content(const std::string& role) const { return roles_.at(role); }
 
-  /// T5's sentinels <extra_id_0> ... (`extra_ids` of the config, absent: 100), which end at the id after the
-  /// vocabulary's last plus their number, the highest first; those that the config lists keep their ids.
-  void add_extra_ids(int64_t vocabulary_size);
+  /// What a tokenizer.json that was used before it was saved says under `padding`.
+  nlohmann::json padding() const;
 
   /// Appends the ids of `text`: those of the longest special tokens of one kind, from left to right, and what `encode`
   /// appends for the text between them, where there is any.
   void encode_around(std::string_view text, bool normalized, const Encode& encode, std::vector<int64_t>& ids) const;
 
  private:
-  const SpecialToken* find(std::string_view content) const;
-  void add(SpecialToken token);
-  void add_decoder(const nlohmann::json& decoder);
-  void add_roles(const nlohmann::json& config, const FindId& vocabulary);
+  struct Added {
+    std::optional<int64_t> id;  // that the file gives it
+    const nlohmann::json* token;
+  };
+  void add_all(std::vector<Added> tokens, const std::string& where);
+  void add(const std::string& content, bool normalized, std::optional<int64_t> id, const std::string& where);
+  void add_roles(const TokenizerFolder& folder);
+  const SpecialToken* longest_at(std::string_view text, bool normalized) const;
 
-  std::filesystem::path file_;
-  std::vector<SpecialToken> tokens_;
+  Known known_;
   Roles roles_;
-  int64_t extra_ids_ = 100;
+  std::unordered_map<std::string, int64_t> ids_;
+  std::array<std::vector<SpecialToken>, 256> by_first_byte_;  // the longest first
 };
 
 }  // namespace flux

@@ -21,16 +21,35 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   /// `text` is valid UTF-8; at most `max_length` ids, special tokens included.
-  virtual Tokens operator()(std::string_view text, int64_t max_length) const = 0;
+  Tokens operator()(std::string_view text, int64_t max_length) const;
 
   /// What fills a sequence up: CLIP's <|endoftext|>, T5's 0.
-  virtual int64_t padding() const = 0;
+  int64_t padding() const { return frame().padding; }
+
+ protected:
+  /// The special tokens that every sequence has.
+  struct Frame {
+    std::vector<int64_t> begin;
+    int64_t end;
+    int64_t padding;
+  };
+
+ private:
+  virtual const Frame& frame() const = 0;
+  virtual void encode(std::string_view text, std::vector<int64_t>& ids) const = 0;
+  virtual std::string decode(const std::vector<int64_t>& ids) const = 0;
 };
 
-/// CLIPTokenizer: vocab.json, merges.txt, special tokens from tokenizer_config.json. Byte-level BPE with `</w>`.
+/// CLIPTokenizer, of tokenizer.json or of vocab.json and merges.txt: byte-level BPE with `</w>`.
 std::unique_ptr<const Tokenizer> clip_tokenizer(const std::filesystem::path& folder);
 
-/// T5TokenizerFast: spiece.model (unigram sentencepiece), special tokens from tokenizer_config.json.
+/// T5TokenizerFast, of tokenizer.json or of spiece.model: unigram sentencepiece.
 std::unique_ptr<const Tokenizer> t5_tokenizer(const std::filesystem::path& folder);
+
+/// The files that these read in this folder, whether they are there or not. As transformers: tokenizer.json counts
+/// where it is there. tokenizer_config.json must be there, since without its model_max_length FluxPipeline draws
+/// nothing.
+std::vector<std::string> clip_tokenizer_files(const std::filesystem::path& folder);
+std::vector<std::string> t5_tokenizer_files(const std::filesystem::path& folder);
 
 }  // namespace flux

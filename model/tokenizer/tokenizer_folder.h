@@ -1,0 +1,39 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace flux {
+
+/// The folder of one tokenizer as transformers reads it: tokenizer_config.json, and tokenizer.json, which counts before
+/// the older files (vocab.json and merges.txt, spiece.model) where it is there.
+class TokenizerFolder {
+ public:
+  /// Throws Invalid naming file and field: not JSON, or asking for what is not implemented for any tokenizer.
+  explicit TokenizerFolder(const std::filesystem::path& folder);
+
+  static bool has_tokenizer_json(const std::filesystem::path& folder);
+
+  /// Of tokenizer_config.json; null where it says nothing.
+  const nlohmann::json& config(const std::string& field) const;
+  /// Of tokenizer.json; null where it says nothing.
+  const nlohmann::json& tokenizer(const std::string& field) const;
+
+  bool has_tokenizer_json() const { return !tokenizer_.is_null(); }
+  std::filesystem::path file(const std::string& name) const { return folder_ / name; }
+  std::string config_file() const { return file("tokenizer_config.json").string(); }
+  std::string tokenizer_file() const { return file("tokenizer.json").string(); }
+
+  /// Throws Invalid naming the first difference unless tokenizer.json says under `field` what one of `forms` says, or
+  /// nothing. Null in a form stands for anything; what the file leaves out of an object has its usual value.
+  void expect(const std::string& field, const std::vector<nlohmann::json>& forms) const;
+
+ private:
+  std::filesystem::path folder_;
+  nlohmann::json config_, tokenizer_;
+};
+
+}  // namespace flux
