@@ -74,7 +74,7 @@ ComponentInspection inspect_weights(const Checkpoint& checkpoint, const std::str
 /// A tokenizer's folder, and the encoder that its ids are for.
 struct TokenizerFolder {
   const char* name;
-  std::vector<const char*> needed;  // unless tokenizer.json, which holds everything, is there
+  std::vector<std::string> (*needed)(const std::filesystem::path& folder);
   std::unique_ptr<const Tokenizer> (*load)(const std::filesystem::path& folder);
   int64_t vocab_size;
 };
@@ -103,10 +103,8 @@ ComponentInspection inspect_tokenizer(const ModelFolder& folder, const Tokenizer
       component.files.push_back((path / file).string());
       component.bytes += ReadableFile(path / file).size();
     }
-    if (!present(path / "tokenizer.json")) {
-      std::ranges::copy_if(tokenizer.needed, std::back_inserter(component.missing),
-                           [&](const char* file) { return !present(path / file); });
-    }
+    std::ranges::copy_if(tokenizer.needed(path), std::back_inserter(component.missing),
+                         [&](const auto& file) { return !present(path / file); });
     if (component.missing.empty()) check_special_tokens(*tokenizer.load(path), tokenizer.vocab_size);
   } catch (const Invalid& error) {
     component.error = error.what();
@@ -128,13 +126,12 @@ Inspection inspect(const ModelFolder& folder) {
   for (const char* name : {"transformer", "text_encoder", "text_encoder_2", "vae"}) {
     inspection.components.push_back(inspect_weights(checkpoint, name));
   }
-  inspection.components.push_back(
-      inspect_tokenizer(folder, {.name = "tokenizer",
-                                 .needed = {"vocab.json", "merges.txt", "tokenizer_config.json"},
-                                 .load = clip_tokenizer,
-                                 .vocab_size = folder.text_encoder.vocab_size}));
+  inspection.components.push_back(inspect_tokenizer(folder, {.name = "tokenizer",
+                                                             .needed = clip_tokenizer_files,
+                                                             .load = clip_tokenizer,
+                                                             .vocab_size = folder.text_encoder.vocab_size}));
   inspection.components.push_back(inspect_tokenizer(folder, {.name = "tokenizer_2",
-                                                             .needed = {"spiece.model", "tokenizer_config.json"},
+                                                             .needed = t5_tokenizer_files,
                                                              .load = t5_tokenizer,
                                                              .vocab_size = folder.text_encoder_2.vocab_size}));
   return inspection;

@@ -1,7 +1,8 @@
 """Random small FLUX.1 folders, and the pictures FluxPipeline draws with them in fp32: `pipeline.py OUTDIR`.
 
 OUTDIR/dev and OUTDIR/schnell are published-like folders, OUTDIR/tiny and OUTDIR/shallow have VAEs of one and two blocks;
-all with the tokenizers of configs/demo. OUTDIR/requests.jsonl has a line for every request (diffusers' parameter names, and `model`), OUTDIR/pictures/model.safetensors the pictures:
+all with the tokenizers of configs/demo; OUTDIR/saved is schnell as save_pretrained writes it, with tokenizer.json in place
+of the tokenizers' older files. OUTDIR/requests.jsonl has a line for every request (diffusers' parameter names, and `model`), OUTDIR/pictures/model.safetensors the pictures:
 <line>_<picture>, uint8 [height, width, 3].
 """
 
@@ -97,6 +98,8 @@ REQUESTS = [  # height and width are not of one kind: square, wide, tall, odd mu
          noise_dtype="fp16"),
     dict(model="dev", prompt="a yellow circle", height=64, width=48, sigmas=[1.0, 0.7, 0.25], guidance_scale=3.5, seed=20),
     dict(model="schnell", prompt="a green circle", height=48, width=64, sigmas=[0.9, 0.4], seed=21),
+    dict(model="saved", prompt="A Red circle, 3 squares", prompt_2="a circle  <extra_id_0></s>", height=48, width=32,
+         num_inference_steps=2, seed=17),
 ]
 
 
@@ -167,7 +170,10 @@ def write(folder):
         torch.manual_seed(seed)
         write_model(folder / name, model)
         pipes[name] = FluxPipeline.from_pretrained(folder / name)
-        pipes[name].set_progress_bar_config(disable=True)
+    pipes["schnell"].save_pretrained(folder / "saved")
+    pipes["saved"] = FluxPipeline.from_pretrained(folder / "saved")
+    for pipe in pipes.values():
+        pipe.set_progress_bar_config(disable=True)
     pictures = {}
     for line, request in enumerate(REQUESTS):
         for i, picture in enumerate(draw(pipes[request["model"]], request)):

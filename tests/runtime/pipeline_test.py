@@ -40,7 +40,7 @@ class Pipeline(unittest.TestCase):
                     "--output-dir", out, "--device", self.device, "--dtype", dtype, *flags])
 
     def check(self, name, launcher=(), flags=()):
-        for model in pipeline.MODELS:
+        for model in dict.fromkeys(request["model"] for request in self.requests):
             out = self.folder / f"{model}-{name}"
             result = self.draw(model, launcher, flags, out)
             self.assertEqual(result.returncode, 0, result.stderr)
@@ -68,7 +68,7 @@ class Pipeline(unittest.TestCase):
         return run([PROGRAM, "plan", "--model", self.folder / model, "--device", "cpu", "--json", *flags])
 
     def test_sizes_are_the_models(self):
-        for model in pipeline.MODELS:
+        for model in dict.fromkeys(request["model"] for request in self.requests):
             pipe = FluxPipeline.from_pretrained(self.folder / model)
             token = 2 * pipe.vae_scale_factor
             with self.subTest(model=model, token=token):
