@@ -308,7 +308,7 @@ TEST_F(HostileModels, MutatedAreRefusedOrDoNoHarm) {
     try {
       ids(Mutation(seed)(model_), "Ａ red ½ circle ﬁne e\u0301 日本 \x01\t\u0085 </s> \u1100\u1161\u11a8 ͅ ﷺ …");
     } catch (const Invalid& error) {
-      EXPECT_THAT(error.what(), HasSubstr("spiece.model"));
+      EXPECT_THAT(error.what(), HasSubstr(folder_.string()));  // which file: the config may name a piece that went
       ++refused;
     }
   }
