@@ -105,9 +105,10 @@ int run(const std::vector<std::string>& arguments, Departure& departure) {
 }  // namespace flux
 
 int main(int argc, char** argv) {
-  flux::Departure departure([](const std::string& line) { flux::say_error(line); });
   try {
+    flux::Departure departure([](const std::string& line) { flux::say_error(line); });
     const int code = flux::run({argv + 1, argv + argc}, departure);
+    if (code > flux::invalid) departure.now(code);  // threads that may hang go on: nothing is torn down beside them
     if (code != flux::done || std::cout.flush() || flux::reader_is_gone()) return code;
     return flux::say_once("the results could not be written to standard output", flux::invalid);
   } catch (const flux::Invalid& error) {

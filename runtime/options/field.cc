@@ -65,7 +65,7 @@ void add_values(Message& message, const FieldDescriptor& field, std::string_view
 std::string text_problem(const std::string& text, proto::Flag::Kind kind) {
   if (!is_utf8(text)) return "is not UTF-8";
   if (text.find('\0') != std::string::npos) return "holds a NUL character";
-  if (kind == proto::Flag::path && text.empty()) return "is empty";
+  if ((kind == proto::Flag::path || kind == proto::Flag::name) && text.empty()) return "is empty";
   if (kind == proto::Flag::duration) {
     try {
       parse_duration(text);

@@ -54,7 +54,7 @@ void change(Json& node, const Json& other, Random& random) {
       for (size_t depth = random() % 80; depth > 0; --depth) node = Json::array({std::move(node)});
       break;
     default:
-      if (node.is_number_integer()) node = node.get<int64_t>() + static_cast<int64_t>(random() % 5) - 2;
+      if (node.is_number_integer()) node = static_cast<int64_t>(node.get<uint64_t>() + random() % 5 - 2);  // or around
       if (node.is_string()) node = mutated_bytes(node.get<std::string>(), node.get<std::string>(), random);
   }
 }

@@ -41,8 +41,8 @@ std::string sample(const Option& option) {
 /// As it stands in a textproto.
 std::string in_textproto(const Option& option) {
   const std::string value = sample(option);
-  const bool quoted = option.metavar == "TEXT" || option.metavar == "TIME" || option.metavar.find("FILE") == 0 ||
-                      option.metavar.find("FOLDER") == 0;
+  const bool quoted = option.metavar == "TEXT" || option.metavar == "TIME" || option.metavar == "NAME" ||
+                      option.metavar.find("FILE") == 0 || option.metavar.find("FOLDER") == 0;
   return option.name + ": " + (quoted ? "\"" + value + "\"" : value) + "\n";
 }
 
