@@ -71,8 +71,18 @@ std::string mutated_lines(const std::string& bytes, const std::string& other, Ra
 }
 
 std::string mutated_bytes(std::string bytes, const std::string& other, Random& random) {
-  static const std::array<std::string, 12> tokens = {
-      std::string(1, '\0'), "\xff", "\xc3", "\xed\xa0\x80", "\xf0\x9f\x98\x80", "\xef\xbb\xbf", "\"", "\\", "{", "[", "-1", "1e999"};
+  static const std::array<std::string, 12> tokens = {std::string(1, '\0'),
+                                                     "\xff",
+                                                     "\xc3",
+                                                     "\xed\xa0\x80",
+                                                     "\xf0\x9f\x98\x80",
+                                                     "\xef\xbb\xbf",
+                                                     "\"",
+                                                     "\\",
+                                                     "{",
+                                                     "[",
+                                                     "-1",
+                                                     "1e999"};
   const size_t at = pick(bytes.size() + 1, random);
   const size_t length = pick(std::min<size_t>(bytes.size() - at, 64) + 1, random);
   switch (random() % 6) {

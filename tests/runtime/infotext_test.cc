@@ -33,7 +33,8 @@ TEST(Infotext, NamesTheModelAsPeopleDo) {
 }
 
 TEST(Infotext, ValuesThatHoldItsMarksAreQuoted) {
-  EXPECT_THAT(infotext(prompt(), "demo"), HasSubstr(", Model: demo, Version: flux-dist " + std::string(program_version)));
+  EXPECT_THAT(infotext(prompt(), "demo"),
+              HasSubstr(", Model: demo, Version: flux-dist " + std::string(program_version)));
   EXPECT_THAT(infotext(prompt(), "mine, v2: best"), HasSubstr(", Model: \"mine, v2: best\", Version: "));
   EXPECT_THAT(infotext(prompt(), "a\nb"), HasSubstr(", Model: \"a\\nb\", Version: "));
 }
