@@ -20,6 +20,17 @@ BOUNDS = {signal.SIGKILL: 8, signal.SIGSTOP: 20, signal.SIGTERM: 6, signal.SIGIN
 CODES = {signal.SIGKILL: {3, 137, -9}, signal.SIGSTOP: {3}, signal.SIGTERM: {1, 143, 3, -15}, signal.SIGINT: {1, 130, 3, -2}}
 
 
+def in_use(name):
+    """Whether a living process, of whatever run, has this shared memory."""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            if name in maps.read_text():
+                return True
+        except OSError:  # it has ended meanwhile
+            continue
+    return False
+
+
 class Trial:
     """One run, hit once. `ranks` 0: without a launcher."""
 
@@ -90,7 +101,7 @@ class Trial:
             return f"exit code 0 with an error\n{said}"
         if not self.everybody and code != 0 and not alone_killed and f"rank {self.rank}" not in found[0]:
             return f"another rank is blamed\n{said}"
-        if leftovers := [name for name in shared_memory if "vader" in name or "ompi" in name or "flux" in name]:
+        if leftovers := [name for name in shared_memory if "vader" in name and not in_use(name)]:
             return f"left in /dev/shm: {leftovers}"
         return self.judge_folder(out, code)
 
