@@ -47,7 +47,9 @@ class Slurm(unittest.TestCase):
             "--prompts", "prompts.jsonl", "--output-dir", self.out, "--num-inference-steps", 4, *arguments,
             **environment)
         self.assertEqual(submitted.returncode, 0, submitted.stderr)
-        return submitted.stdout.strip()
+        number = submitted.stdout.strip()
+        self.addCleanup(self.cluster.run, "scancel", "--full", number)  # what hangs must not hold up the next test
+        return number
 
     def ended(self, number):
         """What Slurm says of the job, and what the job said, without srun's own lines."""
