@@ -3,7 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <iostream>
-#include <optional>
+#include <memory>
 
 #include "launch/say.h"
 #include "launch/verbs.h"
@@ -39,8 +39,8 @@ GenerateRequest request_of(Settings& settings, int rank) {
 }  // namespace
 
 int generate(Settings settings, World& world, Departure& departure) {
-  std::optional<GenerateRequest> request;
-  together(world, [&] { request = request_of(settings, world.rank()); });
+  std::unique_ptr<GenerateRequest> request;
+  together(world, [&] { request = std::make_unique<GenerateRequest>(request_of(settings, world.rank())); });
   return run_generate(*request, world, departure);
 }
 

@@ -37,6 +37,7 @@ std::vector<float> sigmas(const SchedulerConfig& config, int64_t steps, int64_t 
   const double last = 1.0 / static_cast<double>(steps);
   const double stride = steps == 1 ? 0.0 : (last - 1.0) / static_cast<double>(steps - 1);
   std::vector<double> levels;
+  levels.reserve(static_cast<size_t>(steps));
   for (int64_t step = 0; step < steps; ++step) {  // numpy.linspace(1, 1 / steps, steps), whose last value is exact
     levels.push_back(step > 0 && step == steps - 1 ? last : static_cast<double>(step) * stride + 1.0);
   }

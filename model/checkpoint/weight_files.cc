@@ -1,5 +1,7 @@
 #include "model/checkpoint/weight_files.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <regex>
 #include <string>
@@ -80,9 +82,9 @@ std::vector<std::string> variant_names() {
   std::vector<std::string> names;
   for (const std::string stem : {"diffusion_pytorch_model", "model"}) {
     for (const std::string variant : {".fp16", ".bf16"}) {
-      names.push_back(stem + ".safetensors.index" + variant + ".json");
-      names.push_back(stem + variant + ".safetensors.index.json");  // diffusers' older name
-      names.push_back(stem + variant + ".safetensors");
+      names.push_back(fmt::format("{}.safetensors.index{}.json", stem, variant));
+      names.push_back(fmt::format("{}{}.safetensors.index.json", stem, variant));  // diffusers' older name
+      names.push_back(fmt::format("{}{}.safetensors", stem, variant));
     }
   }
   return names;

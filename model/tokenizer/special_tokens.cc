@@ -1,5 +1,6 @@
 #include "model/tokenizer/special_tokens.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -87,13 +88,13 @@ SpecialTokens::SpecialTokens(const TokenizerFolder& folder, Roles roles, const s
 }
 
 void SpecialTokens::add_all(std::vector<Added> tokens, const std::string& where) {
-  std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::ranges::stable_sort(tokens, {}, &Added::id);
   for (const auto& [id, token] : tokens) {
     const json* content = content_of(*token);
     const std::string name = content ? quoted_name(content->get<std::string>()) : "one";
-    if (!content) throw Invalid(where + ": " + name + " is not a token");
+    if (!content) throw Invalid(fmt::format("{}: {} is not a token", where, name));
     for (const char* field : {"lstrip", "rstrip", "single_word"}) {
-      if (flag(*token, field)) throw Invalid(where + ": " + name + ": " + field + " is not implemented");
+      if (flag(*token, field)) throw Invalid(fmt::format("{}: {}: {} is not implemented", where, name, field));
     }
     add(content->get<std::string>(), flag(*token, "normalized"), id, where);
   }

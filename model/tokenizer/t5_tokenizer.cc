@@ -22,10 +22,10 @@ std::vector<std::string> sentinels(const TokenizerFolder& folder) {
   if (!count.is_null() && (!count.is_number_unsigned() || count.get<uint64_t>() > 1000)) {
     throw Invalid(folder.config_file() + ": extra_ids is no count up to 1000");
   }
+  const int64_t how_many = count.is_null() ? 100 : count.get<int64_t>();
   std::vector<std::string> names;
-  for (int64_t i = 0; i < (count.is_null() ? 100 : count.get<int64_t>()); ++i) {
-    names.push_back("<extra_id_" + std::to_string(i) + ">");
-  }
+  names.reserve(static_cast<size_t>(how_many));
+  for (int64_t i = 0; i < how_many; ++i) names.push_back("<extra_id_" + std::to_string(i) + ">");
   return names;
 }
 

@@ -1,5 +1,7 @@
 #include "model/tokenizer/tokenizer_folder.h"
 
+#include <fmt/format.h>
+
 #include <optional>
 
 #include "model/files/json_file.h"
@@ -27,7 +29,7 @@ std::optional<std::string> difference(const std::string& name, const json& found
   if (found.is_object() && form.is_object()) {
     for (const auto& [key, value] : found.items()) {
       const auto known = form.find(key);
-      if (known == form.end()) return name + ": has " + quoted_name(key) + ", which is not implemented";
+      if (known == form.end()) return fmt::format("{}: has {}, which is not implemented", name, quoted_name(key));
       if (auto inner = difference(name + "." + key, value, *known)) return inner;
     }
     return std::nullopt;
@@ -68,13 +70,13 @@ const json& TokenizerFolder::tokenizer(const std::string& field) const { return 
 
 void TokenizerFolder::expect(const std::string& field, const std::vector<json>& forms) const {
   if (tokenizer(field).is_null()) return;  // transformers' classes then do what they always do
-  std::optional<std::string> first;
+  std::string first;
   for (const json& form : forms) {
     const auto differs = difference(field, tokenizer(field), form);
     if (!differs) return;
-    if (!first) first = differs;
+    if (first.empty()) first = *differs;
   }
-  throw Invalid(tokenizer_file() + ": " + *first);
+  throw Invalid(tokenizer_file() + ": " + first);
 }
 
 }  // namespace flux

@@ -1,5 +1,6 @@
 #include "model/tokenizer/tokenizer.h"
 #include "tests/fuzz/target.h"
+#include "tests/reference.h"
 
 // A tokenizer that was read without complaint is also used: sentencepiece follows maps out of the file.
 namespace flux::fuzz {
@@ -25,7 +26,12 @@ Target clip(const std::string& name, const std::string& file, Format format) {
 Target t5(const std::string& name, const std::string& file, Format format, std::vector<std::string> seeds) {
   return {name, format, std::move(seeds), [name, file](const std::string& bytes) {
             const fs::path folder = scratch() / name;
-            if (!fs::exists(folder)) fs::copy(config("demo/tokenizer_2"), folder);
+            if (!fs::exists(folder)) {
+              fs::create_directories(folder);
+              fs::copy(config("demo/tokenizer_2/tokenizer_config.json"), folder);
+              // The demo's is large, and this is read for every input.
+              fs::copy(source_folder() / "tests/fuzz/corpus/spiece_model/small.model", folder / "spiece.model");
+            }
             written(name + "/" + file, bytes);
             use(*t5_tokenizer(folder));
           }};
