@@ -31,8 +31,11 @@ class Watch {
     // A signal to the whole job reaches the coordinator too, which says what is to be done. A launcher sends one a
     // second after a rank has died: where that is the coordinator, rank 1 says so in its place.
     const std::string coordinator = loop_.placement.named(Placement::coordinator);
-    if (signal != 0 && silence > kCoordinatorsSilence)
-      return Ending{3, loop_.world.rank() == 1 ? coordinator + " died" : ""};
+    if (signal != 0 && silence > kCoordinatorsSilence) {
+      if (loop_.world.rank() == 1)
+        loop_.departure.say(coordinator + " died");  // at once: there may be no time to agree
+      return Ending{3, ""};
+    }
     if (signal != 0 && since(signalled_) > 1) return Ending{128 + signal, ""};
     // One after the other, so that one of them speaks.
     const double patience =
