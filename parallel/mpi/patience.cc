@@ -19,10 +19,10 @@ using namespace std::chrono_literals;
 constexpr auto kBetweenChecks = 20ms;
 constexpr Clock::duration kBetweenLooks = 400ms;  // twice before a launcher tells of a death
 constexpr Clock::duration kOftenWhenLate = 100ms;
-constexpr auto kStopped = 1s;
-constexpr auto kTold = 100ms;          // in which the signal ends those that are still being loaded
-constexpr auto kSeen = 400ms;          // in which every rank looks for one that speaks
-constexpr auto kHeard = 1300ms;        // in which every rank sees that another has spoken
+constexpr auto kTold = 100ms;  // in which the signal ends those that are still being loaded
+constexpr auto kSeen = 400ms;  // in which every rank looks for one that speaks
+constexpr auto kHeard = 3s;    // in which every rank sees that another has spoken
+constexpr auto kHeardInHaste = 1300ms;
 constexpr auto kOtherHosts = 2s;       // in which a host that sees who is missing says so first
 constexpr auto kSignalsTime = 1800ms;  // launchers kill after two seconds
 constexpr int kFailed = 3;
@@ -35,7 +35,7 @@ constexpr int kFailed = 3;
 [[noreturn]] void speak(Departure& departure, const std::string& line) {
   Siblings::show_that_this_rank_spoke();
   departure.say(line);
-  leave(departure, kHeard, kFailed);
+  leave(departure, departure.signal() == 0 ? kHeard : kHeardInHaste, kFailed);
 }
 
 /// A launcher tells the others to end a second after a rank has died: who was gone by then had died before.
@@ -70,10 +70,10 @@ void Patience::wait_for(const std::future<void>& done) {
   departure_.answer_signals_within(kSignalsTime);
   Siblings siblings;
   const Clock::time_point end = Clock::now() + deadline_;
-  Clock::time_point looked{}, ran = Clock::now();
-  for (; done.wait_for(kBetweenChecks) != std::future_status::ready; ran = Clock::now()) {
+  Clock::time_point looked{};
+  while (done.wait_for(kBetweenChecks) != std::future_status::ready) {
     const Clock::time_point now = Clock::now();
-    if (now - ran > kStopped) looked = now;  // who ended meanwhile may have been told to
+    if (departure_.was_stopped()) looked = now;  // who ended meanwhile may have been told to
     const bool late = now > end && !departure_.was_stopped();
     if (departure_.signal() != 0) {
       if (now > end) leave(departure_, kTold, kFailed);

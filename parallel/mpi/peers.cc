@@ -42,9 +42,9 @@ void Peers::listen() {
 }
 
 bool Peers::progress() {
+  listen();
   if (Clock::now() < next_ || engine_.departure().was_stopped()) return false;
   next_ = Clock::now() + kInterval;
-  listen();
   for (const Peer& peer : peers_) {
     pollfd watched{peer.descriptor, POLLIN, 0};
     if (poll(&watched, 1, 0) != 1) continue;

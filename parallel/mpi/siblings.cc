@@ -115,6 +115,7 @@ std::vector<int> Siblings::stopped() const {
 
 std::vector<int> Siblings::gone() const {
   std::vector<int> ranks;
+  if (alive_.empty()) return ranks;  // it has not looked yet
   for (int rank : known_)
     if (!alive_.contains(rank)) ranks.push_back(rank);
   return ranks;

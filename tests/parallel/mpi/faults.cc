@@ -100,10 +100,13 @@ class Waker {
  public:
   explicit Waker(std::chrono::milliseconds after) {
     if (pipe(pipe_.data()) != 0) throw std::runtime_error("no pipe");
+    const pid_t sleeper = getpid();
     if (fork() != 0) return;
+    close(pipe_[1]);  // so that reading ends with the sleeper
     char told = 0;
-    if (read(pipe_[0], &told, 1) == 1) std::this_thread::sleep_for(after);
-    kill(getppid(), SIGCONT);
+    if (read(pipe_[0], &told, 1) != 1) std::_Exit(0);
+    std::this_thread::sleep_for(after);
+    kill(sleeper, SIGCONT);
     std::_Exit(0);
   }
   void stop_until_woken() {
@@ -117,7 +120,7 @@ class Waker {
 /// Rank 1 goes on to send when rank 0 has given it up.
 void stops_half_way(World& world, Waker& waker) {
   if (world.rank() == kFaulty) {
-    world.mailbox().send(0, {"half", {at::zeros({800'000'000}, at::kByte)}});
+    world.mailbox().send(0, {"half", {at::zeros({400'000'000}, at::kByte)}});
     std::this_thread::sleep_for(50ms);
     waker.stop_until_woken();
   }
@@ -126,7 +129,7 @@ void stops_half_way(World& world, Waker& waker) {
 
 void stops_in_a_header(World& world) {
   if (world.rank() == kFaulty) {
-    world.mailbox().send(0, {std::string(800'000'000, 'x'), {}});
+    world.mailbox().send(0, {std::string(400'000'000, 'x'), {}});
     std::this_thread::sleep_for(50ms);
     std::raise(SIGSTOP);
   }
