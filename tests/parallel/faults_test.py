@@ -103,10 +103,12 @@ class StartAndEnd(OneLine):
 
 
 class AtAnyMoment(unittest.TestCase):
-    """A rank is killed or stopped at any moment of a job that takes some seconds."""
+    """A rank is killed or stopped at any moment, once all have begun, of a job that takes some seconds."""
 
     def disturb(self, rank, what, after):
         job = Job("--fault", "meets_for_a_while")
+        while len(job.with_thread("departure")) < 3 and job.process.poll() is None:
+            time.sleep(0.02)
         time.sleep(after)
         witnesses = job.with_thread("departure") - {rank}
         struck = time.monotonic()
@@ -128,12 +130,12 @@ class AtAnyMoment(unittest.TestCase):
     def test_a_rank_that_is_killed_is_named(self):
         moments = random.Random(1)
         for rank in (0, 1, 2, 1, 2):
-            self.disturb(rank, signal.SIGKILL, moments.uniform(0, 3))
+            self.disturb(rank, signal.SIGKILL, moments.uniform(0.5, 2))
 
     def test_a_rank_that_is_stopped_is_named(self):
         moments = random.Random(2)
         for rank in (0, 1, 2):
-            self.disturb(rank, signal.SIGSTOP, moments.uniform(0, 3))
+            self.disturb(rank, signal.SIGSTOP, moments.uniform(0.5, 2))
 
 
 if __name__ == "__main__":
