@@ -10,6 +10,7 @@
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
 #include "model/files/readable_file.h"
+#include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unicode.h"
 #include "parallel/rank/errors.h"
 
@@ -20,7 +21,6 @@ using nlohmann::json;
 
 constexpr std::string_view kEndOfWord = "</w>";
 constexpr int64_t kMaxFileBytes = 64u << 20;
-constexpr int64_t kMaxTokenId = 1 << 24;
 
 /// GPT-2's alphabet: every byte as a printable character, itself where it is one.
 const std::array<std::string, 256>& byte_alphabet() {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "model/files/printable.h"
+#include "model/tokenizer/tokenizer.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -14,7 +15,6 @@ namespace {
 using nlohmann::json;
 using namespace nlohmann::literals;
 
-constexpr int64_t kMaxTokenId = 1 << 24;
 constexpr size_t kMostTokens = 10'000;
 
 bool flag(const json& token, const char* name) {

@@ -9,6 +9,9 @@
 
 namespace flux {
 
+/// No vocabulary is larger: what is no id is told by it.
+inline constexpr int64_t kMaxTokenId = 1 << 24;
+
 /// Token ids of one text, with the special tokens the model expects, unpadded.
 struct Tokens {
   std::vector<int64_t> ids;

@@ -30,7 +30,7 @@ std::optional<std::string> difference(const std::string& name, const json& found
     for (const auto& [key, value] : found.items()) {
       const auto known = form.find(key);
       if (known == form.end()) return fmt::format("{}: has {}, which is not implemented", name, quoted_name(key));
-      if (auto inner = difference(name + "." + key, value, *known)) return inner;
+      if (auto inner = difference(fmt::format("{}.{}", name, key), value, *known)) return inner;
     }
     return std::nullopt;
   }

@@ -15,13 +15,13 @@ constexpr std::chrono::milliseconds kGrace{1000};
 constexpr std::chrono::milliseconds kSpeakersTime{500};  // a speaker that has not spoken by then cannot
 constexpr std::chrono::milliseconds kLastMoment{1800};   // should the engine itself hang
 
+}  // namespace
+
 std::vector<int> all_ranks(int size) {
   std::vector<int> ranks(static_cast<size_t>(size));
   std::iota(ranks.begin(), ranks.end(), 0);
   return ranks;
 }
-
-}  // namespace
 
 void Notices::end_job(const Ending& ending, int speaker) {
   const std::lock_guard lock(gate_->mutex);

@@ -12,6 +12,9 @@
 
 namespace flux {
 
+/// 0 ... size - 1.
+std::vector<int> all_ranks(int size);
+
 /// Why the job, or one group, ended: passed on from rank to rank, each telling those at distances 1, 2, 4 ... once, so
 /// that N ranks cost N log N messages and a few dead ones do not stop it. A job that ended is over within a second:
 /// blocked calls have that long to throw and the program to put its files in order, then MPI_Abort ends every process

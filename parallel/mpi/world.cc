@@ -7,6 +7,7 @@
 #include "parallel/group.h"
 #include "parallel/mpi/group.h"
 #include "parallel/mpi/mailbox.h"
+#include "parallel/mpi/notices.h"
 #include "parallel/mpi/peers.h"
 #include "parallel/mpi/tags.h"
 #include "parallel/nccl/group.h"
@@ -40,12 +41,6 @@ class MpiWorld final : public World {
   int next_tag_ = kFirstGroupTag;
   bool left_ = false;
 };
-
-std::vector<int> all_ranks(int size) {
-  std::vector<int> ranks(size);
-  for (int rank = 0; rank < size; ++rank) ranks[rank] = rank;
-  return ranks;
-}
 
 MpiWorld::MpiWorld(Deadlines deadlines, Departure& departure)
     : deadlines_(deadlines),

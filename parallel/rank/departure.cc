@@ -59,7 +59,7 @@ void leave_in_a_moment(int exit_code) {
   sigemptyset(&alarm);
   sigaddset(&alarm, SIGALRM);
   pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-  const itimerval moment{{0, 0}, {0, kLastMoment * 1000}};
+  const itimerval moment{{0, 0}, {0, kLastMoment * 1000L}};
   setitimer(ITIMER_REAL, &moment, nullptr);
 }
 
