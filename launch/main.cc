@@ -101,18 +101,28 @@ int run(const std::vector<std::string>& arguments, Departure& departure) {
   });
 }
 
+/// The exit code, once everything is said.
+int outcome(const std::vector<std::string>& arguments, Departure& departure) {
+  try {
+    const int code = run(arguments, departure);
+    if (code != done || std::cout.flush() || reader_is_gone()) return code;
+    return say_once("the results could not be written to standard output", invalid);
+  } catch (const Invalid& error) {
+    return say_once(error.what(), invalid);
+  } catch (const std::exception& error) {
+    return say_once(error.what(), failed);
+  }
+}
+
 }  // namespace
 }  // namespace flux
 
 int main(int argc, char** argv) {
   try {
     flux::Departure departure([](const std::string& line) { flux::say_error(line); });
-    const int code = flux::run({argv + 1, argv + argc}, departure);
-    if (code > flux::invalid) departure.now(code);  // threads that may hang go on: nothing is torn down beside them
-    if (code != flux::done || std::cout.flush() || flux::reader_is_gone()) return code;
-    return flux::say_once("the results could not be written to standard output", flux::invalid);
-  } catch (const flux::Invalid& error) {
-    return flux::say_once(error.what(), flux::invalid);
+    // Nothing is torn down: threads that may hang go on, and libtorch takes half a second in which no rank would notice
+    // that another is killed.
+    departure.now(flux::outcome({argv + 1, argv + argc}, departure));
   } catch (const std::exception& error) {
     return flux::say_once(error.what(), flux::failed);
   }

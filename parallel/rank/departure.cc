@@ -89,8 +89,6 @@ Departure::Departure(Say say) : say_(std::move(say)) {
   thread_ = std::thread([this] { watch(); });
   owner = this;
   std::set_terminate(terminate);
-  static const int once = std::atexit(exited);
-  static_cast<void>(once);
 }
 
 Departure::~Departure() {
@@ -221,11 +219,16 @@ void Departure::terminate() noexcept {
   departure->fail(fmt::format("rank {}: {}: {}", launched_rank(), this_thread(), what_is_thrown()));
 }
 
-/// Some libraries end the process where they cannot have a thread or memory.
-void Departure::exited() {
-  Departure* departure = owner;
-  if (departure == nullptr) return;
-  departure->fail(fmt::format("rank {}: {}: a library ended the process", launched_rank(), this_thread()));
+void Departure::exited(int exit_code) {
+  if (Departure* departure = owner)
+    departure->fail(fmt::format("rank {}: {}: a library ended the process", launched_rank(), this_thread()));
+  std::fflush(nullptr);
+  std::_Exit(exit_code);
 }
 
 }  // namespace flux
+
+/// In the place of the C library's, for all libraries of this process: some end it where they cannot have a thread or
+/// memory (libgomp, OpenMPI), from a thread in the middle of the program. What the C library would destroy then is what
+/// other threads still run on. Returning from main does not come here.
+extern "C" void exit(int exit_code) noexcept { flux::Departure::exited(exit_code); }

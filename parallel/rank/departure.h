@@ -17,7 +17,8 @@ namespace flux {
 class Departure {
  public:
   /// Opens /dev/null for standard descriptors that are closed, ignores SIGPIPE, takes SIGTERM and SIGINT. From now on
-  /// an exception that nobody catches, in any thread, is one line that names rank and thread, and exit code 3.
+  /// an exception that nobody catches, or an exit() that a library calls, in any thread, is one line that names rank and
+  /// thread, and exit code 3.
   explicit Departure(Say say);
   ~Departure();
   Departure(const Departure&) = delete;
@@ -51,6 +52,9 @@ class Departure {
 
   void say(const std::string& line) const noexcept;
 
+  /// What a library's exit() comes to.
+  [[noreturn]] static void exited(int exit_code);
+
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -59,7 +63,6 @@ class Departure {
   void look_at_the_clock();
   [[noreturn]] void fail(const std::string& line) noexcept;
   static void terminate() noexcept;
-  static void exited();
 
   const Say say_;
   std::atomic<int> signal_ = 0;

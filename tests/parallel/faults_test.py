@@ -110,9 +110,10 @@ class AtAnyMoment(unittest.TestCase):
         while len(job.with_thread("departure")) < 3 and job.process.poll() is None:
             time.sleep(0.02)
         time.sleep(after)
-        witnesses = job.with_thread("departure") - {rank}
         struck = time.monotonic()
         there = job.signal(rank, what)
+        time.sleep(0.2)
+        witnesses = job.with_thread("departure") - {rank}  # nobody, if it was the last to leave
         lines, returned, _ = job.end()
         took = time.monotonic() - struck
         case = f"{what.name} to rank {rank} after {after:.2f} s: {lines}"

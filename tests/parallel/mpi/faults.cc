@@ -205,17 +205,7 @@ std::map<std::string, Fault> all_faults() {
   };
 }
 
-}  // namespace
-
-int run_fault(const std::string& name) {
-  std::optional<Waker> waker;
-  std::map<std::string, Fault> faults = all_faults();
-  if (name == "stops_half_way") {
-    waker.emplace(1300ms);
-    faults[name] = {[&](World& world) { stops_half_way(world, *waker); }, {.collective = 1s}};
-  }
-  const Fault fault = faults.at(name);
-  Departure departure(to_stderr);
+int outcome(const Fault& fault, Departure& departure) {
   std::unique_ptr<World> world;
   try {
     fault.before();
@@ -232,6 +222,19 @@ int run_fault(const std::string& name) {
     world->abort(error.what());
     return 3;
   }
+}
+
+}  // namespace
+
+int run_fault(const std::string& name) {
+  std::optional<Waker> waker;
+  std::map<std::string, Fault> faults = all_faults();
+  if (name == "stops_half_way") {
+    waker.emplace(1300ms);
+    faults[name] = {[&](World& world) { stops_half_way(world, *waker); }, {.collective = 1s}};
+  }
+  Departure departure(to_stderr);
+  departure.now(outcome(faults.at(name), departure));
 }
 
 }  // namespace flux

@@ -43,19 +43,26 @@ void end(Departure& departure, const Ending& ending) {
   world->end(ending);
 }
 
+/// A GiB more of addresses than the process has.
+void limit_addresses() {
+  int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlim_t most = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE)) + (1 << 30);
+  const rlimit little{most, most};
+  setrlimit(RLIMIT_AS, &little);
+}
+
 void runs_out_of_memory(Departure&) {
   painter([] {
     std::vector<std::unique_ptr<std::string>> all;
-    rlimit little{1 << 30, 1 << 30};
-    setrlimit(RLIMIT_AS, &little);
+    limit_addresses();
     while (true) all.push_back(std::make_unique<std::string>(1 << 20, 'x'));
   }).join();
 }
 
 void runs_out_of_threads(Departure&) {
   painter([] {
-    rlimit little{1 << 30, 1 << 30};
-    setrlimit(RLIMIT_AS, &little);
+    limit_addresses();
     std::vector<std::thread> all;
     while (true) all.emplace_back([] { std::this_thread::sleep_for(60s); });
   }).join();
