@@ -11,6 +11,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "model/decoder.h"
@@ -73,12 +74,20 @@ Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
       heartbeat_([this](const Step& step) { report(step); }) {
   const RankPlace& mine = place();
   loading_ = (mine.encodes ? 1 : 0) + (mine.decodes ? 1 : 0) + (mine.replica >= 0 ? 1 : 0);
-  if (mine.encodes) start("the encoder", &Worker::encode);
-  if (mine.decodes) start("the decoder", &Worker::decode);
-  if (mine.replica >= 0) start("the denoiser", &Worker::denoise);
+  try {
+    if (mine.encodes) start("the encoder", &Worker::encode);
+    if (mine.decodes) start("the decoder", &Worker::decode);
+    if (mine.replica >= 0) start("the denoiser", &Worker::denoise);
+  } catch (const std::system_error& error) {  // no more threads
+    world_.end({3, placement_.named(world_.rank()) + ": a thread for each stage: " + error.what()});
+    finish();
+    throw;
+  }
 }
 
-Worker::~Worker() {
+Worker::~Worker() { finish(); }
+
+void Worker::finish() {
   to_encode_.discard();
   to_decode_.discard();
   to_denoise_.discard();

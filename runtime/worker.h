@@ -36,6 +36,7 @@ class Worker {
   Placing placing() const { return {place().device, placement_.dtype}; }
 
   void start(const char* stage, void (Worker::*body)());
+  void finish();
   void loaded();
   void encode();
   void decode();

@@ -21,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Clock::duration kBusy = 200us;      // after something moved: poll without sleeping
+constexpr auto kNobodyEndsIt = 3s;            // after a rank's death: a launcher that would does within two
 constexpr Clock::duration kLongestNap = 2ms;  // 500 polls a second cost about one per cent of a core
 
 /// OpenMPI copies between processes of a host with process_vm_readv, and fails where a container forbids it.
@@ -37,7 +38,9 @@ Engine::Engine(Departure& departure, Deadlines deadlines, std::function<void(con
     : departure_(departure), deadlines_(deadlines), on_error_(std::move(on_error)) {
   thread_ = std::thread([this] { run(); });
   std::future<void> started = started_.get_future();
-  Patience(departure_, "the ranks did not find each other", deadlines_.startup, "--startup-timeout").wait_for(started);
+  Patience(departure_, {"the ranks did not find each other", "--startup-timeout", deadlines_.startup,
+                        std::min<std::chrono::milliseconds>(deadlines_.startup, kNobodyEndsIt)})
+      .wait_for(started);
   try {
     started.get();
   } catch (...) {
@@ -56,7 +59,9 @@ void Engine::part() {
   const std::future<void> parting = parting_.get_future();
   while (parting.wait_for(1s) != std::future_status::ready) {
   }
-  Patience(departure_, "the ranks did not part", deadlines_.collective, "--timeout").wait_for(finished_.get_future());
+  // Who is gone by now may have done all its work.
+  Patience(departure_, {"the ranks did not part", "--timeout", deadlines_.collective, deadlines_.collective})
+      .wait_for(finished_.get_future());
   thread_.join();
 }
 

@@ -69,8 +69,10 @@ std::string fault_of(const Siblings& siblings) {
 void Patience::wait_for(const std::future<void>& done) {
   departure_.answer_signals_within(kSignalsTime);
   Siblings siblings;
-  const Clock::time_point end = Clock::now() + deadline_;
+  const Clock::time_point deadline = Clock::now() + limits_.deadline;
+  Clock::time_point end = deadline;
   Clock::time_point looked{};
+  Clock::time_point all_there = Clock::now();
   while (done.wait_for(kBetweenChecks) != std::future_status::ready) {
     const Clock::time_point now = Clock::now();
     if (departure_.was_stopped()) looked = now;  // who ended meanwhile may have been told to
@@ -82,11 +84,14 @@ void Patience::wait_for(const std::future<void>& done) {
     if (now - looked < (late ? kOftenWhenLate : kBetweenLooks)) continue;
     looked = now;
     siblings.look();
+    if (siblings.gone().empty()) all_there = now;
+    end = std::min(end, all_there + limits_.after_a_death);
     if (!late || siblings.another_spoke() || !siblings.this_rank_speaks()) continue;
     const std::string fault = fault_of(siblings);
-    if (fault.empty() && now < end + kOtherHosts + launched_rank() * 100ms) continue;
-    speak(departure_,
-          fmt::format("{}{} within {} ({})", fault.empty() ? "" : fault + ": ", what_, seconds(deadline_), flag_));
+    if (fault.empty() && now < deadline + kOtherHosts + launched_rank() * 100ms) continue;
+    if (now < deadline) speak(departure_, fault);
+    speak(departure_, fmt::format("{}{} within {} ({})", fault.empty() ? "" : fault + ": ", limits_.what,
+                                  seconds(limits_.deadline), limits_.flag));
   }
 }
 

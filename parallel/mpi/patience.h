@@ -13,18 +13,21 @@ namespace flux {
 /// so and the process ends: it does not return then.
 class Patience {
  public:
-  /// `what` "the ranks did not find each other"; `flag` sets the deadline.
-  Patience(Departure& departure, std::string what, std::chrono::milliseconds deadline, std::string flag)
-      : departure_(departure), what_(std::move(what)), deadline_(deadline), flag_(std::move(flag)) {}
+  struct Limits {
+    std::string what;                         // "the ranks did not find each other"
+    std::string flag;                         // sets the deadline
+    std::chrono::milliseconds deadline;       // for all
+    std::chrono::milliseconds after_a_death;  // of a rank of this host, if no launcher ends the job for it (srun)
+  };
+
+  Patience(Departure& departure, Limits limits) : departure_(departure), limits_(std::move(limits)) {}
 
   /// From the main thread.
   void wait_for(const std::future<void>& done);
 
  private:
   Departure& departure_;
-  std::string what_;
-  std::chrono::milliseconds deadline_;
-  std::string flag_;
+  Limits limits_;
 };
 
 }  // namespace flux

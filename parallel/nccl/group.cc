@@ -153,7 +153,7 @@ void NcclCommunicator::watch() {
   name_this_thread("nccl watch");
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return closing_; })) {
-    if (const std::string error = nccl_.asynchronous_error(); !error.empty()) host_->abort(error);
+    if (const std::string fault = nccl_.fault(); !fault.empty()) host_->abort(fault);
     if (!host_->aborted()) continue;
     nccl_.abort();
     return;

@@ -3,91 +3,87 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <fmt/format.h>
 
-#include <thread>
+#include <future>
 
 #include "parallel/group.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
 
-using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
 
 NcclHandle::NcclHandle(HostGroup& host, const ncclUniqueId& id, at::Device device, Deadlines deadlines)
     : host_(host), deadline_(deadlines.collective) {
-  const c10::cuda::CUDAGuard guard(device);
-  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-  config.blocking = 0;
-  const ncclResult_t result = ncclCommInitRankConfig(&comm_, host.size(), id, host.rank(), &config);
-  try {
-    settle("group", result, deadlines.startup);
-  } catch (...) {
-    abort();
-    throw;
+  start(id, device, deadlines.startup);
+}
+
+/// On a thread of its own, for it can hang. Then the job has been aborted, and the process ends whoever waits.
+void NcclHandle::start(const ncclUniqueId& id, at::Device device, std::chrono::milliseconds deadline) {
+  std::future<ncclResult_t> started = std::async(std::launch::async, [&] {
+    const c10::cuda::CUDAGuard guard(device);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 1;
+    return ncclCommInitRankConfig(&comm_, host_.size(), id, host_.rank(), &config);
+  });
+  const Clock::time_point end = Clock::now() + deadline;
+  while (started.wait_for(1ms) != std::future_status::ready) {
+    if (const auto why = host_.aborted()) throw Aborted("group: " + *why);
+    if (Clock::now() < end || host_.was_stopped()) continue;
+    const std::string why = fmt::format("NCCL did not connect the ranks within {}", seconds(deadline));
+    host_.abort(why);
+    throw TimedOut("group: " + why);
   }
+  check("group", started.get());
 }
 
 NcclHandle::~NcclHandle() {
   const std::lock_guard lock(mutex_);
   if (aborted_ || comm_ == nullptr) return;
-  // Finalising is collective: a rank that does not come is not waited for long.
-  const Clock::time_point end = Clock::now() + std::chrono::seconds(5);
-  ncclResult_t result = ncclCommFinalize(comm_);
-  while (result == ncclInProgress && Clock::now() < end) {
-    std::this_thread::yield();
-    if (ncclCommGetAsyncError(comm_, &result) != ncclSuccess) break;
-  }
-  if (result == ncclSuccess)
-    ncclCommDestroy(comm_);
-  else
-    ncclCommAbort(comm_);
+  ncclCommDestroy(comm_);
 }
 
 void NcclHandle::queue(const std::string& name, const std::function<ncclResult_t(ncclComm_t)>& call) {
-  ncclResult_t result = ncclSuccess;
   {
     const std::lock_guard lock(mutex_);
-    if (!aborted_) result = call(comm_);
+    if (aborted_) throw Aborted(fmt::format("{}: {}", name, host_.aborted().value_or("NCCL was stopped")));
+    called_ = Clock::now();
   }
-  settle(name, result, deadline_);
+  const ncclResult_t result = call(comm_);
+  {
+    const std::lock_guard lock(mutex_);
+    called_.reset();
+    returned_.notify_all();
+  }
+  check(name, result);
 }
 
-/// Waits until NCCL has taken the call in, which on the first one includes connecting the ranks.
-void NcclHandle::settle(const std::string& name, ncclResult_t result, std::chrono::milliseconds deadline) {
-  const Clock::time_point end = Clock::now() + deadline;
-  if (result == ncclSuccess) result = state();
-  while (result == ncclInProgress) {
-    if (const auto why = host_.aborted()) throw Aborted(fmt::format("{}: {}", name, *why));
-    if (Clock::now() > end && !host_.was_stopped()) {
-      const std::string why = fmt::format("NCCL did not connect the ranks within {}", seconds(deadline));
-      host_.abort(why);
-      throw TimedOut(fmt::format("{}: {}", name, why));
-    }
-    std::this_thread::yield();
-    result = state();
-  }
+void NcclHandle::check(const std::string& name, ncclResult_t result) {
   if (result == ncclSuccess) return;
   const std::string why = fmt::format("NCCL: {} ({})", ncclGetErrorString(result), ncclGetLastError(nullptr));
   host_.abort(why);
   throw Aborted(fmt::format("{}: {}", name, host_.aborted().value_or(why)));
 }
 
-ncclResult_t NcclHandle::state() {
+std::string NcclHandle::fault() {
   const std::lock_guard lock(mutex_);
-  if (aborted_) return ncclRemoteError;
+  if (aborted_) return "";
+  if (called_ && Clock::now() - *called_ > deadline_ && !host_.was_stopped())
+    return fmt::format("NCCL did not connect the ranks within {}", seconds(deadline_));
   ncclResult_t now = ncclSuccess;
-  const ncclResult_t asked = ncclCommGetAsyncError(comm_, &now);
-  return asked == ncclSuccess ? now : asked;
-}
-
-std::string NcclHandle::asynchronous_error() {
-  const ncclResult_t now = state();
+  if (const ncclResult_t asked = ncclCommGetAsyncError(comm_, &now); asked != ncclSuccess) now = asked;
   return now == ncclSuccess || now == ncclInProgress ? "" : fmt::format("NCCL: {}", ncclGetErrorString(now));
 }
 
+/// A call that waits is told to stop first: who frees the communicator must not do so under its feet.
 void NcclHandle::abort() noexcept {
-  const std::lock_guard lock(mutex_);
-  if (!aborted_ && comm_ != nullptr) ncclCommAbort(comm_);
+  std::unique_lock lock(mutex_);
+  if (aborted_) return;
   aborted_ = true;
+  if (called_) {
+    ncclCommRevoke(comm_, NCCL_REVOKE_DEFAULT);
+    if (!returned_.wait_for(lock, 2s, [this] { return !called_; })) return;  // the process ends all the same
+  }
+  ncclCommAbort(comm_);
 }
 
 }  // namespace flux

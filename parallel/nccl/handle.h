@@ -2,10 +2,11 @@
 
 #include <nccl.h>
 
-#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "parallel/host_group.h"
@@ -13,8 +14,8 @@
 
 namespace flux {
 
-/// An NCCL communicator in non-blocking mode: whatever it waits for, it can be told to stop. Calls may come from
-/// several threads.
+/// An NCCL communicator in blocking mode: in the other, NCCL starts a thread for every call. What a call waits for (on the
+/// first one, connecting the ranks), abort() from another thread ends. Calls come from one thread at a time.
 class NcclHandle {
  public:
   /// Collective over the ranks of `host`. Throws TimedOut after the startup deadline, Aborted when NCCL fails.
@@ -26,21 +27,26 @@ class NcclHandle {
   /// Queues what `call` asks of NCCL, and returns when it is queued. On an error the whole group is aborted.
   void queue(const std::string& name, const std::function<ncclResult_t(ncclComm_t)>& call);
 
-  /// What went wrong behind the back of the host; empty if nothing did.
-  std::string asynchronous_error();
+  /// What went wrong behind the back of the host, or that a call is not taken in within its deadline; empty if all is
+  /// well.
+  std::string fault();
 
   /// Ends what is queued on the card.
   void abort() noexcept;
 
  private:
-  void settle(const std::string& name, ncclResult_t result, std::chrono::milliseconds deadline);
-  ncclResult_t state();
+  using Clock = std::chrono::steady_clock;
+
+  void start(const ncclUniqueId& id, at::Device device, std::chrono::milliseconds deadline);
+  void check(const std::string& name, ncclResult_t result);
 
   HostGroup& host_;
   std::chrono::milliseconds deadline_;  // of taking in one call
   std::mutex mutex_;
+  std::condition_variable returned_;
+  std::optional<Clock::time_point> called_;  // under the mutex: the call that has not returned
+  bool aborted_ = false;                     // under the mutex
   ncclComm_t comm_ = nullptr;
-  bool aborted_ = false;
 };
 
 }  // namespace flux

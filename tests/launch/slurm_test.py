@@ -89,6 +89,8 @@ class Slurm(unittest.TestCase):
         job, said = self.ended(self.submit(FLUX_NETWORK="nowhere0"))
         self.assertNotEqual(job["ExitCode"], "0:0", said)
         self.assertIn("nowhere0", "\n".join(said))
+        # OpenMPI ends one rank, with words of its own; srun ends no others.
+        self.assertRegex("\n".join(said), r"flux-dist: error: rank \d died \(on .*\)$")
 
     def test_a_rank_that_is_killed_is_named_once(self):
         number = self.submit("--num-images-per-prompt", 200, "--timeout", "3s")
