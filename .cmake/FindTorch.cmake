@@ -29,6 +29,7 @@ if(FLUX_CUDA)
   # Nobody names libtorch_cuda's symbols: it registers its kernels when loaded.
   target_link_libraries(Torch::Torch INTERFACE -Wl,--push-state,--no-as-needed Torch::cuda Torch::c10_cuda
                         -Wl,--pop-state ${nvidia}/cu13/lib/libcudart.so.13 ${nvidia}/cu13/lib/libcublas.so.13
+                        ${nvidia}/cu13/lib/libcublasLt.so.13
                         ${nvidia}/cudnn/lib/libcudnn.so.9)
   target_include_directories(Torch::Torch SYSTEM INTERFACE ${nvidia}/cu13/include ${nvidia}/cudnn/include)
 endif()

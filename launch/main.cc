@@ -84,7 +84,8 @@ int run_alone(Invocation& invocation) {
 
 int run(const std::vector<std::string>& arguments, Departure& departure) {
   start_logging({}, launched_rank());
-  const bool joint = !arguments.empty() && (arguments.front() == "generate" || arguments.front() == "doctor");
+  const std::string verb = arguments.empty() ? "" : arguments.front();
+  const bool joint = verb == "generate" || verb == "doctor" || verb == "bench";
   Invocation invocation;
   std::string error;
   try {
@@ -97,7 +98,8 @@ int run(const std::vector<std::string>& arguments, Departure& departure) {
   if (invocation.print_config) return print_config(invocation);
   if (!joint) return run_alone(invocation);
   return on_ranks({std::move(invocation.settings), error}, departure, [&](Settings settings, World& world) {
-    return arguments.front() == "generate" ? generate(std::move(settings), world, departure) : doctor(settings, world);
+    if (verb == "generate") return generate(std::move(settings), world, departure);
+    return verb == "doctor" ? doctor(settings, world) : bench(std::move(settings), world);
   });
 }
 

@@ -13,5 +13,6 @@ int plan(Settings settings);
 int inspect(const Settings& settings);
 int tokenize(const Settings& settings);
 int doctor(const Settings& settings, World& world);
+int bench(Settings settings, World& world);
 
 }  // namespace flux

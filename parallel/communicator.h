@@ -29,6 +29,9 @@ class Communicator {
   /// The largest of every element over ranks, in place. For few values.
   virtual Pending reduce(const at::Tensor& value) = 0;
 
+  /// Whether a CUDA graph can hold its collectives. A group of one rank has nothing to hold.
+  virtual bool capturable() const { return size() == 1; }
+
   /// From any thread: every later wait, on every rank, throws Aborted(why).
   virtual void abort(std::string_view why) noexcept = 0;
 };

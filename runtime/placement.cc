@@ -193,23 +193,22 @@ std::vector<int> Placement::decoders() const { return ranks_with(ranks, &RankPla
 
 std::string Placement::named(int rank) const { return "rank " + std::to_string(rank) + " (" + ranks[rank].host + ")"; }
 
-Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
-                const Demand& demand) {
-  const int world = static_cast<int>(facts.size());
+namespace {
+
+/// Replicas of these sizes on the ranks from `next` on.
+Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptions& options, int threads,
+                   const std::vector<RankFacts>& facts, const Demand& demand) {
   Placement placement;
   std::map<std::string, int> ranks_on_host;
   for (const auto& rank : facts) ++ranks_on_host[rank.host];
-  for (int rank = 0; rank < world; ++rank) {
+  for (size_t rank = 0; rank < facts.size(); ++rank) {
     RankPlace place;
-    place.rank = rank;
+    place.rank = static_cast<int>(rank);
     place.host = facts[rank].host;
     place.threads = threads > 0 ? threads : std::max(1, facts[rank].cores / ranks_on_host[facts[rank].host]);
     placement.ranks.push_back(place);
   }
-  placement.ranks[Placement::coordinator].encodes = placement.ranks[Placement::coordinator].decodes = true;
-
-  int next = world == 1 ? 0 : 1;
-  for (int size : replica_sizes(options, world)) {
+  for (int size : sizes) {
     Replica replica;
     replica.text_ranks = text_ranks(demand.text_tokens, demand.image_tokens, size);
     for (int position = 0; position < size; ++position, ++next) {
@@ -228,6 +227,21 @@ Placement place(const PlacementOptions& options, int threads, const std::vector<
     replica.transport = transport_of(options.transport, placement, replica, facts, cuda);
   placement.dtype = dtype_of(options.dtype, placement, facts, cuda);
   return placement;
+}
+
+}  // namespace
+
+Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
+                const Demand& demand) {
+  const int world = static_cast<int>(facts.size());
+  Placement placement = laid_out(replica_sizes(options, world), world == 1 ? 0 : 1, options, threads, facts, demand);
+  placement.ranks[Placement::coordinator].encodes = placement.ranks[Placement::coordinator].decodes = true;
+  return placement;
+}
+
+Placement place_one_replica(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
+                            const Demand& demand) {
+  return laid_out({static_cast<int>(facts.size())}, 0, options, threads, facts, demand);
 }
 
 std::vector<std::string> table(const Placement& placement) {

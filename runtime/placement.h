@@ -72,6 +72,10 @@ struct Placement {
 Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& ranks,
                 const Demand& demand);
 
+/// All ranks share one transformer, and nobody encodes or decodes: for measurements.
+Placement place_one_replica(const PlacementOptions& options, int threads, const std::vector<RankFacts>& ranks,
+                            const Demand& demand);
+
 /// Each rank in a line.
 std::vector<std::string> table(const Placement& placement);
 

@@ -34,6 +34,8 @@ class Watch {
     if (signal != 0 && silence > kCoordinatorsSilence) {
       if (loop_.world.rank() == 1)
         loop_.departure.say(coordinator + " died");  // at once: there may be no time to agree
+      else if (since(signalled_) < kRank1Speaks)
+        return std::nullopt;  // who ends, ends the others too
       return Ending{3, ""};
     }
     if (signal != 0 && since(signalled_) > 1) return Ending{128 + signal, ""};
@@ -48,6 +50,7 @@ class Watch {
 
  private:
   static constexpr double kCoordinatorsSilence = 0.9;  // seconds: it shows life every half one
+  static constexpr double kRank1Speaks = 0.5;          // seconds
 
   static double since(Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); }
 

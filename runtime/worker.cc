@@ -18,6 +18,7 @@
 #include "model/denoiser.h"
 #include "model/encoder.h"
 #include "parallel/rank/errors.h"
+#include "runtime/stage_stream.h"
 #include "runtime/step_reports.h"
 
 namespace flux {
@@ -108,6 +109,7 @@ void Worker::start(const char* stage, void (Worker::*body)()) {
       at::set_num_threads(place().threads);  // which libraries count by thread
       const c10::InferenceMode no_gradients;
       const c10::DeviceGuard current(place().device);
+      const StageStream own_stream(place().device);
       (this->*body)();
     } catch (const std::exception&) {
       report(failure(stage));

@@ -7,6 +7,7 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include "model/kernels/dispatch.h"
 #include "model/kernels/rms_norm_rope_cuda.h"
 #endif
 
@@ -24,13 +25,6 @@ void rms_norm_rope_aten(const at::Tensor& x, const at::Tensor& weight, const at:
 
 #if FLUX_CUDA
 namespace {
-
-Precision precision_of(const at::Tensor& x) {
-  if (x.scalar_type() == at::kFloat) return Precision::fp32;
-  if (x.scalar_type() == at::kBFloat16) return Precision::bf16;
-  TORCH_CHECK(x.scalar_type() == at::kHalf, "rms_norm_rope of ", x.scalar_type());
-  return Precision::fp16;
-}
 
 void rms_norm_rope_cuda(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& cos, const at::Tensor& sin) {
   TORCH_CHECK(x.stride(2) == 1 && x.stride(1) == x.size(2), "heads must be packed");

@@ -1,30 +1,16 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <cstdint>
+
 #include "model/kernels/rms_norm_rope_cuda.h"
+#include "model/kernels/vector.cuh"
 
 namespace flux {
 
 namespace {
 
-constexpr int warp = 32;
 constexpr int warps_per_block = 8;
-
-/// N neighbours, loaded and stored at once.
-template <typename T, int N>
-struct alignas(N * sizeof(T)) Vector {
-  T values[N];
-};
-
-template <typename T, int N>
-__device__ Vector<T, N> load(const T* from) {
-  return *reinterpret_cast<const Vector<T, N>*>(from);
-}
-
-__device__ float warp_sum(float value) {
-  for (int step = warp / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffff, value, step);
-  return value;
-}
 
 /// One warp normalises and rotates one head of one token; a lane takes `Pairs` pairs of neighbours at a time.
 template <typename T, int Pairs>
@@ -54,11 +40,9 @@ __global__ void rms_norm_rope(T* x, int64_t rows, int64_t heads, int64_t head_di
       vector.values[2 * p] = static_cast<T>(a * c.values[p] - b * s.values[p]);
       vector.values[2 * p + 1] = static_cast<T>(b * c.values[p] + a * s.values[p]);
     }
-    *reinterpret_cast<Vector<T, N>*>(head + i) = vector;
+    store(head + i, vector);
   }
 }
-
-bool aligned(const void* pointer, size_t bytes) { return reinterpret_cast<uintptr_t>(pointer) % bytes == 0; }
 
 template <typename T>
 cudaError_t launch(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,

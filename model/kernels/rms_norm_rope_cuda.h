@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-namespace flux {
+#include "model/kernels/precision.h"
 
-enum class Precision { fp32, bf16, fp16 };
+namespace flux {
 
 /// Device memory [tokens, heads, head_dim], heads packed.
 struct HeadsOnDevice {

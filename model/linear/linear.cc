@@ -1,5 +1,8 @@
 #include "model/linear/linear.h"
 
+#include "built_with.h"
+#include "model/linear/cublas_lt.h"
+
 namespace flux {
 
 Linear::Linear(const Weights& weights, const std::vector<std::string>& parts, int64_t out, int64_t in, Bias bias) {
@@ -13,23 +16,29 @@ Linear::Linear(const Weights& weights, const std::vector<std::string>& parts, in
     weights.read(parts[part] + ".weight", weight_.narrow(0, part * rows, rows));
     if (bias_.defined()) weights.read(parts[part] + ".bias", bias_.narrow(0, part * rows, rows));
   }
+  if (bias_.defined()) wide_bias_ = bias_.to(at::kFloat);
 }
 
-void Linear::operator()(const at::Tensor& x, const at::Tensor& out) const {
+void Linear::operator()(const at::Tensor& x, const at::Tensor& out, Epilogue epilogue) const {
+#if FLUX_CUDA
+  if (x.is_cuda() && x.scalar_type() != at::kFloat)
+    return cublas_lt_linear(x, weight_, out.scalar_type() == at::kFloat ? wide_bias_ : bias_, out, epilogue);
+#endif
   at::Tensor y = out;  // ATen's out parameter
   if (out.scalar_type() == x.scalar_type()) {
     bias_.defined() ? at::addmm_out(y, bias_, x, weight_.t()) : at::mm_out(y, x, weight_.t());
-  } else if (x.is_cuda()) {  // 16-bit inputs, fp32 sums
-    at::mm_out(y, x, weight_.t(), at::kFloat);
-    if (bias_.defined()) y.add_(bias_);
   } else {
     at::mm_out(y, x.to(at::kFloat), weight_.to(at::kFloat).t());
-    if (bias_.defined()) y.add_(bias_);
+    if (bias_.defined()) y.add_(wide_bias_);
   }
+  if (epilogue == Epilogue::gelu) at::gelu_(y, "tanh");
 }
 
 int64_t Linear::bytes() const {
-  return static_cast<int64_t>(weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0));
+  size_t bytes = weight_.nbytes();
+  if (bias_.defined()) bytes += bias_.nbytes();
+  if (wide_bias_.defined() && !wide_bias_.is_same(bias_)) bytes += wide_bias_.nbytes();
+  return static_cast<int64_t>(bytes);
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {

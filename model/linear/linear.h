@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/checkpoint/weights.h"
+#include "model/linear/epilogue.h"
 
 namespace flux {
 
@@ -20,7 +21,7 @@ class Linear {
 
   /// x: [rows, in] of the compute dtype. out: [rows, out], may be a column range of a wider buffer, of the compute
   /// dtype or fp32 (the sums are then not rounded).
-  void operator()(const at::Tensor& x, const at::Tensor& out) const;
+  void operator()(const at::Tensor& x, const at::Tensor& out, Epilogue epilogue = Epilogue::none) const;
 
   /// As above into new memory of the compute dtype.
   at::Tensor operator()(const at::Tensor& x) const;
@@ -28,8 +29,9 @@ class Linear {
   int64_t bytes() const;
 
  private:
-  at::Tensor weight_;  // [out, in]
-  at::Tensor bias_;    // [out], undefined when absent
+  at::Tensor weight_;     // [out, in]
+  at::Tensor bias_;       // [out], undefined when absent
+  at::Tensor wide_bias_;  // the same in fp32: a bias is added in the dtype of what it is added to
 };
 
 }  // namespace flux

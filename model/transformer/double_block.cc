@@ -1,8 +1,6 @@
 #include "model/transformer/double_block.h"
 
-#include "model/kernels/gated_residual.h"
-#include "model/kernels/modulated_layer_norm.h"
-#include "model/kernels/up_gelu.h"
+#include "model/kernels/residual_norm.h"
 
 namespace flux {
 
@@ -23,8 +21,7 @@ Stream::Stream(const Weights& block, const TransformerConfig& config, const Stre
       norm_k_(block["attn"], names.norm_k, config.attention_head_dim),
       norm_q_(block["attn"], names.norm_q, config.attention_head_dim) {}
 
-void Stream::keys_values(const TokenRows& rows, const ShiftScaleGate& modulation) const {
-  modulated_layer_norm(rows.residual, modulation.shift, modulation.scale, rows.normed);
+void Stream::keys_values(const TokenRows& rows) const {
   kv_(rows.normed, rows.kv.flatten(1));
   norm_k_(rows.kv.select(1, 0), rows.pe);
 }
@@ -34,16 +31,15 @@ void Stream::queries(const TokenRows& rows) const {
   norm_q_(rows.q, rows.pe);
 }
 
-void Stream::add_attention(const TokenRows& rows, const ShiftScaleGate& modulation) const {
+void Stream::add_attention(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const {
   out_(rows.attended, rows.branch);
-  gated_residual(rows.residual, modulation.gate, rows.branch);
+  add_and_norm(rows.residual, gate, rows.branch, next, rows.normed);
 }
 
-void Stream::add_mlp(const TokenRows& rows, const ShiftScaleGate& modulation) const {
-  modulated_layer_norm(rows.residual, modulation.shift, modulation.scale, rows.normed);
-  up_gelu(up_, rows.normed, rows.hidden);
+void Stream::add_mlp(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const {
+  up_(rows.normed, rows.hidden, Epilogue::gelu);
   down_(rows.hidden, rows.branch);
-  gated_residual(rows.residual, modulation.gate, rows.branch);
+  add_and_norm(rows.residual, gate, rows.branch, next, rows.normed);
 }
 
 int64_t Stream::bytes() const {
@@ -55,11 +51,11 @@ DoubleBlock::DoubleBlock(const Weights& weights, const TransformerConfig& config
   if (holds_text) txt_.emplace(weights, config, txt_names);
 }
 
-void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations) const {
-  auto& [attention, joint, txt, img, velocity] = scratch;
+void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations, const Next& next) const {
+  auto& [attention, joint, txt, img, latents, velocity] = scratch;
 
-  if (txt_) txt_->keys_values(txt, modulations.txt_attention);
-  img_.keys_values(img, modulations.img_attention);
+  if (txt_) txt_->keys_values(txt);
+  img_.keys_values(img);
   attention.send();  // keys and values travel from here ...
 
   if (txt_) txt_->queries(txt);
@@ -67,11 +63,11 @@ void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations) c
   attention.attend(joint.q, joint.attended);  // ... to here
 
   if (txt_) {
-    txt_->add_attention(txt, modulations.txt_attention);
-    txt_->add_mlp(txt, modulations.txt_mlp);
+    txt_->add_attention(txt, modulations.txt_attention.gate, modulations.txt_mlp.norm);
+    txt_->add_mlp(txt, modulations.txt_mlp.gate, next.txt);
   }
-  img_.add_attention(img, modulations.img_attention);
-  img_.add_mlp(img, modulations.img_mlp);
+  img_.add_attention(img, modulations.img_attention.gate, modulations.img_mlp.norm);
+  img_.add_mlp(img, modulations.img_mlp.gate, next.img);
 }
 
 }  // namespace flux

@@ -26,11 +26,12 @@ class Stream {
  public:
   Stream(const Weights& block, const TransformerConfig& config, const StreamNames& names);
 
-  void keys_values(const TokenRows& rows,
-                   const ShiftScaleGate& modulation) const;  // of the modulated norm of the residual
+  void keys_values(const TokenRows& rows) const;  // of rows.normed
   void queries(const TokenRows& rows) const;
-  void add_attention(const TokenRows& rows, const ShiftScaleGate& modulation) const;
-  void add_mlp(const TokenRows& rows, const ShiftScaleGate& modulation) const;
+
+  /// Each adds its branch to the residual, and leaves in rows.normed what the next branch reads.
+  void add_attention(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const;
+  void add_mlp(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const;
 
   int64_t bytes() const;
 
@@ -50,7 +51,13 @@ class DoubleBlock {
   /// The text stream's weights are read only where text is held.
   DoubleBlock(const Weights& weights, const TransformerConfig& config, bool holds_text);
 
-  void operator()(Scratch& scratch, const Modulations& modulations) const;
+  /// The norms that the next block reads.
+  struct Next {
+    ShiftScale img, txt;
+  };
+
+  /// Reads img.normed and txt.normed, which the block before it left.
+  void operator()(Scratch& scratch, const Modulations& modulations, const Next& next) const;
 
   int64_t bytes() const { return img_.bytes() + (txt_ ? txt_->bytes() : 0); }
 

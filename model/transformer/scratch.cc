@@ -43,6 +43,7 @@ Scratch::Scratch(const TransformerConfig& config, const Cut& cut, const Picture&
           allocate(config, attention.keys_values(), rotary_of(config, cut, picture, sequence.rank(), placing.device))),
       txt(joint.narrow(0, cut.text_rows(sequence.rank()))),
       img(joint.narrow(txt.residual.size(0), cut.image_rows(sequence.rank()))),
+      latents(at::empty({img.residual.size(0), config.in_channels}, joint.normed.options())),
       velocity(at::empty({img.residual.size(0), config.in_channels}, joint.residual.options().dtype(at::kFloat))) {}
 
 int64_t scratch_bytes(const TransformerConfig& config, const Cut& cut, int rank, at::ScalarType compute) {
@@ -50,10 +51,11 @@ int64_t scratch_bytes(const TransformerConfig& config, const Cut& cut, int rank,
   const auto keys_values = at::empty({cut.tokens(), 2, config.num_attention_heads, config.attention_head_dim}, meta);
   const auto angles = at::empty({cut.rows(rank), config.attention_head_dim / 2}, meta.dtype(at::kFloat));
   const auto rows = allocate(config, keys_values.narrow(0, cut.begin(rank), cut.rows(rank)), {angles, angles});
-  const auto velocity = at::empty({cut.image_rows(rank), config.in_channels}, meta.dtype(at::kFloat));
+  const auto latents = at::empty({cut.image_rows(rank), config.in_channels}, meta);
+  const auto velocity = at::empty(latents.sizes(), meta.dtype(at::kFloat));
   size_t bytes = 0;
   for (const auto& buffer : {keys_values, rows.residual, rows.normed, rows.q, rows.joined, rows.branch, rows.pe.cos,
-                             rows.pe.sin, velocity}) {
+                             rows.pe.sin, latents, velocity}) {
     bytes += buffer.nbytes();
   }
   return static_cast<int64_t>(bytes);

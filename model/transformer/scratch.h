@@ -40,7 +40,8 @@ struct Scratch {
   JointAttention attention;
   TokenRows joint;
   TokenRows txt, img;   // of joint
-  at::Tensor velocity;  // [image rows, in_channels] fp32: what the transformer predicts
+  at::Tensor latents;   // [image rows, in_channels] of the compute dtype: what the transformer reads
+  at::Tensor velocity;  // [image rows, in_channels] fp32: what it predicts
 };
 
 /// Bytes of the scratch of one rank of the cut, the gathered keys and values included.

@@ -4,15 +4,18 @@
 
 #include <cstdint>
 
+#include "model/kernels/residual_norm.h"
+
 namespace flux {
 
 /// One adaptive layer norm at one step: how to modulate a branch's input, and how much of its output to add.
 struct ShiftScaleGate {
-  at::Tensor shift, scale, gate;  // [d] fp32 each
+  ShiftScale norm;
+  at::Tensor gate;  // [d] fp32
 
   /// `row`: one step of the modulation table, [n]; `column`: where the three vectors start.
   ShiftScaleGate(const at::Tensor& row, int64_t column, int64_t d)
-      : shift(row.narrow(0, column, d)), scale(row.narrow(0, column + d, d)), gate(row.narrow(0, column + 2 * d, d)) {}
+      : norm{row.narrow(0, column, d), row.narrow(0, column + d, d)}, gate(row.narrow(0, column + 2 * d, d)) {}
 };
 
 }  // namespace flux

@@ -1,8 +1,6 @@
 #include "model/transformer/single_block.h"
 
-#include "model/kernels/gated_residual.h"
-#include "model/kernels/modulated_layer_norm.h"
-#include "model/kernels/up_gelu.h"
+#include "model/kernels/residual_norm.h"
 
 namespace flux {
 
@@ -14,21 +12,19 @@ SingleBlock::SingleBlock(const Weights& weights, const TransformerConfig& config
       norm_k_(weights["attn"], "norm_k", config.attention_head_dim),
       norm_q_(weights["attn"], "norm_q", config.attention_head_dim) {}
 
-void SingleBlock::operator()(const TokenRows& joint, const ShiftScaleGate& modulation,
+void SingleBlock::operator()(const TokenRows& joint, const at::Tensor& gate, const ShiftScale& next,
                              JointAttention& attention) const {
-  modulated_layer_norm(joint.residual, modulation.shift, modulation.scale, joint.normed);
-
   kv_(joint.normed, joint.kv.flatten(1));
   norm_k_(joint.kv.select(1, 0), joint.pe);
   attention.send();  // keys and values travel from here ...
 
   q_(joint.normed, joint.q.flatten(1));
   norm_q_(joint.q, joint.pe);
-  up_gelu(up_, joint.normed, joint.hidden);
+  up_(joint.normed, joint.hidden, Epilogue::gelu);
   attention.attend(joint.q, joint.attended);  // ... to here
 
   out_(joint.joined, joint.branch);
-  gated_residual(joint.residual, modulation.gate, joint.branch);
+  add_and_norm(joint.residual, gate, joint.branch, next, joint.normed);
 }
 
 int64_t SingleBlock::bytes() const {

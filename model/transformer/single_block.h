@@ -16,8 +16,9 @@ class SingleBlock {
  public:
   SingleBlock(const Weights& weights, const TransformerConfig& config);
 
-  /// joint.residual += gate * out([attention | gelu(up)]), of the modulated norm of joint.residual.
-  void operator()(const TokenRows& joint, const ShiftScaleGate& modulation, JointAttention& attention) const;
+  /// joint.residual += gate * out([attention | gelu(up)]), both of joint.normed, where the next block's norm is left.
+  void operator()(const TokenRows& joint, const at::Tensor& gate, const ShiftScale& next,
+                  JointAttention& attention) const;
 
   int64_t bytes() const;
 

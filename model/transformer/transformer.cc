@@ -1,6 +1,6 @@
 #include "model/transformer/transformer.h"
 
-#include "model/kernels/modulated_layer_norm.h"
+#include "model/kernels/residual_norm.h"
 
 namespace flux {
 
@@ -16,29 +16,41 @@ Transformer::Transformer(const Weights& weights, const TransformerConfig& config
   }
 }
 
-void Transformer::operator()(const at::Tensor& latents, const at::Tensor& txt, const at::Tensor& modulation,
+void Transformer::operator()(const at::Tensor& latents, const at::Tensor& txt, const at::Tensor& row,
                              Scratch& scratch) const {
   const int64_t d = layout_.d;
-  const auto row = modulation.to(at::kFloat);
+  const auto img_attention = [&](int64_t block) { return ShiftScaleGate(row, layout_.img(block), d); };
+  const auto txt_attention = [&](int64_t block) { return ShiftScaleGate(row, layout_.txt(block), d); };
+  const auto single = [&](int64_t block) { return ShiftScaleGate(row, layout_.single(block), d); };
+  // What reads the residual stream first from some block on.
+  const auto single_norm = [&](int64_t block) {
+    if (block < layout_.singles) return single(block).norm;
+    return ShiftScale{row.narrow(0, layout_.norm_out() + d, d), row.narrow(0, layout_.norm_out(), d)};
+  };
+  const auto img_norm = [&](int64_t block) {
+    return block < layout_.doubles ? img_attention(block).norm : single_norm(0);
+  };
+  const auto txt_norm = [&](int64_t block) {
+    return block < layout_.doubles ? txt_attention(block).norm : single_norm(0);
+  };
 
   scratch.txt.residual.copy_(txt);
-  x_embedder_(latents.to(scratch.img.normed.scalar_type()), scratch.img.residual);
+  modulated_norm(scratch.txt.residual, txt_norm(0), scratch.txt.normed);
+  scratch.latents.copy_(latents);
+  x_embedder_(scratch.latents, scratch.img.residual);
+  modulated_norm(scratch.img.residual, img_norm(0), scratch.img.normed);
 
   for (int64_t block = 0; block < layout_.doubles; ++block) {
-    const int64_t img = layout_.img(block);
-    const int64_t txt_column = layout_.txt(block);
-    double_blocks_[block](scratch, {.img_attention = {row, img, d},
-                                    .img_mlp = {row, img + 3 * d, d},
-                                    .txt_attention = {row, txt_column, d},
-                                    .txt_mlp = {row, txt_column + 3 * d, d}});
+    double_blocks_[block](scratch,
+                          {.img_attention = img_attention(block),
+                           .img_mlp = {row, layout_.img(block) + 3 * d, d},
+                           .txt_attention = txt_attention(block),
+                           .txt_mlp = {row, layout_.txt(block) + 3 * d, d}},
+                          {.img = img_norm(block + 1), .txt = txt_norm(block + 1)});
   }
-  for (int64_t block = 0; block < layout_.singles; ++block) {
-    single_blocks_[block](scratch.joint, {row, layout_.single(block), d}, scratch.attention);
-  }
+  for (int64_t block = 0; block < layout_.singles; ++block)
+    single_blocks_[block](scratch.joint, single(block).gate, single_norm(block + 1), scratch.attention);
 
-  const auto scale = row.narrow(0, layout_.norm_out(), d);
-  const auto shift = row.narrow(0, layout_.norm_out() + d, d);
-  modulated_layer_norm(scratch.img.residual, shift, scale, scratch.img.normed);
   proj_out_(scratch.img.normed, scratch.velocity);
 }
 

@@ -22,9 +22,8 @@ class Transformer {
   Transformer(const Weights& weights, const TransformerConfig& config, bool holds_text);
 
   /// latents: [image rows, in_channels] of this rank. txt: [text rows, d] of this rank, embedded.
-  /// modulation: [n], one step's row. Leaves the velocity of this rank's latents in scratch.velocity.
-  void operator()(const at::Tensor& latents, const at::Tensor& txt, const at::Tensor& modulation,
-                  Scratch& scratch) const;
+  /// row: of the modulation, [n] fp32, one step's. Leaves the velocity of this rank's latents in scratch.velocity.
+  void operator()(const at::Tensor& latents, const at::Tensor& txt, const at::Tensor& row, Scratch& scratch) const;
 
   int64_t bytes() const;  // of weights
 

@@ -69,6 +69,7 @@ class NcclCommunicator : public Communicator {
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
+  bool capturable() const override { return true; }
   void abort(std::string_view why) noexcept override { host_->abort(why); }
 
  private:

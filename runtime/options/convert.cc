@@ -83,6 +83,14 @@ PlanOptions plan_options(const Settings& settings) {
   return plan;
 }
 
+BenchOptions bench_options(const Settings& settings) {
+  const proto::Options& options = settings.message();
+  return {.picture = {.height = options.height(), .width = options.width()},
+          .max_sequence_length = options.max_sequence_length(),
+          .steps = options.steps(),
+          .random_weights = options.random_weights()};
+}
+
 PlacementOptions placement_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   PlacementOptions placement;

@@ -33,8 +33,17 @@ struct PlanOptions {
   int64_t max_sequence_length = 512;
 };
 
+/// What bench measures.
+struct BenchOptions {
+  Picture picture;
+  int64_t max_sequence_length = 512;
+  int64_t steps = 20;
+  bool random_weights = false;
+};
+
 TextOptions text_options(const Settings& settings);
 PlanOptions plan_options(const Settings& settings);  // of settings that hold the model's defaults
+BenchOptions bench_options(const Settings& settings);  // likewise
 PlacementOptions placement_options(const Settings& settings);
 OutputOptions output_options(const Settings& settings);
 OperationOptions operation_options(const Settings& settings);

@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/kernels/gated_residual.h"
-#include "model/kernels/modulated_layer_norm.h"
+#include "model/kernels/residual_norm.h"
 #include "model/kernels/rms_norm_rope.h"
 #include "tests/model/comparison.h"
 
@@ -20,26 +19,30 @@ double rounding(at::ScalarType dtype) {
 
 class FusedOperations : public testing::TestWithParam<at::ScalarType> {};
 
-TEST_P(FusedOperations, ModulatedLayerNorm) {
-  const auto x = random({7, 24}, GetParam()) * 3 + 5;
-  const auto shift = random({24});
-  const auto scale = random({24});
-  const auto out = at::empty({7, 24}, GetParam());
-  modulated_layer_norm(x, shift, scale, out);
-
+at::Tensor normed(const at::Tensor& x, const ShiftScale& modulation) {
   const auto wide = x.to(at::kDouble);
   const auto centred = wide - wide.mean(1, true);
-  const auto normed = centred / (centred.square().mean(1, true) + 1e-6).sqrt();
-  EXPECT_LE(relative_to_largest(out.to(at::kDouble), normed * (1 + scale) + shift), rounding(GetParam()));
+  return centred / (centred.square().mean(1, true) + 1e-6).sqrt() * (1 + modulation.scale) + modulation.shift;
 }
 
-TEST_P(FusedOperations, GatedResidual) {
+TEST_P(FusedOperations, ModulatedNorm) {
+  const auto x = random({7, 24}, GetParam()) * 3 + 5;
+  const ShiftScale modulation{random({24}), random({24})};
+  const auto out = at::empty({7, 24}, GetParam());
+  modulated_norm(x, modulation, out);
+  EXPECT_LE(relative_to_largest(out.to(at::kDouble), normed(x, modulation)), rounding(GetParam()));
+}
+
+TEST_P(FusedOperations, AddAndNorm) {
   const auto residual = random({7, 24}, GetParam());
   const auto gate = random({24});
   const auto y = random({7, 24}, GetParam());
+  const ShiftScale modulation{random({24}), random({24})};
+  const auto out = at::empty({7, 24}, GetParam());
   const auto expected = residual.to(at::kDouble) + gate * y.to(at::kDouble);
-  gated_residual(residual, gate, y);
+  add_and_norm(residual, gate, y, modulation, out);
   EXPECT_LE(relative_to_largest(residual.to(at::kDouble), expected), rounding(GetParam()));
+  EXPECT_LE(relative_to_largest(out.to(at::kDouble), normed(residual, modulation)), rounding(GetParam()));
 }
 
 TEST_P(FusedOperations, RmsNormRope) {
@@ -61,8 +64,8 @@ TEST_P(FusedOperations, RmsNormRope) {
 
 TEST_P(FusedOperations, TakeNoRows) {
   const auto none = at::empty({0, 24}, GetParam());
-  modulated_layer_norm(none, random({24}), random({24}), none);
-  gated_residual(none, random({24}), none);
+  modulated_norm(none, {random({24}), random({24})}, none);
+  add_and_norm(none, random({24}), none, {random({24}), random({24})}, none);
   rms_norm_rope(none.view({0, 3, 8}), random({8}), at::empty({0, 4}), at::empty({0, 4}));
 }
 

@@ -42,6 +42,15 @@ TEST_P(LinearDtype, WritesSumsUnroundedToFp32) {
   EXPECT_LE(relative_to_largest(out, exact), 1e-6);
 }
 
+TEST_P(LinearDtype, AppliesItsEpilogue) {
+  const Linear linear(attention(GetParam()), {"to_q"}, 32, 32);
+  const auto x = (3 * at::randn({9, 32})).to(GetParam());
+  const auto out = at::empty({9, 32}, GetParam());
+  linear(x, out, Epilogue::gelu);
+  const auto exact = at::gelu(product(attention(at::kFloat), "to_q", x.to(at::kFloat)), "tanh");
+  EXPECT_LE(relative_to_largest(out.to(at::kFloat), exact), GetParam() == at::kFloat ? 1e-6 : 1.0 / 128);
+}
+
 TEST_P(LinearDtype, TakesNoRows) {
   const Linear linear(attention(GetParam()), {"to_q"}, 32, 32);
   EXPECT_EQ(linear(at::empty({0, 32}, GetParam())).sizes(), (std::vector<int64_t>{0, 32}));

@@ -52,7 +52,7 @@ inline at::Tensor forward(const std::filesystem::path& folder, const Placing& pl
   const Transformer transformer(weights, config, true);
   std::vector<at::Tensor> outputs;
   for (size_t step = 0; step < timesteps.size(); ++step) {
-    transformer(latents, txt, table[static_cast<int64_t>(step)], scratch);
+    transformer(latents, txt, table[static_cast<int64_t>(step)].to(at::kFloat), scratch);
     outputs.push_back(scratch.velocity.cpu().clone());
   }
   return at::stack(outputs);

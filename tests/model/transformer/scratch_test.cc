@@ -18,7 +18,7 @@ TEST_P(ScratchDtype, BytesAreThoseOfItsBuffers) {
   const Cut cut(7, picture.tokens(), 1, 1);
   const Scratch scratch(config, cut, picture, {at::kCPU, GetParam()}, *sequence);
   const auto& rows = scratch.joint;
-  size_t bytes = scratch.velocity.nbytes();
+  size_t bytes = scratch.velocity.nbytes() + scratch.latents.nbytes();
   for (const auto& buffer :
        {rows.residual, rows.normed, rows.kv, rows.q, rows.joined, rows.branch, rows.pe.cos, rows.pe.sin}) {
     bytes += buffer.nbytes();

@@ -1,0 +1,68 @@
+#include "model/kernels/residual_norm.h"
+
+#include "built_with.h"
+
+#if FLUX_CUDA
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include "model/kernels/dispatch.h"
+#include "model/kernels/residual_norm_cuda.h"
+#endif
+
+namespace flux {
+
+void modulated_norm_aten(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out) {
+  out.copy_(at::layer_norm(x.to(at::kFloat), {x.size(-1)}, 1 + modulation.scale, modulation.shift, 1e-6));
+}
+
+void add_and_norm_aten(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y,
+                       const ShiftScale& modulation, const at::Tensor& out) {
+  residual.copy_(at::addcmul(residual.to(at::kFloat), gate, y.to(at::kFloat)));
+  modulated_norm_aten(residual, modulation, out);
+}
+
+#if FLUX_CUDA
+namespace {
+
+void residual_norm_cuda(const at::Tensor& residual, const ShiftScale& modulation, const at::Tensor& out,
+                        const at::Tensor* gate = nullptr, const at::Tensor* y = nullptr) {
+  TORCH_CHECK(residual.is_contiguous() && out.is_contiguous() && (y == nullptr || y->is_contiguous()),
+              "rows must be packed");
+  TORCH_CHECK(y == nullptr || y->scalar_type() == residual.scalar_type(), "a branch has the residual's dtype");
+  TORCH_CHECK(residual.scalar_type() == at::kFloat || residual.scalar_type() == out.scalar_type(),
+              "a residual is fp32 or of the compute dtype");
+  const c10::cuda::CUDAGuard device(residual.device());
+  C10_CUDA_CHECK(launch_residual_norm({.residual = residual.data_ptr(),
+                                       .y = y == nullptr ? nullptr : y->const_data_ptr(),
+                                       .gate = gate == nullptr ? nullptr : gate->const_data_ptr<float>(),
+                                       .shift = modulation.shift.const_data_ptr<float>(),
+                                       .scale = modulation.scale.const_data_ptr<float>(),
+                                       .out = out.data_ptr(),
+                                       .residual_precision = precision_of(residual),
+                                       .out_precision = precision_of(out),
+                                       .rows = residual.size(0),
+                                       .d = residual.size(1)},
+                                      c10::cuda::getCurrentCUDAStream()));
+}
+
+}  // namespace
+#endif
+
+void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out) {
+#if FLUX_CUDA
+  if (x.is_cuda()) return residual_norm_cuda(x, modulation, out);
+#endif
+  modulated_norm_aten(x, modulation, out);
+}
+
+void add_and_norm(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y, const ShiftScale& modulation,
+                  const at::Tensor& out) {
+#if FLUX_CUDA
+  if (residual.is_cuda()) return residual_norm_cuda(residual, modulation, out, &gate, &y);
+#endif
+  add_and_norm_aten(residual, gate, y, modulation, out);
+}
+
+}  // namespace flux

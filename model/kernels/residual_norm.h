@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace flux {
+
+/// How a layer norm is modulated. diffusers: AdaLayerNormZero.
+struct ShiftScale {
+  at::Tensor shift, scale;  // [d] fp32
+};
+
+/// out = layer_norm(x) (1 + scale) + shift, over the last dimension, eps 1e-6, arithmetic in fp32, rounded once.
+/// x, out: [rows, d] of any floating dtype.
+void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out);
+
+/// residual += gate y, arithmetic in fp32, rounded once; then out as above, of the new residual: on a card in one pass.
+/// residual, y, out: [rows, d] of any floating dtype. gate: [d] fp32.
+void add_and_norm(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y, const ShiftScale& modulation,
+                  const at::Tensor& out);
+
+/// What they compute, in ATen.
+void modulated_norm_aten(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out);
+void add_and_norm_aten(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y,
+                       const ShiftScale& modulation, const at::Tensor& out);
+
+}  // namespace flux

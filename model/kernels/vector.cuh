@@ -1,0 +1,30 @@
+#pragma once
+
+namespace flux {
+
+/// N neighbours in memory, loaded and stored at once.
+template <typename T, int N>
+struct alignas(N * sizeof(T)) Vector {
+  T values[N];
+};
+
+template <typename T, int N>
+__device__ Vector<T, N> load(const T* from) {
+  return *reinterpret_cast<const Vector<T, N>*>(from);
+}
+
+template <typename T, int N>
+__device__ void store(T* to, const Vector<T, N>& vector) {
+  *reinterpret_cast<Vector<T, N>*>(to) = vector;
+}
+
+inline bool aligned(const void* pointer, size_t bytes) { return reinterpret_cast<uintptr_t>(pointer) % bytes == 0; }
+
+constexpr int warp = 32;
+
+__device__ inline float warp_sum(float value) {
+  for (int step = warp / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffff, value, step);
+  return value;
+}
+
+}  // namespace flux

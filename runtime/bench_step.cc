@@ -1,0 +1,150 @@
+#include "runtime/bench_step.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/Event.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <deque>
+#include <numeric>
+
+#include "model/denoiser.h"
+#include "model/transformer/cut.h"
+#include "model/transformer/modulation_layout.h"
+#include "runtime/stage_stream.h"
+
+namespace flux {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kWarmUp = 3;  // steps: libraries choose, the step is recorded, and once more
+
+double milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+
+/// Moments of a device, behind what is queued on the current stream.
+class Moments {
+ public:
+  explicit Moments(at::Device device) : device_(device) {}
+
+  void mark() {
+    if (device_.is_cpu()) return times_.push_back(Clock::now());
+    events_.emplace_back(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
+    events_.back().record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+  }
+
+  /// Milliseconds between each and the next, once the device has come so far.
+  std::vector<double> between() {
+    std::vector<double> result;
+    if (!events_.empty()) events_.back().synchronize();
+    for (size_t i = 1; i < times_.size(); ++i) result.push_back(milliseconds(times_[i] - times_[i - 1]));
+    for (size_t i = 1; i < events_.size(); ++i) result.push_back(events_[i - 1].elapsedTime(events_[i]));
+    return result;
+  }
+
+ private:
+  at::Device device_;
+  std::vector<Clock::time_point> times_;
+  std::deque<c10::Event> events_;
+};
+
+/// Of the spread that a model sees: embedded text and modulation as trained models have them.
+Conditioning random_conditioning(const TransformerConfig& config, int64_t text_tokens, int64_t steps,
+                                 const RankPlace& place, at::ScalarType dtype) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(1);
+  const auto on_device = [&](const at::Tensor& values) { return values.to(place.device, dtype); };
+  Conditioning conditioning;
+  conditioning.branches.push_back(
+      {on_device(at::randn({text_tokens, config.hidden_size()}, generator)),
+       on_device(0.5 * at::randn({1, ModulationLayout(config).size()}, generator)).expand({steps, -1})});
+  for (int64_t step = 0; step <= steps; ++step)
+    conditioning.sigmas.push_back(static_cast<float>(steps - step) / static_cast<float>(steps));
+  return conditioning;
+}
+
+/// The products and attention of all blocks over some rows, nothing between them.
+double floor_milliseconds(const TransformerConfig& config, int64_t rows, int64_t keys, at::TensorOptions options) {
+  const int64_t d = config.hidden_size();
+  const auto random = [&](at::IntArrayRef sizes) { return at::randn(sizes, options); };
+  const auto x = random({rows, d}), hidden = random({rows, 4 * d});
+  const auto q = random({1, rows, config.num_attention_heads, config.attention_head_dim}).transpose(1, 2);
+  const auto kv = random({2, 1, keys, config.num_attention_heads, config.attention_head_dim}).transpose(2, 3);
+  const auto qkv = random({3 * d, d}), out = random({d, d}), up = random({4 * d, d}), down = random({d, 4 * d});
+  const auto bias = random({4 * d});
+  const auto product = [&](const at::Tensor& in, const at::Tensor& weight) {
+    return at::linear(in, weight, bias.narrow(0, 0, weight.size(0)));
+  };
+  Moments moments(options.device());
+  const int repetitions = options.device().is_cpu() ? 2 : 10;
+  for (int i = -2; i <= repetitions; ++i) {
+    if (i >= 0) moments.mark();
+    for (int64_t block = 0; i < repetitions && block < config.num_layers + config.num_single_layers; ++block) {
+      product(x, qkv);
+      at::scaled_dot_product_attention(q, kv[0], kv[1]);
+      product(x, out);
+      product(x, up);
+      product(hidden, down);
+    }
+  }
+  return spread_of(moments.between()).median;
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::ranges::sort(values);
+  const auto at = [&](double part) {
+    return values[static_cast<size_t>(std::lround(part * static_cast<double>(values.size() - 1)))];
+  };
+  const auto count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (double value : values) squares += (value - mean) * (value - mean);
+  return {at(0.5), at(0.05), at(0.95), std::sqrt(squares / count)};
+}
+
+StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world, const Picture& picture,
+                       int64_t text_tokens, int64_t steps) {
+  const RankPlace& place = placement.ranks[world.rank()];
+  const Replica& replica = placement.replicas.front();
+  const TransformerConfig& config = checkpoint.folder.transformer;
+  const Cut cut(text_tokens, picture.tokens(), world.size(), replica.text_ranks);
+  at::set_num_threads(place.threads);
+  const c10::InferenceMode no_gradients;
+  const c10::DeviceGuard current(place.device);
+  const StageStream stream(place.device);
+
+  StepTimes times;
+  times.rows = cut.rows(place.position);
+  const auto d = static_cast<double>(config.hidden_size());
+  const auto blocks = static_cast<double>(config.num_layers + config.num_single_layers);
+  times.tera_flop =
+      blocks * static_cast<double>(times.rows) * d * (2 * 12 * d + 4 * static_cast<double>(cut.tokens())) * 1e-12;
+  {
+    const auto sequence = world.group(replica.ranks, replica.transport, place.device);
+    Denoiser denoiser(checkpoint, {place.device, placement.dtype}, *sequence, replica.text_ranks);
+    Moments moments(place.device);
+    std::vector<double> launches;
+    Clock::time_point queued;
+    const auto on_step = [&](int64_t step, int64_t) {
+      const Clock::time_point now = Clock::now();
+      if (step > kWarmUp) launches.push_back(milliseconds(now - queued));
+      if (step >= kWarmUp) moments.mark();
+      queued = Clock::now();
+    };
+    const Conditioning conditioning = random_conditioning(config, text_tokens, steps + kWarmUp, place, placement.dtype);
+    const at::Tensor latents = denoiser(conditioning, picture, on_step);
+    times.output_is_finite = latents.isfinite().all().item<bool>();
+    times.milliseconds = spread_of(moments.between());
+    times.launch = spread_of(launches).median;
+  }
+  times.floor = floor_milliseconds(config, times.rows, cut.tokens(), at::dtype(placement.dtype).device(place.device));
+  return times;
+}
+
+}  // namespace flux

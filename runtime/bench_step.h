@@ -1,0 +1,36 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "model/checkpoint/checkpoint.h"
+#include "model/request.h"
+#include "parallel/world.h"
+#include "runtime/placement.h"
+
+namespace flux {
+
+/// Some measurements of the same thing.
+struct Spread {
+  double median = 0, p5 = 0, p95 = 0, deviation = 0;
+};
+Spread spread_of(std::vector<double> values);
+
+/// What a denoising step takes on one rank.
+struct StepTimes {
+  Spread milliseconds;   // of a step, on the rank's device
+  double launch = 0;     // milliseconds in which the host queues a step
+  double floor = 0;      // milliseconds of the step's matrix products and attention alone, one after the other
+  double tera_flop = 0;  // of a step
+  int64_t rows = 0;      // of the joint sequence on this rank
+  bool output_is_finite = true;
+};
+
+/// Draws one picture's latents from random conditioning. Collective over the world; the first steps, in which libraries
+/// choose and ranks connect, are not counted.
+StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world, const Picture& picture,
+                       int64_t text_tokens, int64_t steps);
+
+}  // namespace flux

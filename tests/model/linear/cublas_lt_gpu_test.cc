@@ -1,0 +1,75 @@
+#include <gtest/gtest.h>
+
+#include "built_with.h"
+#include "model/linear/cublas_lt.h"
+#include "tests/model/comparison.h"
+
+#if FLUX_CUDA
+namespace flux {
+namespace {
+
+/// A product of the transformer: x [4608, in], weight [out, in].
+struct Shape {
+  int64_t out, in;
+  bool wide = false;  // out is fp32
+};
+
+using Case = std::tuple<at::ScalarType, Shape, Epilogue>;
+
+class CublasLtGpu : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+    const auto [dtype, shape, epilogue] = GetParam();
+    const auto options = at::dtype(dtype).device(at::kCUDA);
+    x_ = at::randn({4608, shape.in}, options);
+    weight_ = at::randn({shape.out, shape.in}, options) / std::sqrt(static_cast<double>(shape.in));
+    bias_ = at::randn({shape.out}, options.dtype(shape.wide ? at::kFloat : dtype));
+  }
+
+  /// Into a column range of a wider buffer, as a single block's hidden state is.
+  at::Tensor product(const at::Tensor& x) const {
+    const auto [dtype, shape, epilogue] = GetParam();
+    const auto buffer = at::full({x.size(0), shape.out + 64}, 7.0, bias_.options());
+    cublas_lt_linear(x, weight_, bias_, buffer.narrow(1, 64, shape.out), epilogue);
+    EXPECT_TRUE((buffer.narrow(1, 0, 64) == 7).all().item<bool>());
+    return buffer.narrow(1, 64, shape.out);
+  }
+
+  at::Tensor x_, weight_, bias_;
+};
+
+TEST_P(CublasLtGpu, EqualsFp32) {
+  const auto [dtype, shape, epilogue] = GetParam();
+  auto exact = at::addmm(bias_.to(at::kDouble), x_.narrow(0, 0, 300).to(at::kDouble), weight_.to(at::kDouble).t());
+  if (epilogue == Epilogue::gelu) exact = at::gelu(exact, "tanh");
+  const double rounding = shape.wide ? 1e-5 : dtype == at::kHalf ? 1.0 / 2048 : 1.0 / 256;
+  EXPECT_LE(relative_to_largest(product(x_).narrow(0, 0, 300).to(at::kDouble), exact), rounding);
+}
+
+/// However many ranks share the rows, and however unevenly, every row has the same bits.
+TEST_P(CublasLtGpu, NoRowDependsOnHowManyThereAre) {
+  const auto all = product(x_);
+  std::string wrong;
+  for (int64_t ranks = 2; ranks <= 16; ++ranks) {
+    int64_t begin = 0;
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      const int64_t end = 4608 * (rank + 1) / ranks + (rank + 1 < ranks ? rank % 3 : 0);
+      if (!at::equal(product(x_.narrow(0, begin, end - begin)), all.narrow(0, begin, end - begin)))
+        wrong += " " + std::to_string(end - begin);
+      begin = end;
+    }
+  }
+  EXPECT_EQ(wrong, "") << "rows";
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, CublasLtGpu,
+                         testing::Combine(testing::Values(at::kBFloat16, at::kHalf),
+                                          testing::Values(Shape{6144, 3072}, Shape{3072, 3072}, Shape{12288, 3072},
+                                                          Shape{3072, 12288}, Shape{3072, 15360},
+                                                          Shape{3072, 12288, true}, Shape{64, 3072, true}),
+                                          testing::Values(Epilogue::none, Epilogue::gelu)));
+
+}  // namespace
+}  // namespace flux
+#endif
