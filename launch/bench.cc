@@ -13,6 +13,7 @@
 #include "model/dtype_name.h"
 #include "model/full_precision.h"
 #include "parallel/rank/errors.h"
+#include "runtime/bench_decode.h"
 #include "runtime/bench_step.h"
 #include "runtime/options/convert.h"
 #include "runtime/rank_facts.h"
@@ -48,62 +49,102 @@ Subject subject_of(Settings& settings) {
   return {options.random_weights ? random_weights(folder, 1) : published(folder), picture, options};
 }
 
+Json as_json(const Spread& milliseconds) {
+  return {{"median_ms", milliseconds.median},
+          {"p5_ms", milliseconds.p5},
+          {"p95_ms", milliseconds.p95},
+          {"sd_ms", milliseconds.deviation}};
+}
+
+std::string as_text(const Json& milliseconds) {
+  return fmt::format("{:.2f} ms ({:.2f} ... {:.2f}, sd {:.2f})", milliseconds["median_ms"].get<double>(),
+                     milliseconds["p5_ms"].get<double>(), milliseconds["p95_ms"].get<double>(),
+                     milliseconds["sd_ms"].get<double>());
+}
+
+/// One rank's part of a step.
 Json row(const RankPlace& place, const StepTimes& times) {
-  const Spread& step = times.milliseconds;
   return {{"rank", place.rank},
           {"host", place.host},
           {"card", place.card_name},
           {"rows", times.rows},
-          {"step_ms", step.median},
-          {"step_ms_p5", step.p5},
-          {"step_ms_p95", step.p95},
-          {"step_ms_sd", step.deviation},
+          {"step", as_json(times.milliseconds)},
           {"floor_ms", times.floor},
-          {"of_floor", step.median / times.floor},
-          {"tflops", times.tera_flop / step.median * 1e3},
+          {"of_floor", times.milliseconds.median / times.floor},
+          {"tflops", times.tera_flop / times.milliseconds.median * 1e3},
           {"launch_ms", times.launch}};
 }
 
-std::string as_text(const Json& rank) {
+std::string step_text(const Json& rank) {
   return fmt::format(
-      "rank {:<3} {} {}  {} rows: {:.2f} ms a step ({:.2f} ... {:.2f}, sd {:.2f}), {:.3f} x the floor of {:.2f} ms, "
-      "{:.0f} "
-      "TFLOP/s; {:.2f} ms to launch\n",
+      "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to launch\n",
       rank["rank"].get<int>(), rank["host"].get<std::string>(), rank["card"].get<std::string>(),
-      rank["rows"].get<int64_t>(), rank["step_ms"].get<double>(), rank["step_ms_p5"].get<double>(),
-      rank["step_ms_p95"].get<double>(), rank["step_ms_sd"].get<double>(), rank["of_floor"].get<double>(),
+      rank["rows"].get<int64_t>(), as_text(rank["step"]), rank["of_floor"].get<double>(),
       rank["floor_ms"].get<double>(), rank["tflops"].get<double>(), rank["launch_ms"].get<double>());
 }
 
-void print(const std::vector<std::string>& rows, const Subject& subject, const Placement& placement, bool json) {
+/// What was measured, and with what.
+Json heading(const Subject& subject, const Placement& placement) {
   constexpr std::array names = {"thread", "mpi", "nccl"};
-  const std::string transport = names[static_cast<size_t>(placement.replicas.front().transport)];
-  Json ranks = Json::array();
-  for (const std::string& text : rows) ranks.push_back(Json::parse(text));
+  const Versions& known = versions();
+  return {{"program", known.program},
+          {"revision", known.revision},
+          {"torch", known.libraries.torch},
+          {"cuda", known.libraries.cuda},
+          {"nccl", known.libraries.nccl},
+          {"driver", known.driver},
+          {"height", subject.picture.height},
+          {"width", subject.picture.width},
+          {"text_tokens", subject.options.max_sequence_length},
+          {"dtype", dtype_name(placement.dtype)},
+          {"transport", names[static_cast<size_t>(placement.replicas.front().transport)]},
+          {"repetitions", subject.options.repetitions},
+          {"random_weights", subject.options.random_weights}};
+}
+
+std::string as_text(const Json& heading, const char* what) {
+  return fmt::format("{} of {} x {} pixels and {} text tokens in {}, over {}\n", what, heading["width"].get<int64_t>(),
+                     heading["height"].get<int64_t>(), heading["text_tokens"].get<int64_t>(),
+                     heading["dtype"].get<std::string>(), heading["transport"].get<std::string>());
+}
+
+void bench_step(const Subject& subject, const Placement& placement, World& world, bool json) {
+  const StepTimes times = measure_step(subject.checkpoint, placement, world, subject.picture,
+                                       subject.options.max_sequence_length, subject.options.repetitions);
+  together(world, [&] {
+    if (!times.output_is_finite)
+      throw Invalid("the latents are not finite: damaged weights, or a --dtype too narrow for them");
+  });
+  Json result = heading(subject, placement);
+  for (const std::string& text : world.exchange(row(placement.ranks[world.rank()], times).dump()))
+    result["ranks"].push_back(Json::parse(text));
+  if (world.rank() != 0) return;
   if (json) {
-    std::cout << Json{{"program", versions().program},
-                      {"revision", versions().revision},
-                      {"torch", versions().libraries.torch},
-                      {"cuda", versions().libraries.cuda},
-                      {"nccl", versions().libraries.nccl},
-                      {"driver", versions().driver},
-                      {"height", subject.picture.height},
-                      {"width", subject.picture.width},
-                      {"text_tokens", subject.options.max_sequence_length},
-                      {"dtype", dtype_name(placement.dtype)},
-                      {"transport", transport},
-                      {"steps", subject.options.steps},
-                      {"random_weights", subject.options.random_weights},
-                      {"ranks", ranks}}
-                     .dump(2)
-              << std::endl;
+    std::cout << result.dump(2) << std::endl;
     return;
   }
-  std::cout << fmt::format("a step of {} x {} pixels and {} text tokens, {}, {} {} over {}\n", subject.picture.width,
-                           subject.picture.height, subject.options.max_sequence_length, dtype_name(placement.dtype),
-                           ranks.size(), ranks.size() == 1 ? "rank" : "ranks", transport);
-  for (const Json& rank : ranks) std::cout << as_text(rank);
+  std::cout << as_text(result, "a step");
+  for (const Json& rank : result["ranks"]) std::cout << step_text(rank);
   std::cout << std::flush;
+}
+
+/// Rank 0's; the others wait.
+void bench_decode(const Subject& subject, const Placement& placement, World& world, bool json) {
+  together(world, [&] {
+    if (world.rank() != 0) return;
+    Json result = heading(subject, placement);
+    result["card"] = placement.ranks.front().card_name;
+    result["decode"] = as_json(measure_decode(subject.checkpoint, placement.ranks.front(), placement.dtype,
+                                              subject.picture, subject.options.repetitions));
+    if (json) {
+      std::cout << result.dump(2) << std::endl;
+      return;
+    }
+    std::cout << as_text(result, "a decoding")
+              << fmt::format("rank 0   {} {}: {}", placement.ranks.front().host, placement.ranks.front().card_name,
+                             as_text(result["decode"]))
+              << std::endl;
+  });
 }
 
 }  // namespace
@@ -125,14 +166,10 @@ int bench(Settings settings, World& world) {
                                   {subject->picture.tokens(), subject->options.max_sequence_length});
   });
   demand_full_precision();
-  const StepTimes times = measure_step(subject->checkpoint, placement, world, subject->picture,
-                                       subject->options.max_sequence_length, subject->options.steps);
-  together(world, [&] {
-    if (!times.output_is_finite)
-      throw Invalid("the latents are not finite: damaged weights, or a --dtype too narrow for them");
-  });
-  const std::vector<std::string> rows = world.exchange(row(placement.ranks[world.rank()], times).dump());
-  if (world.rank() == 0) print(rows, *subject, placement, operation.json);
+  if (subject->options.measure == Measure::step)
+    bench_step(*subject, placement, world, operation.json);
+  else
+    bench_decode(*subject, placement, world, operation.json);
   return 0;
 }
 

@@ -3,18 +3,14 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
-#include <c10/core/Event.h>
 #include <c10/core/InferenceMode.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <deque>
-#include <numeric>
 
 #include "model/denoiser.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
+#include "runtime/moments.h"
 #include "runtime/stage_stream.h"
 
 namespace flux {
@@ -22,35 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kWarmUp = 3;  // steps: libraries choose, the step is recorded, and once more
-
-double milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
-
-/// Moments of a device, behind what is queued on the current stream.
-class Moments {
- public:
-  explicit Moments(at::Device device) : device_(device) {}
-
-  void mark() {
-    if (device_.is_cpu()) return times_.push_back(Clock::now());
-    events_.emplace_back(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
-    events_.back().record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
-  }
-
-  /// Milliseconds between each and the next, once the device has come so far.
-  std::vector<double> between() {
-    std::vector<double> result;
-    if (!events_.empty()) events_.back().synchronize();
-    for (size_t i = 1; i < times_.size(); ++i) result.push_back(milliseconds(times_[i] - times_[i - 1]));
-    for (size_t i = 1; i < events_.size(); ++i) result.push_back(events_[i - 1].elapsedTime(events_[i]));
-    return result;
-  }
-
- private:
-  at::Device device_;
-  std::vector<Clock::time_point> times_;
-  std::deque<c10::Event> events_;
-};
+constexpr int64_t kWarmUp = 3;    // steps: libraries choose, the step is recorded, and once more
+constexpr int64_t kLaunched = 5;  // more steps, each queued on a device that is idle
 
 /// Of the spread that a model sees: embedded text and modulation as trained models have them.
 Conditioning random_conditioning(const TransformerConfig& config, int64_t text_tokens, int64_t steps,
@@ -95,19 +64,6 @@ double floor_milliseconds(const TransformerConfig& config, int64_t rows, int64_t
 
 }  // namespace
 
-Spread spread_of(std::vector<double> values) {
-  if (values.empty()) return {};
-  std::ranges::sort(values);
-  const auto at = [&](double part) {
-    return values[static_cast<size_t>(std::lround(part * static_cast<double>(values.size() - 1)))];
-  };
-  const auto count = static_cast<double>(values.size());
-  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
-  double squares = 0;
-  for (double value : values) squares += (value - mean) * (value - mean);
-  return {at(0.5), at(0.05), at(0.95), std::sqrt(squares / count)};
-}
-
 StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world, const Picture& picture,
                        int64_t text_tokens, int64_t steps) {
   const RankPlace& place = placement.ranks[world.rank()];
@@ -128,16 +84,20 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
     Denoiser denoiser(checkpoint, {place.device, placement.dtype}, *sequence, replica.text_ranks);
-    Moments moments(place.device);
+    Moments moments(place.device), alone(place.device);
     std::vector<double> launches;
-    Clock::time_point queued;
+    Clock::time_point began;
     const auto on_step = [&](int64_t step, int64_t) {
-      const Clock::time_point now = Clock::now();
-      if (step > kWarmUp) launches.push_back(milliseconds(now - queued));
-      if (step >= kWarmUp) moments.mark();
-      queued = Clock::now();
+      const Clock::time_point queued = Clock::now();
+      if (step > kWarmUp + steps) launches.push_back(milliseconds(queued - began));
+      if (step >= kWarmUp && step <= kWarmUp + steps) moments.mark();
+      if (step < kWarmUp + steps) return;
+      alone.mark();
+      alone.wait();
+      began = Clock::now();
     };
-    const Conditioning conditioning = random_conditioning(config, text_tokens, steps + kWarmUp, place, placement.dtype);
+    const Conditioning conditioning =
+        random_conditioning(config, text_tokens, kWarmUp + steps + kLaunched, place, placement.dtype);
     const at::Tensor latents = denoiser(conditioning, picture, on_step);
     times.output_is_finite = latents.isfinite().all().item<bool>();
     times.milliseconds = spread_of(moments.between());

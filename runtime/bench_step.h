@@ -1,22 +1,14 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
-#include <vector>
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/request.h"
 #include "parallel/world.h"
+#include "runtime/moments.h"
 #include "runtime/placement.h"
 
 namespace flux {
-
-/// Some measurements of the same thing.
-struct Spread {
-  double median = 0, p5 = 0, p95 = 0, deviation = 0;
-};
-Spread spread_of(std::vector<double> values);
 
 /// What a denoising step takes on one rank.
 struct StepTimes {

@@ -12,28 +12,30 @@ namespace {
 
 constexpr int warps_per_block = 8;
 
-/// One warp normalises and rotates one head of one token; a lane takes `Pairs` pairs of neighbours at a time.
+/// `lanes` threads of a warp normalise and rotate one head of one token, each `Pairs` pairs of neighbours at a time.
 template <typename T, int Pairs>
-__global__ void rms_norm_rope(T* x, int64_t rows, int64_t heads, int64_t head_dim, int64_t token_stride,
-                              const float* weight, const float* cos, const float* sin) {
+__global__ void rms_norm_rope(HeadsOnDevice x, const float* weight, const float* cos, const float* sin, int lanes) {
   constexpr int N = 2 * Pairs;
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * warps_per_block + threadIdx.y;
-  if (row >= rows) return;
-  const int64_t token = row / heads;
-  T* head = x + token * token_stride + row % heads * head_dim;
+  const int64_t row =
+      (static_cast<int64_t>(blockIdx.x) * warps_per_block + threadIdx.y) * (warp / lanes) + threadIdx.x / lanes;
+  const int64_t token = row / x.heads;
+  const int64_t end = row < x.tokens * x.heads ? x.head_dim : 0;  // the warp sums together
+  T* head = static_cast<T*>(x.values) + token * x.token_stride + row % x.heads * x.head_dim;
+  const int64_t first = threadIdx.x % lanes * N;
 
   float squares = 0;
-  for (int64_t i = threadIdx.x * N; i < head_dim; i += warp * N) {
+  for (int64_t i = first; i < end; i += lanes * N) {
     const auto vector = load<T, N>(head + i);
     for (int k = 0; k < N; ++k) squares += static_cast<float>(vector.values[k]) * static_cast<float>(vector.values[k]);
   }
-  const float scale = rsqrtf(warp_sum(squares) / static_cast<float>(head_dim) + 1e-6F);
+  for (int step = lanes / 2; step > 0; step /= 2) squares += __shfl_xor_sync(0xffffffff, squares, step);
+  const float scale = rsqrtf(squares / static_cast<float>(x.head_dim) + 1e-6F);
 
-  for (int64_t i = threadIdx.x * N; i < head_dim; i += warp * N) {
+  for (int64_t i = first; i < end; i += lanes * N) {
     auto vector = load<T, N>(head + i);
     const auto w = load<float, N>(weight + i);
-    const auto c = load<float, Pairs>(cos + (token * head_dim + i) / 2);
-    const auto s = load<float, Pairs>(sin + (token * head_dim + i) / 2);
+    const auto c = load<float, Pairs>(cos + (token * x.head_dim + i) / 2);
+    const auto s = load<float, Pairs>(sin + (token * x.head_dim + i) / 2);
     for (int p = 0; p < Pairs; ++p) {
       const float a = static_cast<float>(vector.values[2 * p]) * scale * w.values[2 * p];
       const float b = static_cast<float>(vector.values[2 * p + 1]) * scale * w.values[2 * p + 1];
@@ -44,19 +46,34 @@ __global__ void rms_norm_rope(T* x, int64_t rows, int64_t heads, int64_t head_di
   }
 }
 
+/// Whether all vectors of `pairs` pairs are aligned.
+template <typename T>
+bool fits(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin, int64_t pairs) {
+  const int64_t n = 2 * pairs;
+  return x.head_dim % n == 0 && x.token_stride % n == 0 && aligned(x.values, n * sizeof(T)) &&
+         aligned(weight, n * sizeof(float)) && aligned(cos, pairs * sizeof(float)) &&
+         aligned(sin, pairs * sizeof(float));
+}
+
+template <typename T, int Pairs>
+cudaError_t launch_pairs(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
+                         cudaStream_t stream) {
+  const int64_t vectors = x.head_dim / (2 * Pairs);
+  const bool whole = vectors < warp && (vectors & (vectors - 1)) == 0;  // a part of a warp does a head in one go
+  const int lanes = whole ? static_cast<int>(vectors) : warp;
+  const int64_t rows_per_block = static_cast<int64_t>(warps_per_block) * (warp / lanes);
+  const auto blocks = static_cast<unsigned>((x.tokens * x.heads + rows_per_block - 1) / rows_per_block);
+  rms_norm_rope<T, Pairs><<<blocks, dim3(warp, warps_per_block), 0, stream>>>(x, weight, cos, sin, lanes);
+  return cudaGetLastError();
+}
+
 template <typename T>
 cudaError_t launch(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
                    cudaStream_t stream) {
-  const int64_t rows = x.tokens * x.heads;
-  if (rows == 0) return cudaSuccess;
-  const bool fours = x.head_dim % 4 == 0 && x.token_stride % 4 == 0 && aligned(x.values, 4 * sizeof(T)) &&
-                     aligned(weight, 16) && aligned(cos, 8) && aligned(sin, 8);
-  const auto kernel = fours ? rms_norm_rope<T, 2> : rms_norm_rope<T, 1>;
-  const dim3 block(warp, warps_per_block);
-  const auto blocks = static_cast<unsigned>((rows + warps_per_block - 1) / warps_per_block);
-  kernel<<<blocks, block, 0, stream>>>(static_cast<T*>(x.values), rows, x.heads, x.head_dim, x.token_stride, weight,
-                                       cos, sin);
-  return cudaGetLastError();
+  if (x.tokens * x.heads == 0) return cudaSuccess;
+  if (fits<T>(x, weight, cos, sin, 4)) return launch_pairs<T, 4>(x, weight, cos, sin, stream);
+  if (fits<T>(x, weight, cos, sin, 2)) return launch_pairs<T, 2>(x, weight, cos, sin, stream);
+  return launch_pairs<T, 1>(x, weight, cos, sin, stream);
 }
 
 }  // namespace

@@ -2,51 +2,52 @@
 
 namespace flux {
 
-namespace {
-
-constexpr double epsilon = 1e-6;  // of every norm in diffusers' AutoencoderKL
-
-}  // namespace
+at::MemoryFormat map_format(at::Device device) {
+  return device.is_cuda() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
 
 Convolution::Convolution(const Weights& weights, int64_t out, int64_t in, int64_t kernel)
-    : weight_(weights.tensor("weight", {out, in, kernel, kernel})),
+    : weight_(weights.tensor("weight", {out, in, kernel, kernel}).contiguous(map_format(weights.placing().device))),
       bias_(weights.tensor("bias", {out})),
+      wide_bias_(bias_.to(at::kFloat)),
       padding_(kernel / 2) {}
 
 at::Tensor Convolution::operator()(const at::Tensor& x) const {
   return at::conv2d(x, weight_, bias_, /*stride=*/1, padding_);
 }
 
+at::Tensor Convolution::unbiased(const at::Tensor& x) const {
+  return at::conv2d(x, weight_, /*bias=*/{}, /*stride=*/1, padding_);
+}
+
 at::Tensor Upsampler::operator()(const at::Tensor& x) const {
   return convolution_(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
 }
 
-GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups)
-    : weight_(weights.tensor("weight", {channels})), bias_(weights.tensor("bias", {channels})), groups_(groups) {}
-
-at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
-  return at::group_norm(x, groups_, weight_, bias_, epsilon);
+GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups, Then then) {
+  const Weights fp32 = weights.with({weights.placing().device, at::kFloat});
+  norm_ = {fp32.tensor("weight", {channels}), fp32.tensor("bias", {channels}), groups, then == Then::silu};
 }
 
 ResnetBlock::ResnetBlock(const Weights& weights, int64_t out, int64_t in, int64_t groups)
-    : norm_1_(weights["norm1"], in, groups),
+    : norm_1_(weights["norm1"], in, groups, GroupNorm::Then::silu),
       conv_1_(weights["conv1"], out, in, 3),
-      norm_2_(weights["norm2"], out, groups),
+      norm_2_(weights["norm2"], out, groups, GroupNorm::Then::silu),
       conv_2_(weights["conv2"], out, out, 3) {
   if (out != in) shortcut_.emplace(weights["conv_shortcut"], out, in, 1);
 }
 
 at::Tensor ResnetBlock::operator()(const at::Tensor& x) const {
-  const auto once = conv_1_(at::silu(norm_1_(x)));
-  const auto twice = conv_2_(at::silu(norm_2_(once)));
-  return (shortcut_ ? (*shortcut_)(x) : x) + twice;
+  const auto once = conv_1_.unbiased(norm_1_(x));
+  const auto twice = conv_2_.unbiased(norm_2_(once, conv_1_.bias()));
+  return add_with_offset(shortcut_ ? (*shortcut_)(x) : x, twice, conv_2_.bias());
 }
 
 PixelAttention::Projection::Projection(const Weights& weights, int64_t channels)
     : weight(weights.tensor("weight", {channels, channels})), bias(weights.tensor("bias", {channels})) {}
 
 PixelAttention::PixelAttention(const Weights& weights, int64_t channels, int64_t groups)
-    : norm_(weights["group_norm"], channels, groups),
+    : norm_(weights["group_norm"], channels, groups, GroupNorm::Then::nothing),
       q_(weights["to_q"], channels),
       k_(weights["to_k"], channels),
       v_(weights["to_v"], channels),
@@ -55,7 +56,7 @@ PixelAttention::PixelAttention(const Weights& weights, int64_t channels, int64_t
 at::Tensor PixelAttention::operator()(const at::Tensor& x) const {
   const auto pixels = norm_(x).flatten(2).transpose(1, 2).unsqueeze(1);  // [1, one head, pixels, channels]
   const auto attended = at::scaled_dot_product_attention(q_(pixels), k_(pixels), v_(pixels));
-  return x + out_(attended).squeeze(1).transpose(1, 2).reshape_as(x);
+  return x + out_(attended).view({1, x.size(2), x.size(3), x.size(1)}).permute({0, 3, 1, 2});
 }
 
 }  // namespace flux

@@ -5,8 +5,12 @@
 #include <optional>
 
 #include "model/checkpoint/weights.h"
+#include "model/kernels/group_norm.h"
 
 namespace flux {
+
+/// How a map lies in memory: on a card the channels of a pixel are neighbours, which the tensor cores want.
+at::MemoryFormat map_format(at::Device device);
 
 /// A convolution with stride 1 that keeps height and width.
 class Convolution {
@@ -14,8 +18,12 @@ class Convolution {
   Convolution(const Weights& weights, int64_t out, int64_t in, int64_t kernel);
   at::Tensor operator()(const at::Tensor& x) const;  // [1, in, h, w] to [1, out, h, w]
 
+  /// Without the bias, for who reads the map next and adds it there.
+  at::Tensor unbiased(const at::Tensor& x) const;
+  const at::Tensor& bias() const { return wide_bias_; }  // [out] fp32
+
  private:
-  at::Tensor weight_, bias_;
+  at::Tensor weight_, bias_, wide_bias_;
   int64_t padding_;
 };
 
@@ -32,12 +40,17 @@ class Upsampler {
 /// Normalises groups of channels over the whole map.
 class GroupNorm {
  public:
-  GroupNorm(const Weights& weights, int64_t channels, int64_t groups);
-  at::Tensor operator()(const at::Tensor& x) const;  // [1, channels, h, w]
+  enum class Then { nothing, silu };
+
+  GroupNorm(const Weights& weights, int64_t channels, int64_t groups, Then then);
+
+  /// x: [1, channels, h, w]. offset: [channels] fp32, added to x first; or undefined.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& offset = {}) const {
+    return group_norm(x, offset, norm_);
+  }
 
  private:
-  at::Tensor weight_, bias_;
-  int64_t groups_;
+  GroupNormalization norm_;
 };
 
 /// x + conv(silu(norm(conv(silu(norm(x)))))), x through a 1 x 1 convolution where channels change.

@@ -8,7 +8,8 @@ VaeDecoder::VaeDecoder(const Weights& weights, const VaeConfig& config)
                 config.block_out_channels.back(), config.norm_num_groups),
       middle_2_(weights["decoder"]["mid_block"]["resnets"][1], config.block_out_channels.back(),
                 config.block_out_channels.back(), config.norm_num_groups),
-      norm_out_(weights["decoder"]["conv_norm_out"], config.block_out_channels.front(), config.norm_num_groups),
+      norm_out_(weights["decoder"]["conv_norm_out"], config.block_out_channels.front(), config.norm_num_groups,
+                GroupNorm::Then::silu),
       conv_out_(weights["decoder"]["conv_out"], config.out_channels, config.block_out_channels.front(), 3) {
   if (config.use_post_quant_conv) {
     post_quant_conv_.emplace(weights["post_quant_conv"], config.latent_channels, config.latent_channels, 1);
@@ -37,14 +38,15 @@ at::Tensor VaeDecoder::UpBlock::operator()(at::Tensor x) const {
 }
 
 at::Tensor VaeDecoder::operator()(const at::Tensor& latents) const {
-  auto x = conv_in_(post_quant_conv_ ? (*post_quant_conv_)(latents) : latents);
+  auto x = latents.contiguous(map_format(latents.device()));
+  x = conv_in_(post_quant_conv_ ? (*post_quant_conv_)(x) : x);
 
   x = middle_1_(x);
   if (middle_attention_) x = (*middle_attention_)(x);
   x = middle_2_(x);
 
   for (const auto& block : up_blocks_) x = block(x);
-  return conv_out_(at::silu(norm_out_(x)));
+  return conv_out_(norm_out_(x));
 }
 
 }  // namespace flux

@@ -117,10 +117,9 @@ CommandLine read_command_line(const std::vector<std::string>& arguments) {
   if (std::ranges::find(all_verbs(), first) == all_verbs().end()) {
     throw Invalid(first + " is none of its verbs; see flux-dist --help");
   }
-  auto rest = arguments.begin() + 1;
-  if (first == "bench" && rest != arguments.end() && *rest != "--help" && *rest != "-h" && *rest++ != "step")
-    throw Invalid("flux-dist bench: say what to measure: flux-dist bench step");
-  return read_verb(first, {rest, arguments.end()});
+  std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (first == "bench" && !rest.empty() && !rest.front().starts_with("-")) rest.front().insert(0, "--measure=");
+  return read_verb(first, rest);
 }
 
 }  // namespace flux

@@ -85,9 +85,10 @@ PlanOptions plan_options(const Settings& settings) {
 
 BenchOptions bench_options(const Settings& settings) {
   const proto::Options& options = settings.message();
-  return {.picture = {.height = options.height(), .width = options.width()},
+  return {.measure = options.measure() == proto::Measure::step ? Measure::step : Measure::decode,
+          .picture = {.height = options.height(), .width = options.width()},
           .max_sequence_length = options.max_sequence_length(),
-          .steps = options.steps(),
+          .repetitions = options.repetitions(),
           .random_weights = options.random_weights()};
 }
 

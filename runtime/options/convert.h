@@ -33,11 +33,14 @@ struct PlanOptions {
   int64_t max_sequence_length = 512;
 };
 
+enum class Measure { step, decode };
+
 /// What bench measures.
 struct BenchOptions {
+  Measure measure = Measure::step;
   Picture picture;
   int64_t max_sequence_length = 512;
-  int64_t steps = 20;
+  int64_t repetitions = 20;
   bool random_weights = false;
 };
 

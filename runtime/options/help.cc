@@ -45,11 +45,12 @@ const std::map<std::string_view, VerbText>& verb_texts() {
        {"Prints one row a rank (host, card, driver, libraries), then what the links between ranks carry.",
         "  mpirun -q -n 4 --hostfile hosts flux-dist doctor\n"}},
       {"bench",
-       {"step: times a denoising step over all ranks, beside its matrix products and attention alone (the floor).",
+       {"Times a denoising step beside its matrix products and attention alone (the floor), or a decoding.",
         "  flux-dist bench step --model FLUX.1-dev --random-weights\n"
         "  mpirun -q -n 2 flux-dist bench step --model black-forest-labs/FLUX.1-dev --json\n"
+        "  flux-dist bench decode --model FLUX.1-dev --random-weights\n"
         "\n"
-        "Every rank holds a part of the one transformer; nobody encodes or decodes.\n"}},
+        "step: every rank holds a part of the one transformer; nobody encodes or decodes.\n"}},
   };
   return texts;
 }

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <string>
+
 #include "built_with.h"
 #include "model/linear/cublas_lt.h"
 #include "tests/model/comparison.h"
@@ -43,24 +46,29 @@ TEST_P(CublasLtGpu, EqualsFp32) {
   const auto [dtype, shape, epilogue] = GetParam();
   auto exact = at::addmm(bias_.to(at::kDouble), x_.narrow(0, 0, 300).to(at::kDouble), weight_.to(at::kDouble).t());
   if (epilogue == Epilogue::gelu) exact = at::gelu(exact, "tanh");
-  const double rounding = shape.wide ? 1e-5 : dtype == at::kHalf ? 1.0 / 2048 : 1.0 / 256;
+  // A sum of n terms in fp32 is off by about sqrt(n) of its roundings.
+  const double rounding = shape.wide           ? std::sqrt(static_cast<double>(shape.in)) * 0x1p-22
+                          : dtype == at::kHalf ? 1.0 / 2048
+                                               : 1.0 / 256;
   EXPECT_LE(relative_to_largest(product(x_).narrow(0, 0, 300).to(at::kDouble), exact), rounding);
 }
 
-/// However many ranks share the rows, and however unevenly, every row has the same bits.
+/// However many ranks share the rows, and however unevenly, every row has the same bits: of a picture of 1024 x 1024,
+/// of 256 x 256, and of text alone.
 TEST_P(CublasLtGpu, NoRowDependsOnHowManyThereAre) {
-  const auto all = product(x_);
-  std::string wrong;
-  for (int64_t ranks = 2; ranks <= 16; ++ranks) {
-    int64_t begin = 0;
-    for (int64_t rank = 0; rank < ranks; ++rank) {
-      const int64_t end = 4608 * (rank + 1) / ranks + (rank + 1 < ranks ? rank % 3 : 0);
-      if (!at::equal(product(x_.narrow(0, begin, end - begin)), all.narrow(0, begin, end - begin)))
-        wrong += " " + std::to_string(end - begin);
-      begin = end;
+  for (const int64_t rows : {4608, 768, 128}) {
+    const auto all = product(x_.narrow(0, 0, rows));
+    std::string wrong;
+    for (int64_t ranks = 2; ranks <= 16; ++ranks) {
+      for (int64_t rank = 0, begin = 0; rank < ranks; ++rank) {
+        const int64_t end = rows * (rank + 1) / ranks + (rank + 1 < ranks ? rank % 3 : 0);
+        if (!at::equal(product(x_.narrow(0, begin, end - begin)), all.narrow(0, begin, end - begin)))
+          wrong += " " + std::to_string(end - begin);
+        begin = end;
+      }
     }
+    EXPECT_EQ(wrong, "") << "parts of " << rows << " rows";
   }
-  EXPECT_EQ(wrong, "") << "rows";
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, CublasLtGpu,

@@ -1,0 +1,32 @@
+#include "runtime/bench_decode.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/InferenceMode.h>
+
+#include "model/decoder.h"
+#include "model/denoiser.h"
+#include "runtime/stage_stream.h"
+
+namespace flux {
+
+Spread measure_decode(const Checkpoint& checkpoint, const RankPlace& place, at::ScalarType dtype,
+                      const Picture& picture, int64_t repetitions) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int64_t warm_up = 2;
+  at::set_num_threads(place.threads);
+  const c10::InferenceMode no_gradients;
+  const c10::DeviceGuard current(place.device);
+  const StageStream stream(place.device);
+  const Decoder decoder(checkpoint, {place.device, dtype});
+  const at::Tensor latents = noise(picture, checkpoint.folder.transformer.in_channels).to(place.device);
+  std::vector<double> times;
+  for (int64_t i = 0; i < warm_up + repetitions; ++i) {
+    const Clock::time_point began = Clock::now();
+    decoder(latents, picture);
+    if (i >= warm_up) times.push_back(milliseconds(Clock::now() - began));
+  }
+  return spread_of(times);
+}
+
+}  // namespace flux
