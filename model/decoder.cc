@@ -34,7 +34,7 @@ at::Tensor unpacked(const at::Tensor& tokens, const Picture& picture) {
 /// to the clamp, halves to even.
 at::Tensor rgb(const at::Tensor& pixels) {
   const auto clamped = (pixels * 0.5 + 0.5).clamp(0, 1).squeeze(0).permute({1, 2, 0});
-  return (clamped.to(at::kCPU, at::kFloat) * 255).round().to(at::kByte).contiguous();
+  return (clamped.to(at::kFloat) * 255).round().to(at::kByte).contiguous().cpu();
 }
 
 void require_finite(const at::Tensor& values, const char* what) {

@@ -48,6 +48,15 @@ void broadcast(const Conditioning& conditioning, Communicator& sequence) {
   }
 }
 
+/// A card's first encoding takes a second or two, in which libraries load: best while other ranks still read weights.
+void warm_up(const Encoder& encoder) {
+  try {
+    encoder(Prompt{}, [](const std::string&) {});
+  } catch (const Invalid& error) {  // a request will come to the same
+    spdlog::debug("warming up: {}", error.what());
+  }
+}
+
 /// What a stage cannot handle ends the job: a file of the model is wrong, or the rank cannot go on.
 RankFailed failure(const char* stage) {
   const auto of_stage = [&](const char* why) { return RankFailed{false, fmt::format("{}: {}", stage, why)}; };
@@ -123,6 +132,7 @@ void Worker::loaded() {
 
 void Worker::encode() {
   const Encoder encoder(checkpoint_, placing());
+  if (place().device.is_cuda()) warm_up(encoder);
   loaded();
   while (const auto task = to_encode_.take()) {
     const Stopwatch watch;

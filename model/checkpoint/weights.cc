@@ -1,5 +1,7 @@
 #include "model/checkpoint/weights.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <sstream>
 #include <utility>
@@ -10,31 +12,21 @@
 namespace flux {
 namespace {
 
-constexpr int64_t block_bytes = 16 << 20;  // what conversion holds beside the result
-
 std::string text(at::IntArrayRef shape) {
   std::ostringstream text;
   text << shape;
   return text.str();
 }
 
-/// All values of the tensor into `into` of the same shape, whatever its dtype and device.
-void load(const TensorSource& source, const TensorInfo& info, const at::Tensor& into) {
-  const at::Tensor rows = into.dim() == 0 ? into.view({1}) : into;
-  if (rows.numel() == 0) return;
-  if (rows.is_cpu() && rows.is_contiguous() && rows.scalar_type() == info.dtype) {
-    source.read(info, 0, rows);
-    return;
-  }
-  const int64_t row_bytes = rows.numel() / rows.size(0) * static_cast<int64_t>(c10::elementSize(info.dtype));
-  std::vector<int64_t> shape = rows.sizes().vec();
-  shape[0] = std::clamp<int64_t>(block_bytes / row_bytes, 1, rows.size(0));
-  const at::Tensor block = at::empty(shape, info.dtype);
-  for (int64_t row = 0; row < rows.size(0); row += shape[0]) {
-    const at::Tensor part = block.narrow(0, 0, std::min(shape[0], rows.size(0) - row));
-    source.read(info, row, part);
-    rows.narrow(0, row, part.size(0)).copy_(part);
-  }
+/// Rows row ... of the tensor into a block of host memory, by all threads: from the page cache one copies no faster
+/// than a disk reads.
+void read_rows(const TensorSource& source, const TensorInfo& info, int64_t row, const at::Tensor& into) {
+  constexpr int64_t bytes_each = 1 << 20;
+  const int64_t rows = into.size(0);
+  const int64_t row_bytes = std::max<int64_t>(1, static_cast<int64_t>(into.nbytes()) / std::max<int64_t>(1, rows));
+  at::parallel_for(0, rows, std::max<int64_t>(1, bytes_each / row_bytes), [&](int64_t begin, int64_t end) {
+    source.read(info, row + begin, into.narrow(0, begin, end - begin));
+  });
 }
 
 }  // namespace
@@ -44,7 +36,7 @@ bool is_weight_dtype(at::ScalarType dtype) {
 }
 
 Weights::Weights(std::shared_ptr<const TensorSource> source, Placing placing)
-    : source_(std::move(source)), placing_(placing) {
+    : source_(std::move(source)), staging_(std::make_shared<Staging>()), placing_(placing) {
   if (!source_->has_values()) placing_.device = at::kMeta;
 }
 
@@ -57,14 +49,36 @@ Weights Weights::operator[](std::string_view child) const {
 Weights Weights::operator[](int64_t index) const { return (*this)[std::to_string(index)]; }
 
 Weights Weights::with(Placing placing) const {
-  Weights weights(source_, placing);
-  weights.prefix_ = prefix_;
+  Weights weights = *this;
+  weights.placing_ = placing;
+  if (!source_->has_values()) weights.placing_.device = at::kMeta;
   return weights;
 }
 
 bool Weights::has(std::string_view name) const { return source_->find(full_name(name)) != nullptr; }
 
 std::string Weights::full_name(std::string_view name) const { return prefix_ + std::string(name); }
+
+/// All values of the tensor into `into` of the same shape, whatever its dtype and device.
+void Weights::load(const TensorInfo& info, const at::Tensor& into) const {
+  const at::Tensor rows = into.dim() == 0 ? into.view({1}) : into;
+  if (rows.numel() == 0) return;
+  if (rows.is_cpu() && rows.is_contiguous() && rows.scalar_type() == info.dtype)
+    return read_rows(*source_, info, 0, rows);
+  const int64_t row_bytes = rows.numel() / rows.size(0) * static_cast<int64_t>(c10::elementSize(info.dtype));
+  const bool staged = !rows.is_cpu() && row_bytes <= Staging::block_bytes;
+  std::vector<int64_t> shape = rows.sizes().vec();
+  const int64_t rows_each = std::clamp<int64_t>(Staging::block_bytes / row_bytes, 1, rows.size(0));
+  shape[0] = rows_each;
+  const at::Tensor own = staged ? at::Tensor() : at::empty(shape, info.dtype);
+  for (int64_t row = 0; row < rows.size(0); row += rows_each) {
+    shape[0] = std::min(rows_each, rows.size(0) - row);
+    const at::Tensor block = staged ? staging_->next(info.dtype, shape) : own.narrow(0, 0, shape[0]);
+    read_rows(*source_, info, row, block);
+    rows.narrow(0, row, shape[0]).copy_(block, /*non_blocking=*/staged);
+    if (staged) staging_->sent(rows.device());
+  }
+}
 
 const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape) const {
   const TensorInfo* info = source_->find(full_name(name));
@@ -86,13 +100,13 @@ const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape)
 at::Tensor Weights::tensor(std::string_view name, at::IntArrayRef shape) const {
   const TensorInfo& info = checked(name, shape);
   const auto tensor = at::empty(shape, at::TensorOptions().dtype(placing_.compute).device(placing_.device));
-  if (!tensor.is_meta()) load(*source_, info, tensor);
+  if (!tensor.is_meta()) load(info, tensor);
   return tensor;
 }
 
 void Weights::read(std::string_view name, const at::Tensor& into) const {
   const TensorInfo& info = checked(name, into.sizes());
-  if (!into.is_meta()) load(*source_, info, into);
+  if (!into.is_meta()) load(info, into);
 }
 
 }  // namespace flux

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "model/checkpoint/staging.h"
 #include "model/checkpoint/tensor_source.h"
 
 namespace flux {
@@ -20,7 +21,8 @@ struct Placing {
 /// Dtypes that weights are read from: F32, BF16, F16 and F64.
 bool is_weight_dtype(at::ScalarType dtype);
 
-/// A cheap scoped view of a source: weights["single_transformer_blocks"][3]["attn"]. Copies share the source.
+/// A cheap scoped view of a source: weights["single_transformer_blocks"][3]["attn"]. Copies share the source, and the
+/// memory that blocks travel through: they belong to one thread.
 /// Over a source that knows only shapes the placing's device is meta, so modules come out as meta tensors.
 class Weights {
  public:
@@ -34,7 +36,8 @@ class Weights {
   bool has(std::string_view name) const;
   std::string full_name(std::string_view name) const;  // for messages
 
-  /// The tensor in the compute dtype on the device, converted in row blocks: the peak stays near what is kept.
+  /// The tensor in the compute dtype on the device, read in row blocks by all threads, and converted on the device: the
+  /// peak stays near what is kept.
   /// Throws Invalid naming file, tensor, found and expected shape.
   at::Tensor tensor(std::string_view name, at::IntArrayRef shape) const;
 
@@ -44,7 +47,10 @@ class Weights {
  private:
   const TensorInfo& checked(std::string_view name, at::IntArrayRef shape) const;
 
+  void load(const TensorInfo& info, const at::Tensor& into) const;
+
   std::shared_ptr<const TensorSource> source_;
+  std::shared_ptr<Staging> staging_;
   std::string prefix_;
   Placing placing_;
 };
