@@ -72,15 +72,24 @@ Json row(const RankPlace& place, const StepTimes& times) {
           {"floor_ms", times.floor},
           {"of_floor", times.milliseconds.median / times.floor},
           {"tflops", times.tera_flop / times.milliseconds.median * 1e3},
-          {"launch_ms", times.launch}};
+          {"launch_ms", times.launch},
+          {"weights_bytes", times.weights},
+          {"buffers_bytes", times.buffers}};
+}
+
+std::string bytes_text(const Json& of) {
+  constexpr double gib = 1 << 30;
+  return fmt::format("{:.2f} GiB of weights, {:.2f} of buffers", of["weights_bytes"].get<double>() / gib,
+                     of["buffers_bytes"].get<double>() / gib);
 }
 
 std::string step_text(const Json& rank) {
   return fmt::format(
-      "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to launch\n",
+      "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to launch; "
+      "{}\n",
       rank["rank"].get<int>(), rank["host"].get<std::string>(), rank["card"].get<std::string>(),
       rank["rows"].get<int64_t>(), as_text(rank["step"]), rank["of_floor"].get<double>(),
-      rank["floor_ms"].get<double>(), rank["tflops"].get<double>(), rank["launch_ms"].get<double>());
+      rank["floor_ms"].get<double>(), rank["tflops"].get<double>(), rank["launch_ms"].get<double>(), bytes_text(rank));
 }
 
 /// What was measured, and with what.
@@ -134,15 +143,18 @@ void bench_decode(const Subject& subject, const Placement& placement, World& wor
     if (world.rank() != 0) return;
     Json result = heading(subject, placement);
     result["card"] = placement.ranks.front().card_name;
-    result["decode"] = as_json(measure_decode(subject.checkpoint, placement.ranks.front(), placement.dtype,
-                                              subject.picture, subject.options.repetitions));
+    const DecodeTimes times = measure_decode(subject.checkpoint, placement.ranks.front(), placement.dtype,
+                                             subject.picture, subject.options.repetitions);
+    result["decode"] = as_json(times.milliseconds);
+    result["weights_bytes"] = times.weights;
+    result["buffers_bytes"] = times.buffers;
     if (json) {
       std::cout << result.dump(2) << std::endl;
       return;
     }
     std::cout << as_text(result, "a decoding")
-              << fmt::format("rank 0   {} {}: {}", placement.ranks.front().host, placement.ranks.front().card_name,
-                             as_text(result["decode"]))
+              << fmt::format("rank 0   {} {}: {}; {}", placement.ranks.front().host, placement.ranks.front().card_name,
+                             as_text(result["decode"]), bytes_text(result))
               << std::endl;
   });
 }

@@ -6,12 +6,13 @@
 
 #include "model/decoder.h"
 #include "model/denoiser.h"
-#include "runtime/stage_stream.h"
+#include "parallel/rank/stage_stream.h"
+#include "runtime/device_memory.h"
 
 namespace flux {
 
-Spread measure_decode(const Checkpoint& checkpoint, const RankPlace& place, at::ScalarType dtype,
-                      const Picture& picture, int64_t repetitions) {
+DecodeTimes measure_decode(const Checkpoint& checkpoint, const RankPlace& place, at::ScalarType dtype,
+                           const Picture& picture, int64_t repetitions) {
   using Clock = std::chrono::steady_clock;
   constexpr int64_t warm_up = 2;
   at::set_num_threads(place.threads);
@@ -19,6 +20,7 @@ Spread measure_decode(const Checkpoint& checkpoint, const RankPlace& place, at::
   const c10::DeviceGuard current(place.device);
   const StageStream stream(place.device);
   const Decoder decoder(checkpoint, {place.device, dtype});
+  const DeviceMemory memory(place.device);
   const at::Tensor latents = noise(picture, checkpoint.folder.transformer.in_channels).to(place.device);
   std::vector<double> times;
   for (int64_t i = 0; i < warm_up + repetitions; ++i) {
@@ -26,7 +28,7 @@ Spread measure_decode(const Checkpoint& checkpoint, const RankPlace& place, at::
     decoder(latents, picture);
     if (i >= warm_up) times.push_back(milliseconds(Clock::now() - began));
   }
-  return spread_of(times);
+  return {spread_of(times), memory.at_first(), memory.peak() - memory.at_first()};
 }
 
 }  // namespace flux

@@ -10,8 +10,9 @@
 #include "model/denoiser.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
+#include "parallel/rank/stage_stream.h"
+#include "runtime/device_memory.h"
 #include "runtime/moments.h"
-#include "runtime/stage_stream.h"
 
 namespace flux {
 namespace {
@@ -84,6 +85,8 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
     Denoiser denoiser(checkpoint, {place.device, placement.dtype}, *sequence, replica.text_ranks);
+    const DeviceMemory memory(place.device);
+    times.weights = denoiser.bytes();
     Moments moments(place.device), alone(place.device);
     std::vector<double> launches;
     Clock::time_point began;
@@ -102,6 +105,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
     times.output_is_finite = latents.isfinite().all().item<bool>();
     times.milliseconds = spread_of(moments.between());
     times.launch = spread_of(launches).median;
+    times.buffers = memory.peak() - memory.at_first();
   }
   times.floor = floor_milliseconds(config, times.rows, cut.tokens(), at::dtype(placement.dtype).device(place.device));
   return times;

@@ -17,6 +17,8 @@ struct StepTimes {
   double floor = 0;      // milliseconds of the step's matrix products and attention alone, one after the other
   double tera_flop = 0;  // of a step
   int64_t rows = 0;      // of the joint sequence on this rank
+  int64_t weights = 0;   // bytes
+  int64_t buffers = 0;   // bytes that the allocator gave out at most, beside the weights
   bool output_is_finite = true;
 };
 

@@ -18,7 +18,7 @@
 #include "model/denoiser.h"
 #include "model/encoder.h"
 #include "parallel/rank/errors.h"
-#include "runtime/stage_stream.h"
+#include "parallel/rank/stage_stream.h"
 #include "runtime/step_reports.h"
 
 namespace flux {

@@ -1,5 +1,7 @@
 #include "model/vae/layers.h"
 
+#include "model/kernels/upsample_nearest.h"
+
 namespace flux {
 
 at::MemoryFormat map_format(at::Device device) {
@@ -20,9 +22,7 @@ at::Tensor Convolution::unbiased(const at::Tensor& x) const {
   return at::conv2d(x, weight_, /*bias=*/{}, /*stride=*/1, padding_);
 }
 
-at::Tensor Upsampler::operator()(const at::Tensor& x) const {
-  return convolution_(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
-}
+at::Tensor Upsampler::operator()(const at::Tensor& x) const { return convolution_(upsample_nearest(x)); }
 
 GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups, Then then) {
   const Weights fp32 = weights.with({weights.placing().device, at::kFloat});

@@ -12,6 +12,7 @@
 #include "model/denoiser.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
+#include "parallel/rank/stage_stream.h"
 #include "tests/model/checkpoint/recorder.h"
 #include "tests/model/comparison.h"
 #include "tests/model/transformer/one_rank.h"
@@ -115,6 +116,25 @@ TEST_P(DenoiserRanks, EqualOneRank) {
       const auto latents = draw(shared, requests[index], config, device);
       EXPECT_LE(relative_to_largest(latents, expected[index]), 1e-5) << "request " << index;
     }
+  });
+}
+
+/// On a stream of its own a card's steps are recorded and replayed; on the legacy default stream they are not.
+TEST_P(DenoiserRanks, ReplayedStepsHaveTheSameBits) {
+  const auto checkpoint = model_.checkpoint();
+  const auto& config = checkpoint.folder.transformer;
+  run_ranks(ranks(), [&](World& world) {
+    const auto device = setting().device(world.rank());
+    const auto sequence = setting().group(world);
+    Denoiser denoiser(checkpoint, {device, at::kFloat}, *sequence, text_ranks());
+    std::vector<at::Tensor> expected;
+    for (const auto& request : requests) expected.push_back(draw(denoiser, request, config, device));
+    const StageStream stream(device);
+    for (int time = 0; time < 2; ++time)
+      for (size_t index = 0; index < requests.size(); ++index)
+        for (int again = 0; again < 2; ++again)
+          EXPECT_TRUE(at::equal(draw(denoiser, requests[index], config, device), expected[index]))
+              << "request " << index;
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "model/kernels/upsample_nearest.h"
 #include "tests/model/comparison.h"
 
 namespace flux {
@@ -81,6 +82,14 @@ TEST_P(GroupNormGpu, EqualsItsDefinition) {
     const auto sum = maps.x.to(at::kDouble) + maps.y.to(at::kDouble) + maps.offset.view({1, -1, 1, 1});
     const auto added = add_with_offset(last(maps.x), last(maps.y), maps.offset.cuda());
     EXPECT_LE(relative_to_largest(added.cpu().to(at::kDouble), sum), rounding(dtype));
+  }
+}
+
+TEST_P(GroupNormGpu, UpsamplingEqualsAtens) {
+  const auto dtype = std::get<0>(GetParam());
+  for (const int64_t channels : {3, 8, 64}) {
+    const auto x = at::randn({1, channels, 5, 7}).to(dtype);
+    EXPECT_TRUE(at::equal(upsample_nearest(last(x)).cpu(), at::upsample_nearest2d(x, {10, 14}))) << channels;
   }
 }
 

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+namespace flux {
+
+/// Bytes of a card's memory that ATen hands out, from the object's making on; nothing on a CPU.
+class DeviceMemory {
+ public:
+  explicit DeviceMemory(at::Device device);
+
+  int64_t at_first() const { return at_first_; }
+  int64_t peak() const;  // at any time since
+
+ private:
+  at::Device device_;
+  int64_t at_first_ = 0;
+};
+
+}  // namespace flux
