@@ -76,8 +76,9 @@ int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& r
 }
 
 int64_t denoiser_buffers(const TransformerConfig& config, const Cut& cut, int position, at::ScalarType dtype) {
-  const int64_t latents = cut.image_tokens() * config.in_channels * static_cast<int64_t>(sizeof(float));
-  return scratch_bytes(config, cut, position, dtype) + latents;
+  const int64_t txt = cut.text_rows(position) * config.hidden_size() * static_cast<int64_t>(c10::elementSize(dtype));
+  const int64_t in_fp32 = cut.image_tokens() * config.in_channels + ModulationLayout(config).size();
+  return scratch_bytes(config, cut, position, dtype) + txt + in_fp32 * static_cast<int64_t>(sizeof(float));
 }
 
 RankBytes bytes_of_rank(const ModelFolder& folder, const Placement& placement, const RankPlace& place,

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 PROGRAM = os.environ["FLUX_DIST"]
 CONFIGS = Path(os.environ["FLUX_SOURCE_DIR"]) / "configs"
 DEMO = CONFIGS / "demo"
-VERBS = ("generate", "plan", "inspect", "tokenize", "doctor")
+VERBS = ("generate", "plan", "inspect", "tokenize", "doctor", "bench")
 LATER = ("--quantize", "--memory-limit", "--trace", "--resume", "--simulate")
 
 
@@ -41,7 +41,7 @@ class CommandLine(unittest.TestCase):
 
     def test_what_does_not_exist_is_refused(self):
         self.assert_refused(flux_dist(), "say what to do")
-        for verb in ("quantize", "quantize", "draw"):
+        for verb in ("quantize", "draw"):
             self.assert_refused(flux_dist(verb), f"{verb} is none of its verbs")
         for verb in VERBS:
             for flag in LATER:
