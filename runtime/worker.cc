@@ -18,7 +18,6 @@
 #include "model/denoiser.h"
 #include "model/encoder.h"
 #include "parallel/rank/errors.h"
-#include "parallel/rank/stage_stream.h"
 #include "runtime/step_reports.h"
 
 namespace flux {
@@ -85,9 +84,9 @@ Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
   const RankPlace& mine = place();
   loading_ = (mine.encodes ? 1 : 0) + (mine.decodes ? 1 : 0) + (mine.replica >= 0 ? 1 : 0);
   try {
-    if (mine.encodes) start("the encoder", &Worker::encode);
-    if (mine.decodes) start("the decoder", &Worker::decode);
-    if (mine.replica >= 0) start("the denoiser", &Worker::denoise);
+    if (mine.encodes) start("the encoder", &Worker::encode, StageStream::Turn::brief);
+    if (mine.decodes) start("the decoder", &Worker::decode, StageStream::Turn::brief);
+    if (mine.replica >= 0) start("the denoiser", &Worker::denoise, StageStream::Turn::ordinary);
   } catch (const std::system_error& error) {  // no more threads
     world_.end({3, placement_.named(world_.rank()) + ": a thread for each stage: " + error.what()});
     finish();
@@ -111,14 +110,14 @@ void Worker::put(Order order) {
   throw Aborted("a worker got a message that is none of its business");
 }
 
-void Worker::start(const char* stage, void (Worker::*body)()) {
-  threads_.emplace_back([this, stage, body] {
+void Worker::start(const char* stage, void (Worker::*body)(), StageStream::Turn turn) {
+  threads_.emplace_back([this, stage, body, turn] {
     pthread_setname_np(pthread_self(), stage);
     try {
       at::set_num_threads(place().threads);  // which libraries count by thread
       const c10::InferenceMode no_gradients;
       const c10::DeviceGuard current(place().device);
-      const StageStream own_stream(place().device);
+      const StageStream own_stream(place().device, turn);
       (this->*body)();
     } catch (const std::exception&) {
       report(failure(stage));

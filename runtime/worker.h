@@ -7,6 +7,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/weights.h"
+#include "parallel/rank/stage_stream.h"
 #include "parallel/world.h"
 #include "runtime/heartbeat.h"
 #include "runtime/inbox.h"
@@ -35,7 +36,7 @@ class Worker {
   const RankPlace& place() const { return placement_.ranks[world_.rank()]; }
   Placing placing() const { return {place().device, placement_.dtype}; }
 
-  void start(const char* stage, void (Worker::*body)());
+  void start(const char* stage, void (Worker::*body)(), StageStream::Turn turn);
   void finish();
   void loaded();
   void encode();

@@ -31,15 +31,17 @@ at::Tensor add_with_offset_aten(const at::Tensor& x, const at::Tensor& y, const 
 #if FLUX_CUDA
 namespace {
 
-void require_channels_last(const at::Tensor& x) {
-  TORCH_CHECK(x.size(0) == 1 && x.is_contiguous(at::MemoryFormat::ChannelsLast), "a map must be one, channels last");
+/// As it should be, and nearly always is: ATen takes maps of one pixel or one channel for either order.
+at::Tensor channels_last(const at::Tensor& x) {
+  TORCH_CHECK(x.size(0) == 1, "one map at a time");
+  return x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-at::Tensor group_norm_cuda(const at::Tensor& x, const at::Tensor& offset, const GroupNormalization& norm) {
-  require_channels_last(x);
+at::Tensor group_norm_cuda(const at::Tensor& map, const at::Tensor& offset, const GroupNormalization& norm) {
+  const at::Tensor x = channels_last(map);
   const c10::cuda::CUDAGuard device(x.device());
   const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3);
-  const at::Tensor out = at::empty_like(x);
+  const at::Tensor out = at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
   const at::Tensor partial =
       at::empty({group_norm_parts(pixels, channels), norm.groups, 2}, x.options().dtype(at::kDouble));
   const at::Tensor statistics = at::empty({norm.groups, 2}, x.options().dtype(at::kFloat));
@@ -59,11 +61,10 @@ at::Tensor group_norm_cuda(const at::Tensor& x, const at::Tensor& offset, const 
   return out;
 }
 
-at::Tensor add_with_offset_cuda(const at::Tensor& x, const at::Tensor& y, const at::Tensor& offset) {
-  require_channels_last(x);
-  require_channels_last(y);
+at::Tensor add_with_offset_cuda(const at::Tensor& map, const at::Tensor& other, const at::Tensor& offset) {
+  const at::Tensor x = channels_last(map), y = channels_last(other);
   const c10::cuda::CUDAGuard device(x.device());
-  const at::Tensor out = at::empty_like(x);
+  const at::Tensor out = at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
   C10_CUDA_CHECK(launch_add_with_offset({.x = x.const_data_ptr(),
                                          .y = y.const_data_ptr(),
                                          .offset = offset.const_data_ptr<float>(),

@@ -12,10 +12,11 @@
 
 namespace flux {
 
-at::Tensor upsample_nearest(const at::Tensor& x) {
+at::Tensor upsample_nearest(const at::Tensor& map) {
 #if FLUX_CUDA
-  if (x.is_cuda()) {
-    TORCH_CHECK(x.size(0) == 1 && x.is_contiguous(at::MemoryFormat::ChannelsLast), "a map must be one, channels last");
+  if (map.is_cuda()) {
+    TORCH_CHECK(map.size(0) == 1, "one map at a time");
+    const at::Tensor x = map.contiguous(at::MemoryFormat::ChannelsLast);
     const c10::cuda::CUDAGuard device(x.device());
     const at::Tensor out =
         at::empty({1, x.size(1), 2 * x.size(2), 2 * x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
@@ -25,7 +26,7 @@ at::Tensor upsample_nearest(const at::Tensor& x) {
     return out;
   }
 #endif
-  return at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
+  return at::upsample_nearest2d(map, {2 * map.size(2), 2 * map.size(3)});
 }
 
 }  // namespace flux

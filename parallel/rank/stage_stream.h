@@ -10,9 +10,13 @@ namespace flux {
 /// what another queued, and its work can be recorded (model/replay.h). Nothing on a CPU.
 class StageStream {
  public:
-  explicit StageStream(at::Device device) {
+  /// brief: goes before what others have queued on the card, for a stage whose work is short beside theirs.
+  enum class Turn { ordinary, brief };
+
+  explicit StageStream(at::Device device, Turn turn = Turn::ordinary) {
     if (!device.is_cpu())
-      guard_.reset_stream(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
+      guard_.reset_stream(
+          c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device, turn == Turn::brief));
   }
 
  private:

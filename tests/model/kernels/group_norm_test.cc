@@ -75,6 +75,7 @@ TEST_P(GroupNormGpu, EqualsItsDefinition) {
     const Maps maps(dtype, channels, groups, height, width, silu);
     const GroupNormalization norm{maps.norm.weight.cuda(), maps.norm.bias.cuda(), groups, silu};
     const auto out = group_norm(last(maps.x), maps.offset.cuda(), norm);
+    EXPECT_TRUE(at::equal(out, group_norm(maps.x.cuda(), maps.offset.cuda(), norm))) << "whatever its order was";
     EXPECT_TRUE(out.is_contiguous(at::MemoryFormat::ChannelsLast));
     EXPECT_LE(relative_to_largest(out.cpu().to(at::kDouble), maps.expected(maps.offset)), 2 * rounding(dtype))
         << channels << " channels of " << height << " x " << width;
