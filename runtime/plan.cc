@@ -1,10 +1,8 @@
 #include "runtime/plan.h"
 
 #include <numeric>
-#include <set>
 
-#include "model/checkpoint/computed.h"
-#include "model/checkpoint/expected_tensors.h"
+#include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/weights.h"
 #include "model/linear/linear.h"
 #include "model/schedule.h"
@@ -20,52 +18,18 @@
 namespace flux {
 namespace {
 
-/// A source that adds up what modules ask it for.
-class Counted : public TensorSource {
- public:
-  explicit Counted(std::shared_ptr<const TensorSource> source) : source_(std::move(source)) {}
-
-  std::string where() const override { return source_->where(); }
-  bool has_values() const override { return source_->has_values(); }
-  std::vector<std::string> names() const override { return source_->names(); }
-  void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {
-    source_->read(tensor, row, into);
-  }
-  const TensorInfo* find(std::string_view name) const override {
-    const TensorInfo* tensor = source_->find(name);
-    if (tensor != nullptr && seen_.emplace(name).second) values_ += c10::multiply_integers(tensor->shape);
-    return tensor;
-  }
-  int64_t values() const { return values_; }
-
- private:
-  std::shared_ptr<const TensorSource> source_;
-  mutable std::set<std::string, std::less<>> seen_;
-  mutable int64_t values_ = 0;
-};
-
-/// Bytes of what `build` makes of a component's weights.
-template <typename Build>
-int64_t bytes_of(const ModelFolder& folder, const std::string& component, at::ScalarType dtype, const Build& build) {
-  const auto counted = std::make_shared<Counted>(
-      shapes_only_source(expected_tensors(folder, component), (folder.path / component).string()));
-  build(Weights(counted, {at::kMeta, dtype}));
-  return counted->values() * static_cast<int64_t>(c10::elementSize(dtype));
-}
-
-std::map<std::string, int64_t> encoder_weights(const ModelFolder& folder, at::ScalarType dtype) {
-  const auto bytes = [&](const std::string& component, const auto& build) {
-    return bytes_of(folder, component, dtype, build);
-  };
+/// Of the very modules that would load, made without values.
+std::map<std::string, int64_t> encoder_weights(const ModelFolder& folder, const Placing& placing) {
+  const Checkpoint shapes = shapes_only(folder);
+  const auto of = [&](const char* component) { return Weights(shapes.open(component), placing); };
   const TransformerConfig& config = folder.transformer;
-  return {{"text_encoder", bytes("text_encoder", [&](const Weights& w) { ClipText(w, folder.text_encoder); })},
-          {"text_encoder_2", bytes("text_encoder_2", [&](const Weights& w) { T5Encoder(w, folder.text_encoder_2); })},
-          {"modulation", bytes("transformer",
-                               [&](const Weights& w) {
-                                 Linear(w, {"context_embedder"}, config.hidden_size(), config.joint_attention_dim);
-                                 Modulation(w, config);
-                               })},
-          {"vae", bytes("vae", [&](const Weights& w) { VaeDecoder(w, folder.vae); })}};
+  const Weights transformer = of("transformer");
+  return {{"text_encoder", ClipText(of("text_encoder"), folder.text_encoder).bytes()},
+          {"text_encoder_2", T5Encoder(of("text_encoder_2"), folder.text_encoder_2).bytes()},
+          {"modulation",
+           Modulation(transformer, config).bytes() +
+               Linear(transformer, {"context_embedder"}, config.hidden_size(), config.joint_attention_dim).bytes()},
+          {"vae", VaeDecoder(of("vae"), folder.vae).bytes()}};
 }
 
 /// Of one prompt: embedded text and the modulation of all steps.
@@ -84,15 +48,14 @@ int64_t denoiser_buffers(const TransformerConfig& config, const Cut& cut, int po
 RankBytes bytes_of_rank(const ModelFolder& folder, const Placement& placement, const RankPlace& place,
                         const PlanRequest& request) {
   RankBytes bytes;
-  if (place.encodes) bytes.weights = encoder_weights(folder, placement.dtype);
+  if (place.encodes) bytes.weights = encoder_weights(folder, {at::kMeta, placement.dtype});
   bytes.buffers = conditioning_bytes(folder.transformer, request, placement.dtype);
   if (place.replica < 0) return bytes;
   const Replica& replica = placement.replicas[place.replica];
   const Cut cut(request.max_sequence_length, request.picture.tokens(), static_cast<int>(replica.ranks.size()),
                 replica.text_ranks);
-  bytes.weights["transformer"] = bytes_of(folder, "transformer", placement.dtype, [&](const Weights& weights) {
-    Transformer(weights, folder.transformer, place.text);
-  });
+  const Weights transformer(shapes_only(folder).open("transformer"), {at::kMeta, placement.dtype});
+  bytes.weights["transformer"] = Transformer(transformer, folder.transformer, place.text).bytes();
   bytes.buffers += denoiser_buffers(folder.transformer, cut, place.position, placement.dtype);
   return bytes;
 }

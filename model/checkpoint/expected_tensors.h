@@ -13,9 +13,9 @@ struct ExpectedTensor {
   std::vector<int64_t> shape;
 };
 
-/// Every tensor that a model of this config computes with, by the names of the published folders: of `transformer`,
-/// `text_encoder` and `text_encoder_2` the whole component, of `vae` the decoder.
-/// diffusers: FluxTransformer2DModel, AutoencoderKL; transformers: CLIPTextModel, T5EncoderModel.
+/// Every tensor that the modules of a model with these configs ask for, sorted by the names of the published folders:
+/// of `transformer`, `text_encoder` and `text_encoder_2` the whole component, of `vae` the decoder. diffusers:
+/// FluxTransformer2DModel, AutoencoderKL; transformers: CLIPTextModel, T5EncoderModel.
 std::vector<ExpectedTensor> expected_tensors(const ModelFolder& folder, const std::string& component);
 
 }  // namespace flux

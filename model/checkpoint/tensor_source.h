@@ -27,6 +27,9 @@ class TensorSource {
   /// nullptr when there is no such tensor. The info lives as long as the source.
   virtual const TensorInfo* find(std::string_view name) const = 0;
 
+  /// The tensor that a module asks for in this shape. A source that is asked what there should be takes it down.
+  virtual const TensorInfo* asked(std::string_view name, at::IntArrayRef /*shape*/) const { return find(name); }
+
   /// The folder or file that a message about a missing tensor names.
   virtual std::string where() const = 0;
 

@@ -81,7 +81,7 @@ void Weights::load(const TensorInfo& info, const at::Tensor& into) const {
 }
 
 const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape) const {
-  const TensorInfo* info = source_->find(full_name(name));
+  const TensorInfo* info = source_->asked(full_name(name), shape);
   if (info == nullptr) {
     throw Invalid(source_->where() + ": tensor " + quoted_name(full_name(name)) +
                   " is missing; `flux-dist inspect` lists what a checkpoint lacks");

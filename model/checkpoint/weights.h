@@ -18,6 +18,9 @@ struct Placing {
   at::ScalarType compute = at::kFloat;
 };
 
+/// Of memory that a module keeps; 0 where it keeps none.
+inline int64_t bytes_of(const at::Tensor& kept) { return kept.defined() ? static_cast<int64_t>(kept.nbytes()) : 0; }
+
 /// Dtypes that weights are read from: F32, BF16, F16 and F64.
 bool is_weight_dtype(at::ScalarType dtype);
 

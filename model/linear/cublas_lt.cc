@@ -49,12 +49,15 @@ uint32_t alignment_of(const void* pointer) {
 
 template <typename Value>
 void set(const Operation& operation, cublasLtMatmulDescAttributes_t attribute, const Value& value) {
-  check(cublasLtMatmulDescSetAttribute(operation.get(), attribute, &value, sizeof(value)), "operation");
+  check(cublasLtMatmulDescSetAttribute(operation.get(), attribute, static_cast<const void*>(&value), sizeof(value)),
+        "operation");
 }
 
 template <typename Value>
 void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, const Value& value) {
-  check(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof(value)), "preference");
+  check(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, static_cast<const void*>(&value),
+                                             sizeof(value)),
+        "preference");
 }
 
 struct Problem {

@@ -35,10 +35,7 @@ void Linear::operator()(const at::Tensor& x, const at::Tensor& out, Epilogue epi
 }
 
 int64_t Linear::bytes() const {
-  size_t bytes = weight_.nbytes();
-  if (bias_.defined()) bytes += bias_.nbytes();
-  if (wide_bias_.defined() && !wide_bias_.is_same(bias_)) bytes += wide_bias_.nbytes();
-  return static_cast<int64_t>(bytes);
+  return bytes_of(weight_) + bytes_of(bias_) + (wide_bias_.is_same(bias_) ? 0 : bytes_of(wide_bias_));
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {

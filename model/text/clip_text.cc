@@ -40,6 +40,13 @@ at::Tensor ClipText::operator()(const at::Tensor& ids) const {
   return normalized(hidden.index_select(0, pooled_position(ids)), final_norm_).squeeze(0);
 }
 
+int64_t ClipText::bytes() const {
+  int64_t sum = bytes_of(token_embedding_) + bytes_of(position_embedding_) + final_norm_.bytes();
+  for (const auto& [norm_1, qkv, out, norm_2, fc1, fc2] : layers_)
+    sum += norm_1.bytes() + qkv.bytes() + out.bytes() + norm_2.bytes() + fc1.bytes() + fc2.bytes();
+  return sum;
+}
+
 at::Tensor ClipText::normalized(const at::Tensor& hidden, const Norm& norm) const {
   return at::layer_norm(hidden, {config_.hidden_size}, norm.weight, norm.bias, config_.layer_norm_eps).to(compute_);
 }

@@ -44,6 +44,13 @@ at::Tensor T5Encoder::operator()(const at::Tensor& ids) const {
   return norm(hidden, final_norm_);
 }
 
+int64_t T5Encoder::bytes() const {
+  int64_t sum = bytes_of(embedding_) + bytes_of(relative_attention_) + bytes_of(final_norm_);
+  for (const auto& [attention_norm, qkv, o, feed_forward_norm, wi, wo] : blocks_)
+    sum += bytes_of(attention_norm) + qkv.bytes() + o.bytes() + bytes_of(feed_forward_norm) + wi.bytes() + wo.bytes();
+  return sum;
+}
+
 at::Tensor T5Encoder::norm(const at::Tensor& hidden, const at::Tensor& weight) const {
   const auto variance = hidden.square().mean(-1, /*keepdim=*/true);
   return (hidden * at::rsqrt(variance + config_.layer_norm_epsilon) * weight).to(compute_);

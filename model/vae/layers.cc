@@ -22,6 +22,10 @@ at::Tensor Convolution::unbiased(const at::Tensor& x) const {
   return at::conv2d(x, weight_, /*bias=*/{}, /*stride=*/1, padding_);
 }
 
+int64_t Convolution::bytes() const {
+  return bytes_of(weight_) + bytes_of(bias_) + (wide_bias_.is_same(bias_) ? 0 : bytes_of(wide_bias_));
+}
+
 at::Tensor Upsampler::operator()(const at::Tensor& x) const { return convolution_(upsample_nearest(x)); }
 
 GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups, Then then) {
@@ -41,6 +45,10 @@ at::Tensor ResnetBlock::operator()(const at::Tensor& x) const {
   const auto once = conv_1_.unbiased(norm_1_(x));
   const auto twice = conv_2_.unbiased(norm_2_(once, conv_1_.bias()));
   return add_with_offset(shortcut_ ? (*shortcut_)(x) : x, twice, conv_2_.bias());
+}
+
+int64_t ResnetBlock::bytes() const {
+  return norm_1_.bytes() + conv_1_.bytes() + norm_2_.bytes() + conv_2_.bytes() + (shortcut_ ? shortcut_->bytes() : 0);
 }
 
 PixelAttention::Projection::Projection(const Weights& weights, int64_t channels)

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/schedule.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options.pb.h"
 #include "runtime/options/convert.h"
@@ -132,6 +133,7 @@ class Run {
     effects_.check(line, whole);
     request.prompt = prompt_of(whole, side);
     request.prompt.picture.seed += first_seed(line, first_picture, whole.num_images_per_prompt());
+    sigmas(model_.scheduler, request.prompt);  // refused before anything loads where they are no numbers
     request.pictures = whole.num_images_per_prompt();
     request.id = identity_of(request.prompt);
   }

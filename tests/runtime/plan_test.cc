@@ -1,10 +1,19 @@
 #include "runtime/plan.h"
 
+#include <c10/core/CPUAllocator.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/expected_tensors.h"
+#include "model/checkpoint/weights.h"
+#include "model/linear/linear.h"
+#include "model/text/clip_text.h"
+#include "model/text/t5_encoder.h"
+#include "model/transformer/modulation.h"
+#include "model/transformer/transformer.h"
+#include "model/vae/vae_decoder.h"
 #include "tests/reference.h"
 
 namespace flux {
@@ -47,6 +56,65 @@ TEST(Plan, OneRankHoldsEveryTensorOnce) {
   }
   EXPECT_EQ(weights.at("transformer") + weights.at("modulation"), 4 * values(folder, "transformer"));
 }
+
+/// What ATen's allocator has given out on the CPU, while the object lives.
+class AllocatedBytes : public c10::Allocator {
+ public:
+  AllocatedBytes() { c10::SetCPUAllocator(this, 200); }
+  ~AllocatedBytes() override { c10::SetCPUAllocator(before_, 200); }
+  int64_t now() const { return live_; }
+
+  c10::DataPtr allocate(size_t bytes) override {
+    auto* block = new Block{before_->allocate(bytes), static_cast<int64_t>(bytes), live_};
+    live_ += block->bytes;
+    return {block->memory.get(), block, [](void* of) { delete static_cast<Block*>(of); }, at::kCPU};
+  }
+  void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
+
+ private:
+  struct Block {
+    ~Block() { live -= bytes; }
+    c10::DataPtr memory;
+    int64_t bytes;
+    int64_t& live;
+  };
+
+  c10::Allocator* before_ = c10::GetCPUAllocator();
+  int64_t live_ = 0;
+};
+
+class PlanDtype : public testing::TestWithParam<at::ScalarType> {};
+
+TEST_P(PlanDtype, CountsWhatTheAllocatorGives) {
+  const at::ScalarType compute = GetParam();
+  const ModelFolder folder = demo();
+  Placement placement = placed(1, 0, request_of(64));
+  placement.dtype = compute;
+  const auto planned = make_plan(folder, placement, request_of(64)).ranks.at(0).weights;
+
+  const Checkpoint checkpoint = published(folder);
+  const auto of = [&, dtype = compute](const char* component) {
+    return Weights(checkpoint.open(component), {at::kCPU, dtype});
+  };
+  const Weights transformer = of("transformer"), clip = of("text_encoder"), t5 = of("text_encoder_2"), vae = of("vae");
+  const auto taken = [](const auto& build) {
+    const AllocatedBytes allocated;
+    const auto module = build();
+    return allocated.now();
+  };
+  EXPECT_EQ(planned.at("text_encoder"), taken([&] { return ClipText(clip, folder.text_encoder); }));
+  EXPECT_EQ(planned.at("text_encoder_2"), taken([&] { return T5Encoder(t5, folder.text_encoder_2); }));
+  EXPECT_EQ(planned.at("vae"), taken([&] { return VaeDecoder(vae, folder.vae); }));
+  EXPECT_EQ(planned.at("transformer"), taken([&] { return Transformer(transformer, folder.transformer, true); }));
+  const auto& config = folder.transformer;
+  EXPECT_EQ(planned.at("modulation"), taken([&] {
+              return std::pair(
+                  Modulation(transformer, config),
+                  Linear(transformer, {"context_embedder"}, config.hidden_size(), config.joint_attention_dim));
+            }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, PlanDtype, testing::Values(at::kFloat, at::kBFloat16, at::kHalf));
 
 TEST(Plan, FluxDevIsWhatThePaperSumSays) {
   ModelFolder folder = demo();

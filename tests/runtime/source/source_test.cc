@@ -59,6 +59,17 @@ ModelFolder schnell() {
   return folder;
 }
 
+TEST(Source, APictureWhoseNoiseLevelsAreNoNumbersIsRefused) {
+  ModelFolder model = demo();
+  model.scheduler.use_dynamic_shifting = true;
+  model.scheduler.max_shift = 80;  // of the picture's tokens; a larger one's grows without bound
+  const auto [source, requests, warnings] =
+      run({{"prompts", "-"}}, "{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"height\": 16384, \"width\": 16384}\n", model);
+  ASSERT_EQ(requests.size(), 2U);
+  EXPECT_THAT(requests[0].error, IsEmpty());
+  EXPECT_THAT(requests[1].error, HasSubstr("by the shift of scheduler_config.json"));
+}
+
 TEST(Source, ARequestIsAPromptWithItsPictures) {
   const auto [source, requests, warnings] =
       run({{"prompts", "-"}, {"seed", "5"}, {"height", "64"}, {"width", "64"}},
