@@ -1,8 +1,8 @@
 """clang-tidy over the rooms, only where something changed since it was last green. usage: tests/tidy.py BUILD
 
-Most of clang-tidy's time goes into reading ATen, so the files of a folder are read together, as one that includes them
-all (clang-analyzer knows this for what it is). What it finds there may come from reading them together, two files that
-use one name for different things: so such a folder is read again file by file, and only what is found then counts.
+Half of clang-tidy's time goes into reading ATen, so the files of a folder are read together, as one that includes them
+all. What it finds there may come from reading them together, two files that use one name for different things: so such
+a folder is read again file by file, and only what is found then counts.
 """
 
 import concurrent.futures
@@ -82,7 +82,8 @@ def tidy(file, flags):
 
 
 def check(files, flags):
-    together = FOLDER / f"{'_'.join(files[0].relative_to(SOURCE).with_suffix('').parts)}_and_others.cc"
+    # clang-analyzer follows paths through included files only where UnifiedSource is in the name of what includes them.
+    together = FOLDER / f"UnifiedSource_{'_'.join(files[0].relative_to(SOURCE).with_suffix('').parts)}_and_others.cc"
     together.write_text("".join(f'#include "{file}"  // NOLINT(bugprone-suspicious-include)\n' for file in files))
     if not tidy(together, flags):
         return ""
@@ -92,7 +93,7 @@ def check(files, flags):
 def main():
     FOLDER.mkdir(exist_ok=True)
     checker = subprocess.run(["clang-tidy", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    checker += (SOURCE / ".clang-tidy").read_text()
+    checker += (SOURCE / ".clang-tidy").read_text() + pathlib.Path(__file__).read_text()
     known = set(GREEN.read_text().split()) if GREEN.exists() else set()
     keys = {key_of(files, flags, checker): (files, flags) for files, flags in groups()}
     open_keys = [key for key in keys if key not in known]
