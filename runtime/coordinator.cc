@@ -223,7 +223,7 @@ void Coordinator::obey(const command::Decode& decode) {
 void Coordinator::obey(const command::Write& write) {
   Work& work = works_.at(write.picture);
   ++being_written_;
-  parts_.sink.put(work.record, *std::exchange(work.image, std::nullopt));
+  parts_.sink.put(work.record, std::exchange(work.image, std::nullopt).value());
 }
 
 /// Everything is drawn: the sink shows it, while the others are still told that somebody is there.
