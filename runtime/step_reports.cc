@@ -18,4 +18,10 @@ void StepReports::operator()(int64_t step, int64_t steps) {
   report_({picture_, step - 1, steps});
 }
 
+void StepReports::wait() const {
+  if (device_.is_cpu()) return;
+  const c10::impl::VirtualGuardImpl guard(device_.type());
+  guard.synchronizeStream(guard.getStream(device_));
+}
+
 }  // namespace flux

@@ -19,6 +19,9 @@ class StepReports {
   /// OnStep: step `step` of `steps` is queued behind ATen's current stream.
   void operator()(int64_t step, int64_t steps);
 
+  /// Until the device has done all that is queued there.
+  void wait() const;
+
  private:
   at::Device device_;
   int64_t picture_;

@@ -31,13 +31,27 @@ class Stopwatch {
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
-/// Messages carry tensors of the host.
-Conditioning on_device(Conditioning conditioning, at::Device device) {
+/// Each tensor of it anew.
+template <typename Make>
+Conditioning with_tensors(Conditioning conditioning, const Make& make) {
   for (auto& branch : conditioning.branches) {
-    branch.txt = branch.txt.to(device).contiguous();
-    branch.modulation = branch.modulation.to(device).contiguous();
+    branch.txt = make(branch.txt);
+    branch.modulation = make(branch.modulation);
   }
   return conditioning;
+}
+
+/// Messages carry tensors of the host.
+Conditioning on_host(Conditioning conditioning) {
+  return with_tensors(std::move(conditioning), [](const at::Tensor& values) { return values.cpu().contiguous(); });
+}
+
+/// The leader's values; on the others room for what it sends them, for their order has shapes alone.
+Conditioning for_replica(Conditioning conditioning, const RankPlace& place) {
+  return with_tensors(std::move(conditioning), [&](const at::Tensor& values) {
+    if (place.position == 0) return values.to(place.device);
+    return at::empty(values.sizes(), values.options().device(place.device));
+  });
 }
 
 void broadcast(const Conditioning& conditioning, Communicator& sequence) {
@@ -138,7 +152,7 @@ void Worker::encode() {
     Encoded encoded{task->request, 0, {}, {}};
     try {
       const auto warn = [&](const std::string& warning) { encoded.warnings.push_back(warning); };
-      encoded.conditioning = on_device(encoder(task->prompt, warn), at::kCPU);
+      encoded.conditioning = on_host(encoder(task->prompt, warn));
     } catch (const Invalid& error) {
       report(RequestFailed{task->request, error.what()});
       continue;
@@ -170,11 +184,15 @@ void Worker::denoise() {
   while (auto task = to_denoise_.take()) {
     const Stopwatch watch;
     heartbeat_.at({task->picture, 0, static_cast<int64_t>(task->conditioning.sigmas.size()) - 1});
-    const Conditioning conditioning = on_device(std::move(task->conditioning), place().device);
+    const Conditioning conditioning = for_replica(std::move(task->conditioning), place());
     broadcast(conditioning, *sequence);
     StepReports steps(place().device, task->picture, [&](const Step& step) { heartbeat_.at(step); });
-    const at::Tensor latents = denoiser(conditioning, task->drawn, std::ref(steps)).cpu();
-    if (place().position == 0) report(Denoised{task->picture, watch.seconds(), latents});
+    const at::Tensor latents = denoiser(conditioning, task->drawn, std::ref(steps));
+    steps.wait();
+    if (place().position == 0) {
+      const at::Tensor host = latents.cpu();
+      report(Denoised{task->picture, watch.seconds(), host});
+    }
     heartbeat_.at({});
   }
 }

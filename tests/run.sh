@@ -1,7 +1,7 @@
 #!/bin/bash
 # Sets this machine up with the references, builds everything, and checks it: includes between rooms, format, scripts,
-# the program without CUDA, and every test; readers of untrusted input and how ranks talk also under sanitizers.
-# Arguments go to ctest (-R name, -LE gpu). clang-tidy takes its time: tests/tidy.py BUILD.
+# clang-tidy (where something changed since it was last clean), the program without CUDA, and every test; readers of
+# untrusted input and how ranks talk also under sanitizers. Arguments go to ctest (-R name, -LE gpu).
 # FLUX_VENV, FLUX_BUILD and FLUX_CUDA as launch/setup.sh has them.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -42,6 +42,7 @@ without_cuda() {
 check structure "$root/tests/structure.sh"
 check format format
 check scripts scripts
+check clang-tidy python "$root/tests/tidy.py" "$build"
 check 'without CUDA' without_cuda
 check tests ctest --test-dir "$build" --output-on-failure -j "$(nproc)" "$@"
 

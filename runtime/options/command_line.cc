@@ -118,7 +118,7 @@ CommandLine read_command_line(const std::vector<std::string>& arguments) {
     throw Invalid(first + " is none of its verbs; see flux-dist --help");
   }
   std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (first == "bench" && !rest.empty() && !rest.front().starts_with("-")) rest.front().insert(0, "--measure=");
+  if (first == "bench" && !rest.empty() && !rest.front().starts_with('-')) rest.front().insert(0, "--measure=");
   return read_verb(first, rest);
 }
 

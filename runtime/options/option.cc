@@ -1,6 +1,8 @@
 #include "runtime/options/option.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 
 #include "runtime/options.pb.h"
 
