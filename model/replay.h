@@ -9,8 +9,8 @@ namespace flux {
 /// which costs the host next to nothing. The first time runs as it is, for libraries choose and connect then.
 class Replay {
  public:
-  /// `recordable`: whether everything in the work is queued on ATen's current stream of a card. Where that is the legacy
-  /// default stream nothing is recorded.
+  /// `recordable`: whether everything in the work is queued on ATen's current stream of a card. Where that is the
+  /// legacy default stream nothing is recorded.
   explicit Replay(bool recordable);
   ~Replay();
 

@@ -85,6 +85,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
     Denoiser denoiser(checkpoint, {place.device, placement.dtype}, *sequence, replica.text_ranks);
+    world.exchange("loaded");  // which takes some longer than others: the deadline of a step is not for that
     const DeviceMemory memory(place.device);
     times.weights = denoiser.bytes();
     Moments moments(place.device), alone(place.device);

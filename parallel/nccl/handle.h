@@ -14,8 +14,8 @@
 
 namespace flux {
 
-/// An NCCL communicator in blocking mode: in the other, NCCL starts a thread for every call. What a call waits for (on the
-/// first one, connecting the ranks), abort() from another thread ends. Calls come from one thread at a time.
+/// An NCCL communicator in blocking mode: in the other, NCCL starts a thread for every call. What a call waits for (on
+/// the first one, connecting the ranks), abort() from another thread ends. Calls come from one thread at a time.
 class NcclHandle {
  public:
   /// Collective over the ranks of `host`. Throws TimedOut after the startup deadline, Aborted when NCCL fails.

@@ -17,8 +17,8 @@ namespace flux {
 class Departure {
  public:
   /// Opens /dev/null for standard descriptors that are closed, ignores SIGPIPE, takes SIGTERM and SIGINT. From now on
-  /// an exception that nobody catches, or an exit() that a library calls, in any thread, is one line that names rank and
-  /// thread, and exit code 3.
+  /// an exception that nobody catches, or an exit() that a library calls, in any thread, is one line that names rank
+  /// and thread, and exit code 3.
   explicit Departure(Say say);
   ~Departure();
   Departure(const Departure&) = delete;

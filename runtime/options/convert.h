@@ -45,7 +45,7 @@ struct BenchOptions {
 };
 
 TextOptions text_options(const Settings& settings);
-PlanOptions plan_options(const Settings& settings);  // of settings that hold the model's defaults
+PlanOptions plan_options(const Settings& settings);    // of settings that hold the model's defaults
 BenchOptions bench_options(const Settings& settings);  // likewise
 PlacementOptions placement_options(const Settings& settings);
 OutputOptions output_options(const Settings& settings);
