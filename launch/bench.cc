@@ -38,14 +38,8 @@ Subject subject_of(Settings& settings) {
   const ModelFolder folder(model_path(settings));
   add_model_defaults(settings, folder);
   const BenchOptions options = bench_options(settings);
-  Picture picture = options.picture;
-  picture.token_side = folder.vae.token_side();
-  const auto drawn = [&](int64_t pixels, const char* option) {
-    return drawn_pixels(pixels, picture.token_side, settings.origin(option),
-                        [](const std::string& text) { spdlog::warn("{}", text); });
-  };
-  picture.height = drawn(picture.height, "height");
-  picture.width = drawn(picture.width, "width");
+  const Picture picture =
+      drawn_picture(settings, folder.vae.token_side(), [](const std::string& text) { spdlog::warn("{}", text); });
   return {options.random_weights ? random_weights(folder, 1) : published(folder), picture, options};
 }
 
@@ -94,7 +88,6 @@ std::string step_text(const Json& rank) {
 
 /// What was measured, and with what.
 Json heading(const Subject& subject, const Placement& placement) {
-  constexpr std::array names = {"thread", "mpi", "nccl"};
   const Versions& known = versions();
   return {{"program", known.program},
           {"revision", known.revision},
@@ -106,7 +99,7 @@ Json heading(const Subject& subject, const Placement& placement) {
           {"width", subject.picture.width},
           {"text_tokens", subject.options.max_sequence_length},
           {"dtype", dtype_name(placement.dtype)},
-          {"transport", names[static_cast<size_t>(placement.replicas.front().transport)]},
+          {"transport", transport_name(placement.replicas.front().transport)},
           {"repetitions", subject.options.repetitions},
           {"random_weights", subject.options.random_weights}};
 }

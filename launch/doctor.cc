@@ -101,14 +101,13 @@ double all_gather_seconds(Communicator& group, at::Device device, int64_t bytes)
 }
 
 Json measured(const Link& link, World& world, at::Device device) {
-  constexpr std::array names = {"thread", "mpi", "nccl"};
   constexpr int64_t small = 4 << 10, large = 32 << 20;  // a latency, and about what a block of FLUX.1 gathers
   const c10::DeviceGuard current(device);
   const auto group = world.group(link.ranks, link.transport, device);
   const double latency = all_gather_seconds(*group, device, small);
   const double seconds = all_gather_seconds(*group, device, large);
   const double received = static_cast<double>(large) * (group->size() - 1) / group->size();
-  return {{"transport", names[static_cast<size_t>(link.transport)]},
+  return {{"transport", transport_name(link.transport)},
           {"ranks", link.ranks},
           {"latency_us", latency * 1e6},
           {"gigabytes_per_second", received / seconds / 1e9}};

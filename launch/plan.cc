@@ -38,18 +38,6 @@ std::vector<RankFacts> assumed_ranks(int ranks, size_t cards) {
   return world;
 }
 
-/// The picture that generate would draw.
-Picture drawn_picture(Picture asked, int64_t token_side, const Settings& settings) {
-  const auto drawn = [&](int64_t pixels, const char* option) {
-    return drawn_pixels(pixels, token_side, settings.origin(option),
-                        [](const std::string& text) { spdlog::warn("{}", text); });
-  };
-  asked.token_side = token_side;
-  asked.height = drawn(asked.height, "height");
-  asked.width = drawn(asked.width, "width");
-  return asked;
-}
-
 }  // namespace
 
 int plan(Settings settings) {
@@ -57,7 +45,8 @@ int plan(Settings settings) {
   add_model_defaults(settings, folder);
   const PlanOptions options = plan_options(settings);
   const PlacementOptions placing = placement_options(settings);
-  PlanRequest request{.picture = drawn_picture(options.picture, folder.vae.token_side(), settings),
+  PlanRequest request{.picture = drawn_picture(settings, folder.vae.token_side(),
+                                               [](const std::string& text) { spdlog::warn("{}", text); }),
                       .num_inference_steps = options.num_inference_steps,
                       .sigmas = options.sigmas,
                       .max_sequence_length = options.max_sequence_length,

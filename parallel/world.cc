@@ -4,6 +4,18 @@
 
 namespace flux {
 
+std::string transport_name(Transport transport) {
+  switch (transport) {
+    case Transport::thread:
+      return "thread";
+    case Transport::mpi:
+      return "mpi";
+    case Transport::nccl:
+      return "nccl";
+  }
+  return "";
+}
+
 void World::abort(std::string_view why) noexcept { end({3, fmt::format("rank {}: {}", rank(), why)}); }
 
 }  // namespace flux

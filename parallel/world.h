@@ -16,6 +16,8 @@ namespace flux {
 /// `nccl` moves device memory (ranks of one group must not share a card).
 enum class Transport { thread, mpi, nccl };
 
+std::string transport_name(Transport transport);  // "thread", "mpi", "nccl"
+
 struct Deadlines {
   std::chrono::milliseconds collective{60'000};  // one collective, or one message's way
   std::chrono::milliseconds startup{600'000};    // forming groups, while others still load

@@ -16,18 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string transport_name(Transport transport) {
-  switch (transport) {
-    case Transport::thread:
-      return "thread";
-    case Transport::mpi:
-      return "mpi";
-    case Transport::nccl:
-      return "nccl";
-  }
-  return "";
-}
-
 Json placed(int replica, const Placement& placement) {
   const Replica& ranks = placement.replicas.at(replica);
   const RankPlace& leader = placement.ranks.at(ranks.ranks.front());

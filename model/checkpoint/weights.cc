@@ -49,9 +49,9 @@ Weights Weights::operator[](std::string_view child) const {
 Weights Weights::operator[](int64_t index) const { return (*this)[std::to_string(index)]; }
 
 Weights Weights::with(Placing placing) const {
-  Weights weights = *this;
-  weights.placing_ = placing;
-  if (!source_->has_values()) weights.placing_.device = at::kMeta;
+  Weights weights(source_, placing);
+  weights.staging_ = staging_;
+  weights.prefix_ = prefix_;
   return weights;
 }
 

@@ -1,6 +1,3 @@
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <algorithm>
 #include <cstdint>
 
@@ -136,6 +133,10 @@ __global__ void add(AddedMaps m, Cover cover) {
   }
 }
 
+int64_t parts_of(int64_t pixels, const Cover& cover) {
+  return (pixels + cover.down * pixels_each - 1) / (cover.down * pixels_each);
+}
+
 unsigned blocks_for(int64_t pixels, const Cover& cover) {
   return static_cast<unsigned>(std::clamp<int64_t>((pixels + cover.down - 1) / cover.down, 1, 4096));
 }
@@ -144,7 +145,7 @@ template <typename T, int N>
 cudaError_t launch_norm(const GroupNormMaps& m, cudaStream_t stream) {
   const Cover cover = Cover::of<N>(m.channels);
   if (cover.across > threads) return cudaErrorInvalidValue;
-  const int64_t parts = (m.pixels + cover.down * pixels_each - 1) / (cover.down * pixels_each);
+  const int64_t parts = parts_of(m.pixels, cover);
   sum_groups<T, N>
       <<<static_cast<unsigned>(parts), threads, 2 * cover.down * m.channels * sizeof(float), stream>>>(m, cover);
   finish_groups<<<static_cast<unsigned>(m.groups), threads, 0, stream>>>(m, parts);
@@ -173,32 +174,15 @@ cudaError_t sum_of(const AddedMaps& m, cudaStream_t stream) {
 }  // namespace
 
 int64_t group_norm_parts(int64_t pixels, int64_t channels) {
-  const Cover cover = channels % 8 == 0 ? Cover::of<8>(channels) : Cover::of<1>(channels);
-  return (pixels + cover.down * pixels_each - 1) / (cover.down * pixels_each);
+  return parts_of(pixels, channels % 8 == 0 ? Cover::of<8>(channels) : Cover::of<1>(channels));
 }
 
 cudaError_t launch_group_norm(const GroupNormMaps& maps, cudaStream_t stream) {
-  switch (maps.precision) {
-    case Precision::fp32:
-      return norm_of<float>(maps, stream);
-    case Precision::bf16:
-      return norm_of<__nv_bfloat16>(maps, stream);
-    case Precision::fp16:
-      return norm_of<__half>(maps, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_type(maps.precision, [&](auto type) { return norm_of<decltype(type)>(maps, stream); });
 }
 
 cudaError_t launch_add_with_offset(const AddedMaps& maps, cudaStream_t stream) {
-  switch (maps.precision) {
-    case Precision::fp32:
-      return sum_of<float>(maps, stream);
-    case Precision::bf16:
-      return sum_of<__nv_bfloat16>(maps, stream);
-    case Precision::fp16:
-      return sum_of<__half>(maps, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_type(maps.precision, [&](auto type) { return sum_of<decltype(type)>(maps, stream); });
 }
 
 }  // namespace flux

@@ -1,6 +1,3 @@
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
 #include "model/kernels/residual_norm_cuda.h"
@@ -96,15 +93,7 @@ cudaError_t launch_for(const ResidualNorm& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t launch_residual_norm(const ResidualNorm& arguments, cudaStream_t stream) {
-  switch (arguments.out_precision) {
-    case Precision::fp32:
-      return launch<float, float>(arguments, stream);
-    case Precision::bf16:
-      return launch_for<__nv_bfloat16>(arguments, stream);
-    case Precision::fp16:
-      return launch_for<__half>(arguments, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_type(arguments.out_precision, [&](auto type) { return launch_for<decltype(type)>(arguments, stream); });
 }
 
 }  // namespace flux

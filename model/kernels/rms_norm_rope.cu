@@ -1,6 +1,3 @@
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
 #include "model/kernels/rms_norm_rope_cuda.h"
@@ -80,15 +77,7 @@ cudaError_t launch(const HeadsOnDevice& x, const float* weight, const float* cos
 
 cudaError_t launch_rms_norm_rope(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
                                  cudaStream_t stream) {
-  switch (x.precision) {
-    case Precision::fp32:
-      return launch<float>(x, weight, cos, sin, stream);
-    case Precision::bf16:
-      return launch<__nv_bfloat16>(x, weight, cos, sin, stream);
-    case Precision::fp16:
-      return launch<__half>(x, weight, cos, sin, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_type(x.precision, [&](auto type) { return launch<decltype(type)>(x, weight, cos, sin, stream); });
 }
 
 }  // namespace flux

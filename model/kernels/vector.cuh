@@ -1,6 +1,28 @@
 #pragma once
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "model/kernels/precision.h"
+
 namespace flux {
+
+/// `launch` with a value of the C++ type that the precision stands for.
+template <typename Launch>
+cudaError_t with_type(Precision precision, const Launch& launch) {
+  switch (precision) {
+    case Precision::fp32:
+      return launch(float{});
+    case Precision::bf16:
+      return launch(__nv_bfloat16{});
+    case Precision::fp16:
+      return launch(__half{});
+  }
+  return cudaErrorInvalidValue;
+}
 
 /// N neighbours in memory, loaded and stored at once.
 template <typename T, int N>

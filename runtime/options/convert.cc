@@ -75,7 +75,6 @@ PlanOptions plan_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   PlanOptions plan{.ranks = options.ranks(),
                    .card_gib = {options.card_gib().begin(), options.card_gib().end()},
-                   .picture = {.height = options.height(), .width = options.width()},
                    .num_inference_steps = options.num_inference_steps(),
                    .sigmas = {options.sigmas().begin(), options.sigmas().end()},
                    .max_sequence_length = options.max_sequence_length()};
@@ -86,7 +85,6 @@ PlanOptions plan_options(const Settings& settings) {
 BenchOptions bench_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   return {.measure = options.measure() == proto::Measure::step ? Measure::step : Measure::decode,
-          .picture = {.height = options.height(), .width = options.width()},
           .max_sequence_length = options.max_sequence_length(),
           .repetitions = options.repetitions(),
           .random_weights = options.random_weights()};

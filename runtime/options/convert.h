@@ -27,7 +27,6 @@ struct TextOptions {
 struct PlanOptions {
   int ranks = 1;
   std::vector<int> card_gib;  // of each rank's card; one value: all alike; empty: nothing to fit into
-  Picture picture;
   int64_t num_inference_steps = 28;
   std::vector<double> sigmas{};
   int64_t max_sequence_length = 512;
@@ -38,7 +37,6 @@ enum class Measure { step, decode };
 /// What bench measures.
 struct BenchOptions {
   Measure measure = Measure::step;
-  Picture picture;
   int64_t max_sequence_length = 512;
   int64_t repetitions = 20;
   bool random_weights = false;

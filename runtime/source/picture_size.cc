@@ -1,6 +1,7 @@
 #include "runtime/source/picture_size.h"
 
 #include "parallel/rank/errors.h"
+#include "runtime/options.pb.h"
 
 namespace flux {
 
@@ -12,6 +13,13 @@ int64_t drawn_pixels(int64_t pixels, int64_t token_side, const std::string& what
     warn(asked + " is not a multiple of " + side + "; drawing " + std::to_string(multiple));
   }
   return multiple;
+}
+
+Picture drawn_picture(const Settings& settings, int64_t token_side, const Warn& warn) {
+  const proto::Options& options = settings.message();
+  return {.height = drawn_pixels(options.height(), token_side, settings.origin("height"), warn),
+          .width = drawn_pixels(options.width(), token_side, settings.origin("width"), warn),
+          .token_side = token_side};
 }
 
 }  // namespace flux
