@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
 #include "parallel/mpi/patience.h"
+#include "parallel/mpi/shared_memory.h"
 #include "parallel/mpi/siblings.h"
 #include "parallel/mpi/transfer.h"
 #include "parallel/rank/device.h"
@@ -47,6 +49,9 @@ Engine::Engine(Departure& departure, Deadlines deadlines, std::function<void(con
     thread_.join();
     throw;
   }
+  departure_.on_leaving([&departure] {
+    if (departure.signal() == SIGHUP) put_away_shared_memory();
+  });
 }
 
 void Engine::part() {
@@ -63,6 +68,8 @@ void Engine::part() {
   Patience(departure_, {"the ranks did not part", "--timeout", deadlines_.collective, deadlines_.collective})
       .wait_for(finished_.get_future());
   thread_.join();
+  Patience(departure_, {"the ranks did not end", "--timeout", deadlines_.collective, deadlines_.collective})
+      .see_the_others_off();
 }
 
 void Engine::add(std::shared_ptr<Activity> activity) {

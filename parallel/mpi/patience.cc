@@ -44,8 +44,7 @@ constexpr int kFailed = 3;
   const std::vector<int> gone = siblings.gone();
   if (gone.empty()) {
     const int signal = departure.signal();
-    if (launched_rank() == 0 && !departure.was_stopped())
-      departure.say(signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)");
+    if (launched_rank() == 0 && !departure.was_stopped()) departure.say(told_to_end(signal));
     leave(departure, kTold, 128 + signal);
   }
   std::this_thread::sleep_for(kTold);
@@ -92,6 +91,23 @@ void Patience::wait_for(const std::future<void>& done) {
     if (now < deadline) speak(departure_, fault);
     speak(departure_, fmt::format("{}{} within {} ({})", fault.empty() ? "" : fault + ": ", limits_.what,
                                   seconds(limits_.deadline), limits_.flag));
+  }
+}
+
+void Patience::see_the_others_off() {
+  Siblings siblings;
+  const Clock::time_point end = Clock::now() + limits_.deadline;
+  while (departure_.signal() == 0) {
+    siblings.look();
+    const std::vector<int> others = siblings.others();
+    if (others.empty() || !siblings.this_rank_speaks()) return;
+    if (Clock::now() > end && !departure_.was_stopped()) {
+      const std::vector<int> stopped = siblings.stopped();
+      speak(departure_, fmt::format("{} {} (on {}): {} within {} ({})", rank_names(stopped.empty() ? others : stopped),
+                                    stopped.empty() ? "did not end" : "stopped", host_name(), limits_.what,
+                                    seconds(limits_.deadline), limits_.flag));
+    }
+    std::this_thread::sleep_for(kBetweenChecks);
   }
 }
 

@@ -25,6 +25,10 @@ class Patience {
   /// From the main thread.
   void wait_for(const std::future<void>& done);
 
+  /// Until the other ranks of this host have ended, of whom the lowest is the last to go: one that stops where MPI is
+  /// over would keep the launcher waiting for ever.
+  void see_the_others_off();
+
  private:
   Departure& departure_;
   Limits limits_;

@@ -68,6 +68,11 @@ char state_of(const fs::path& process) {
   return name_ends == std::string::npos || name_ends + 2 >= status.size() ? 'Z' : status[name_ends + 2];
 }
 
+fs::path program_of(const fs::path& process) {
+  std::error_code gone;
+  return fs::read_symlink(process / "exe", gone);
+}
+
 bool has_thread(const fs::path& process, const char* name) {
   std::error_code gone;
   for (fs::directory_iterator thread(process / "task", gone), end; !gone && thread != end; thread.increment(gone))
@@ -103,6 +108,7 @@ void Siblings::notice(const std::string& process) {
   Process& seen = alive_[*rank];
   seen.stopped |= state == 'T';
   seen.in_mpi |= has_thread(folder, kMpiThread);
+  seen.this_program |= program_of(folder) == program_of("/proc/self");
   another_spoke_ |= spoke(std::stoi(process));
 }
 
@@ -125,6 +131,13 @@ std::vector<int> Siblings::outside_mpi() const {
   std::vector<int> ranks;
   for (const auto& [rank, process] : alive_)
     if (!process.in_mpi) ranks.push_back(rank);
+  return ranks;
+}
+
+std::vector<int> Siblings::others() const {
+  std::vector<int> ranks;
+  for (const auto& [rank, process] : alive_)
+    if (process.this_program && rank != launched_rank()) ranks.push_back(rank);
   return ranks;
 }
 

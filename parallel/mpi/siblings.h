@@ -22,6 +22,7 @@ class Siblings {
   std::vector<int> stopped() const;
   std::vector<int> gone() const;         // those that are known to have been here
   std::vector<int> outside_mpi() const;  // those that never came to MPI_Init
+  std::vector<int> others() const;       // those that live, but for this one and for shells that started one
 
   /// Of those that live and are not stopped, one speaks: the lowest.
   bool this_rank_speaks() const;
@@ -37,6 +38,7 @@ class Siblings {
   struct Process {
     bool stopped = false;
     bool in_mpi = false;
+    bool this_program = false;
   };
 
   void notice(const std::string& process);

@@ -44,6 +44,7 @@ sigset_t signals_taken() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGUSR1);
   return set;
 }
 
@@ -79,9 +80,15 @@ std::string what_is_thrown() {
 
 }  // namespace
 
+std::string told_to_end(int signal) {
+  if (signal == SIGINT) return "interrupted (SIGINT)";
+  if (signal == SIGHUP) return "the launcher died";
+  return signal == SIGUSR1 ? "told to end (SIGUSR1)" : "told to end (SIGTERM)";
+}
+
 void to_stderr(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
-Departure::Departure(Say say) : say_(std::move(say)) {
+Departure::Departure(Say say) : say_(std::move(say)), launcher_(launched_ranks() > 1 ? getppid() : 0) {
   open_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);
   const sigset_t taken = signals_taken();
@@ -105,15 +112,25 @@ void Departure::watch() {
   const timespec patience{0, std::chrono::nanoseconds(kBetweenLooks).count()};
   while (!over_) {
     if (const int signal = sigtimedwait(&taken, nullptr, &patience); signal > 0) take(signal);
+    look_for_the_launcher();
     look_at_the_clock();
   }
 }
 
 void Departure::take(int signal) {
+  if (signal == SIGUSR1 && drains_) {
+    told_to_drain_ = true;
+    return;
+  }
   signal_ = signal;
   const std::chrono::milliseconds grace = grace_;
   const bool speaks = launched_rank() == 0 && grace.count() > 0 && !was_stopped();
-  within(grace, {128 + signal, speaks ? (signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)") : ""});
+  within(grace, {128 + signal, speaks ? told_to_end(signal) : ""});
+}
+
+/// Its libraries end a rank a second or two after that, wherever it is.
+void Departure::look_for_the_launcher() {
+  if (launcher_ != 0 && signal_ == 0 && getppid() != launcher_) take(SIGHUP);
 }
 
 void Departure::look_at_the_clock() {

@@ -12,20 +12,28 @@
 
 namespace flux {
 
+/// "interrupted (SIGINT)", "told to end (SIGTERM)"; of SIGHUP, which stands for it, "the launcher died"
+std::string told_to_end(int signal);
+
 /// The owner of how this process ends: one object in main, from its first line to its last. A thread of its own takes
 /// signals and looks at the clock, so it ends the process whatever the other threads do.
 class Departure {
  public:
-  /// Opens /dev/null for standard descriptors that are closed, ignores SIGPIPE, takes SIGTERM and SIGINT. From now on
-  /// an exception that nobody catches, or an exit() that a library calls, in any thread, is one line that names rank
-  /// and thread, and exit code 3.
+  /// Opens /dev/null for standard descriptors that are closed, ignores SIGPIPE, takes SIGTERM, SIGINT and SIGUSR1. From
+  /// now on an exception that nobody catches, or an exit() that a library calls, in any thread, is one line that names
+  /// rank and thread, and exit code 3.
   explicit Departure(Say say);
   ~Departure();
   Departure(const Departure&) = delete;
   Departure& operator=(const Departure&) = delete;
 
-  /// SIGTERM or SIGINT that came, or 0.
+  /// The signal that ends the process, if one came, or 0. SIGHUP: a launcher started this process, and is gone.
   int signal() const { return signal_; }
+
+  /// SIGUSR1 ends the process as SIGTERM does, until a program says that it drains: it then looks at told_to_drain(),
+  /// finishes what it has begun and takes up nothing more.
+  void drains() { drains_ = true; }
+  bool told_to_drain() const { return told_to_drain_; }
 
   /// How long the program may take to answer a signal before it is ended for it. At first no time at all, as without
   /// this class: a program that looks at signal() asks for some.
@@ -60,12 +68,15 @@ class Departure {
 
   void watch();
   void take(int signal);
+  void look_for_the_launcher();
   void look_at_the_clock();
   [[noreturn]] void fail(const std::string& line) noexcept;
   static void terminate() noexcept;
 
   const Say say_;
+  const int launcher_;  // its process; 0: none started this
   std::atomic<int> signal_ = 0;
+  std::atomic<bool> drains_ = false, told_to_drain_ = false;
   std::atomic<std::chrono::milliseconds> grace_{std::chrono::milliseconds(0)};
   std::atomic<Clock::time_point> looked_{Clock::now()};     // the thread at the clock
   std::atomic<Clock::time_point> blameless_{Clock::now()};  // until then

@@ -11,6 +11,12 @@ struct Ending {
   std::string why;  // said once for the whole job; empty: there is nothing to say
 };
 
+/// A job that drained: it has drawn what it had begun, and can be gone on with (EX_TEMPFAIL of sysexits.h).
+inline constexpr int kDrained = 75;
+
+/// Whether all ranks have come to it together, and leave in order.
+inline bool orderly(int exit_code) { return exit_code <= 1 || exit_code == kDrained; }
+
 /// Where the one line of an ending goes.
 using Say = std::function<void(const std::string& line)>;
 

@@ -1,5 +1,6 @@
 """What a job of several processes prints, and how it ends, when a rank fails, stops or dies."""
 
+import os
 import random
 import signal
 import time
@@ -81,6 +82,9 @@ class StartAndEnd(OneLine):
         self.expect("stops_after_the_end",
                     r"^rank 1 stopped \(on .*\): the ranks did not part within 2 s \(--timeout\)$", 3)
 
+    def test_a_rank_that_stops_where_mpi_is_over_is_named(self):
+        self.expect("stops_once_parted", r"^rank 1 stopped \(on .*\): the ranks did not end within 2 s \(--timeout\)$", 3)
+
     def test_a_rank_that_is_killed_after_the_end_is_named(self):
         self.expect("dies_after_the_end", r"^rank 1 died \(on .*\)$", 137)
 
@@ -94,6 +98,15 @@ class StartAndEnd(OneLine):
         self.assertEqual(lines, ["told to end (SIGTERM)"])
         self.assertNotEqual(returned, 0)
         self.assertLess(took, 20)
+
+    def test_a_job_whose_launcher_is_killed_ends_and_leaves_nothing(self):
+        job = Job("--fault", "meets_for_ever")
+        while len(job.with_thread("mpi")) < 3:
+            time.sleep(0.05)
+        time.sleep(1)
+        job.process.kill()
+        job.end()
+        self.assertEqual(job.left_behind(patience=10), ([], []))
 
     def test_processes_that_do_not_find_each_other_are_refused_once(self):
         for variables in ({"SLURM_STEP_NUM_TASKS": "3", "SLURM_PROCID": "0"}, {"PMI_SIZE": "3", "PMI_RANK": "0"}):
@@ -114,6 +127,8 @@ class AtAnyMoment(unittest.TestCase):
         there = job.signal(rank, what)
         time.sleep(0.2)
         witnesses = job.with_thread("departure") - {rank}  # nobody, if it was the last to leave
+        if there and what == signal.SIGSTOP:
+            self.wake_once_alone(job, rank)
         lines, returned, _ = job.end()
         took = time.monotonic() - struck
         case = f"{what.name} to rank {rank} after {after:.2f} s: {lines}"
@@ -127,6 +142,15 @@ class AtAnyMoment(unittest.TestCase):
         if witnesses or what == signal.SIGSTOP:
             self.assertRegex("".join(lines), f"^(rank .: .*)?rank {rank} ", case)
         self.assertIn(returned, (137 if what == signal.SIGKILL else 3, -signal.SIGSEGV), case)  # -11: mpirun's own
+
+    def wake_once_alone(self, job, rank):
+        """Whoever stops after all others have gone has nobody to name it."""
+        while job.process.poll() is None:
+            there = job.ranks()
+            if set(there) == {rank}:
+                os.kill(there[rank], signal.SIGCONT)
+                return
+            time.sleep(0.05)
 
     def test_a_rank_that_is_killed_is_named(self):
         moments = random.Random(1)

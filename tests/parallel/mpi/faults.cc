@@ -149,10 +149,10 @@ void throws_in_a_thread(World& world) {
   meet(*group);
 }
 
-/// A job of some seconds, for those who disturb it.
-void meets_for_a_while(World& world) {
+/// A job that lasts, for those who disturb it.
+void meets_for(std::chrono::milliseconds while_, World& world) {
   const auto group = everybody(world);
-  const auto end = Clock::now() + 1500ms;
+  const auto end = Clock::now() + while_;
   for (bool on = true; on;) {
     const at::Tensor go_on = at::full({1}, world.rank() == 0 && Clock::now() < end ? 1 : 0);
     group->broadcast(go_on, 0).wait();
@@ -167,6 +167,7 @@ struct Fault {
   Deadlines deadlines;
   std::function<void()> before = [] {};  // the world
   std::function<void()> after = [] {};   // everybody has come to leave()
+  std::function<void()> parted = [] {};  // of MPI nothing is left
 };
 
 std::function<void()> on_the_faulty(const std::function<void()>& act) {
@@ -190,7 +191,8 @@ std::map<std::string, Fault> all_faults() {
       {"leaves_without_the_others", {leaves_without_the_others, {.collective = 2s}}},
       {"is_invalid", {is_invalid, {}}},
       {"throws_in_a_thread", {throws_in_a_thread, {}}},
-      {"meets_for_a_while", {meets_for_a_while, {.collective = 2s, .startup = 5s}}},
+      {"meets_for_a_while", {[](World& world) { meets_for(1500ms, world); }, {.collective = 2s, .startup = 5s}}},
+      {"meets_for_ever", {[](World& world) { meets_for(60s, world); }, {}}},
       {"nothing", {nothing, {}}},
       {"is_awaited", {nothing, {}, sleep}},
       {"never_starts", {nothing, {.startup = 3s}, sleep}},
@@ -202,6 +204,7 @@ std::map<std::string, Fault> all_faults() {
                                  })}},
       {"stops_after_the_end", {nothing, {.collective = 2s}, [] {}, raise(SIGSTOP)}},
       {"dies_after_the_end", {nothing, {}, [] {}, raise(SIGKILL)}},
+      {"stops_once_parted", {nothing, {.collective = 2s}, [] {}, [] {}, raise(SIGSTOP)}},
   };
 }
 
@@ -233,8 +236,11 @@ int run_fault(const std::string& name) {
     waker.emplace(1300ms);
     faults[name] = {[&](World& world) { stops_half_way(world, *waker); }, {.collective = 1s}};
   }
+  const Fault& fault = faults.at(name);
   Departure departure(to_stderr);
-  departure.now(outcome(faults.at(name), departure));
+  const int code = outcome(fault, departure);
+  fault.parted();
+  departure.now(code);
 }
 
 }  // namespace flux
