@@ -4,6 +4,14 @@
 #include "model/linear/cublas_lt.h"
 
 namespace flux {
+namespace {
+
+/// Fewer rows than this a CPU multiplies by another routine, which sums in another order.
+constexpr int64_t kFewRows = 4;
+
+at::Tensor with_more_rows(const at::Tensor& x) { return at::constant_pad_nd(x, {0, 0, 0, kFewRows - x.size(0)}); }
+
+}  // namespace
 
 Linear::Linear(const Weights& weights, const std::vector<std::string>& parts, int64_t out, int64_t in, Bias bias) {
   const auto count = static_cast<int64_t>(parts.size());
@@ -24,6 +32,12 @@ void Linear::operator()(const at::Tensor& x, const at::Tensor& out, Epilogue epi
   if (x.is_cuda() && x.scalar_type() != at::kFloat)
     return cublas_lt_linear(x, weight_, out.scalar_type() == at::kFloat ? wide_bias_ : bias_, out, epilogue);
 #endif
+  if (x.is_cpu() && x.size(0) > 0 && x.size(0) < kFewRows) {
+    const at::Tensor more = at::empty({kFewRows, out.size(1)}, out.options());
+    (*this)(with_more_rows(x), more, epilogue);
+    out.copy_(more.narrow(0, 0, x.size(0)));
+    return;
+  }
   at::Tensor y = out;  // ATen's out parameter
   if (out.scalar_type() == x.scalar_type()) {
     bias_.defined() ? at::addmm_out(y, bias_, x, weight_.t()) : at::mm_out(y, x, weight_.t());

@@ -6,6 +6,14 @@ namespace {
 
 at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); }  // [1, heads, tokens, head_dim]
 
+/// A CPU takes queries in blocks, and the few that are left by another routine, which sums in another order: a row's
+/// result would depend on how many there are.
+at::Tensor without_few_left(const at::Tensor& q) {
+  constexpr int64_t whole = 8;  // divides every size of a block
+  const int64_t left = q.size(0) % whole;
+  return q.is_cpu() && left != 0 ? at::constant_pad_nd(q, {0, 0, 0, 0, 0, whole - left}) : q;
+}
+
 }  // namespace
 
 JointAttention::JointAttention(const TransformerConfig& config, const Cut& cut, Communicator& sequence,
@@ -23,8 +31,8 @@ void JointAttention::attend(const at::Tensor& q, const at::Tensor& out) {
   if (q.size(0) == 0) return;
   const auto keys = heads_first(all_.select(1, 0));
   const auto values = heads_first(all_.select(1, 1));
-  const auto attended = at::scaled_dot_product_attention(heads_first(q), keys, values);
-  out.unflatten(1, {q.size(1), q.size(2)}).copy_(attended.squeeze(0).transpose(0, 1));
+  const auto attended = at::scaled_dot_product_attention(heads_first(without_few_left(q)), keys, values);
+  out.unflatten(1, {q.size(1), q.size(2)}).copy_(attended.squeeze(0).transpose(0, 1).narrow(0, 0, q.size(0)));
 }
 
 }  // namespace flux

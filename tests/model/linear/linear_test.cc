@@ -51,6 +51,14 @@ TEST_P(LinearDtype, AppliesItsEpilogue) {
   EXPECT_LE(relative_to_largest(out.to(at::kFloat), exact), GetParam() == at::kFloat ? 1e-6 : 1.0 / 128);
 }
 
+TEST_P(LinearDtype, ARowsSumDoesNotDependOnHowManyThereAre) {
+  const Linear linear(attention(GetParam()), {"to_q"}, 32, 32);
+  const auto x = at::randn({37, 32}).to(GetParam());
+  const auto all = linear(x);
+  for (int64_t rows = 1; rows <= 37; ++rows)
+    EXPECT_TRUE(at::equal(linear(x.narrow(0, 37 - rows, rows)), all.narrow(0, 37 - rows, rows))) << rows;
+}
+
 TEST_P(LinearDtype, TakesNoRows) {
   const Linear linear(attention(GetParam()), {"to_q"}, 32, 32);
   EXPECT_EQ(linear(at::empty({0, 32}, GetParam())).sizes(), (std::vector<int64_t>{0, 32}));
