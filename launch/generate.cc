@@ -21,17 +21,24 @@ GenerateRequest request_of(Settings& settings, int rank) {
   GenerateRequest request{.folder = ModelFolder(model_path(settings)),
                           .model = "",
                           .placement = placement_options(settings),
-                          .output = output_options(settings),
                           .operation = operation_options(settings),
+                          .output = nullptr,
                           .source = nullptr};
   request.model = model_name(request.folder.path);
   start_logging(request.operation, rank);
   if (rank != 0) return request;
+  const OutputOptions output = output_options(settings);
+  request.output = std::make_unique<OutputFolder>(output);
+  request.allow_changes = output.allow_changes;
+  const PastRun* past = request.output->past();
   const bool seeded = settings.has("seed");
+  if (past != nullptr && past->seed())
+    settings.set_default("seed", std::to_string(*past->seed()), "of the run that is resumed");
   add_model_defaults(settings, request.folder);
   add_noise_defaults(settings, request.folder);
+  request.seed = run_seed(settings);
   request.source =
-      open_source(settings, request.folder, std::cin, [](const std::string& text) { spdlog::warn("{}", text); });
+      open_source(settings, request.folder, std::cin, [](const std::string& text) { spdlog::warn("{}", text); }, past);
   if (!seeded) spdlog::info("seed {}", settings.text("seed"));
   return request;
 }

@@ -97,6 +97,7 @@ int run(const std::vector<std::string>& arguments, Departure& departure) {
   if (!invocation.answer.empty()) return print_once(invocation.answer);
   if (invocation.print_config) return print_config(invocation);
   if (!joint) return run_alone(invocation);
+  if (verb == "generate") departure.drains();
   return on_ranks({std::move(invocation.settings), error}, departure, [&](Settings settings, World& world) {
     if (verb == "generate") return generate(std::move(settings), world, departure);
     return verb == "doctor" ? doctor(settings, world) : bench(std::move(settings), world);

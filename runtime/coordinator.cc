@@ -37,6 +37,7 @@ void Coordinator::tick() {
   if (ending_) return;
   notice_sleep();
   if (const int signal = parts_.departure.signal()) return end(interrupted(signal));
+  if (parts_.departure.told_to_drain()) drain();
   show_life();
   take_written();
   take_requests();
@@ -44,8 +45,23 @@ void Coordinator::tick() {
   if (finishing_ && parts_.sink.finished() && parts_.log.settled()) {
     const std::string problem = parts_.sink.problem();
     if (!problem.empty()) spdlog::error("{}", problem);
-    end({failures_ || !problem.empty() ? 1 : 0, ""});
+    failures_ |= !problem.empty();
+    end(finished());
   }
+}
+
+void Coordinator::drain() {
+  if (std::exchange(draining_, true)) return;
+  spdlog::info("draining: what is being drawn is finished, and nothing more begun");
+  tell_scheduler(event::Drain{});
+}
+
+Ending Coordinator::finished() const {
+  const int64_t left = parts_.source.pictures() - static_cast<int64_t>(finished_.size() + bad_.size());
+  if (draining_ && left > 0)
+    return {kDrained, fmt::format("drained (SIGUSR1): {} of {} pictures are left; go on with --resume", left,
+                                  parts_.source.pictures())};
+  return {failures_ ? 1 : 0, ""};
 }
 
 void Coordinator::settle(std::chrono::milliseconds patience) {
@@ -82,15 +98,30 @@ void Coordinator::take_requests() {
         bad_.push_back(record_of(*request, 0));
       continue;
     }
-    const event::Submitted submitted{request->index, request->first_picture, request->pictures};
-    auto open = std::make_unique<Open>();
-    open->to_hand_out = open->to_finish = request->pictures;
-    for (int64_t k = 0; k < request->pictures; ++k)
-      works_[request->first_picture + k] = {open.get(), record_of(*request, k), {}, {}};
-    open->request = std::move(*request);
-    open_[submitted.request] = std::move(open);
-    tell_scheduler(submitted);
+    submit(std::move(*request));
   }
+}
+
+/// What a run before has drawn of it counts as finished.
+void Coordinator::submit(Request&& request) {
+  auto open = std::make_unique<Open>();
+  event::Submitted submitted{request.index, {}};
+  for (int64_t k = 0; k < request.pictures; ++k) {
+    Record record = record_of(request, k);
+    const int64_t picture = record.picture;
+    if (request.files.contains(k)) {
+      finished_.push_back(std::move(record));
+    } else {
+      submitted.pictures.push_back(picture);
+      works_[picture] = {open.get(), std::move(record), {}, {}};
+    }
+  }
+  if (submitted.pictures.empty()) return;
+  open->request = std::move(request);
+  open->pictures = submitted.pictures;
+  open->to_hand_out = open->to_finish = static_cast<int64_t>(submitted.pictures.size());
+  open_[submitted.request] = std::move(open);
+  tell_scheduler(submitted);
 }
 
 void Coordinator::take_written() {
@@ -149,8 +180,8 @@ void Coordinator::on(int, Encoded&& encoded) {
   Open& open = *open_.at(encoded.request);
   for (const auto& warning : encoded.warnings) spdlog::warn("{}: {}", open.request.origin, warning);
   open.conditioning = std::move(encoded.conditioning);
-  for (int64_t k = 0; k < open.request.pictures; ++k) {
-    Record& record = works_.at(open.request.first_picture + k).record;
+  for (int64_t picture : open.pictures) {
+    Record& record = works_.at(picture).record;
     record.warnings = encoded.warnings;
     record.seconds.encode = encoded.seconds;
   }
@@ -174,10 +205,10 @@ void Coordinator::on(int, Decoded&& decoded) {
 void Coordinator::on(int, Written&&) { take_written(); }
 
 void Coordinator::on(int, RequestFailed&& failed) {
-  const Request request = open_.at(failed.request)->request;
-  for (int64_t k = 0; k < request.pictures; ++k) {
-    works_.at(request.first_picture + k).record.error = failed.why;
-    record(request.first_picture + k);
+  const std::vector<int64_t> pictures = open_.at(failed.request)->pictures;
+  for (int64_t picture : pictures) {
+    works_.at(picture).record.error = failed.why;
+    record(picture);
   }
   tell_scheduler(event::RequestFailed{failed.request});
 }
@@ -187,6 +218,8 @@ void Coordinator::on(int, PictureFailed&& failed) {
   record(failed.picture);
   tell_scheduler(event::PictureFailed{failed.picture});
 }
+
+void Coordinator::on(int, ToldToDrain&&) { drain(); }
 
 void Coordinator::on(int from, RankFailed&& failed) {
   if (failed.invalid) return end({2, failed.why});
@@ -226,8 +259,9 @@ void Coordinator::obey(const command::Write& write) {
   parts_.sink.put(work.record, std::exchange(work.image, std::nullopt).value());
 }
 
-/// Everything is drawn: the sink shows it, while the others are still told that somebody is there.
+/// Everything is drawn that will be: the sink shows it, while the others are still told that somebody is there.
 void Coordinator::obey(const command::Stop&) {
+  if (!begun_) return end(finished());
   finishing_ = true;
   parts_.sink.finish(finished_);
 }
@@ -244,7 +278,7 @@ std::optional<int> Coordinator::silent_rank() const {
 
 Ending Coordinator::interrupted(int signal) const {
   if (const auto rank = silent_rank()) return {3, placement_.named(*rank) + " died"};
-  return {128 + signal, signal == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)"};
+  return {128 + signal, told_to_end(signal)};
 }
 
 }  // namespace flux

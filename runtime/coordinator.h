@@ -41,7 +41,7 @@ class Coordinator {
   /// Called often: looks at the clock, at signals and at the sink.
   void tick();
 
-  /// How the run ended, once it has. exit_code 0: every picture is there; 1: some failed.
+  /// How the run ended, once it has. exit_code 0: every picture is there; 1: some failed; kDrained: some are left.
   const std::optional<Ending>& ending() const { return ending_; }
 
   /// After an early ending: takes from the sink what it still finishes, for at most `patience`, then everything is
@@ -54,7 +54,8 @@ class Coordinator {
   /// A request whose pictures are not all drawn yet.
   struct Open {
     Request request;
-    Conditioning conditioning;  // from its encoding until its last picture is handed out
+    std::vector<int64_t> pictures;  // to be drawn
+    Conditioning conditioning;      // from its encoding until its last picture is handed out
     std::vector<std::string> warnings;
     double seconds = 0;  // of the encoding
     int64_t to_hand_out = 0;
@@ -72,12 +73,15 @@ class Coordinator {
   Time now() const { return std::chrono::duration_cast<Time>(Clock::now() - began_ - slept_); }
   void notice_sleep();
   void take_requests();
+  void submit(Request&& request);
   void take_written();
   void show_life();
   void tell_scheduler(const Event& event);
   void send(int rank, const Order& order);
   void record(int64_t picture);
   void note(Record&& record);
+  void drain();
+  Ending finished() const;
   void end(Ending ending);
   std::optional<int> silent_rank() const;
   Ending interrupted(int signal) const;
@@ -91,6 +95,7 @@ class Coordinator {
   void on(int from, Written&& written);
   void on(int from, RequestFailed&& failed);
   void on(int from, PictureFailed&& failed);
+  void on(int from, ToldToDrain&& told);
   void on(int from, RankFailed&& failed);
 
   // What the scheduler wants.
@@ -115,6 +120,7 @@ class Coordinator {
   std::vector<Record> bad_;  // requests that cannot be drawn, until the run has begun
   bool begun_ = false;
   bool source_ended_ = false;
+  bool draining_ = false;
   bool finishing_ = false;
   bool failures_ = false;
   int being_written_ = 0;  // pictures

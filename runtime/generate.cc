@@ -1,12 +1,14 @@
 #include "runtime/generate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <exception>
 #include <memory>
-#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -49,11 +51,21 @@ void require_complete(const ModelFolder& folder) {
   }
 }
 
-/// The placement that every rank works out for itself; `drawable`: whether there is anything to draw.
+/// What every rank works out for itself; `drawable`: whether there is anything to draw.
 struct Agreement {
-  Placement placement;
+  RunFacts facts;
   bool drawable = false;
 };
+
+/// A run is gone on with where it would draw the same bits.
+void require_same_bits(const PastRun& past, const RunFacts& facts) {
+  const std::vector<std::string> changes = past.changes(nlohmann::json::parse(run_line(facts, 0)));
+  if (!changes.empty())
+    throw Invalid(
+        fmt::format("--resume: pictures may come out otherwise than in the run before: {}; give "
+                    "--allow-changes to go on all the same",
+                    fmt::join(changes, "; ")));
+}
 
 Agreement agree(const GenerateRequest& request, World& world) {
   Hello mine;
@@ -63,22 +75,27 @@ Agreement agree(const GenerateRequest& request, World& world) {
   const std::vector<Hello> all = introduce(world, mine);
   for (const Hello& hello : all) facts.push_back(hello.facts);
   const Demand demand = all[Placement::coordinator].demand;
-  Agreement agreement{{}, demand.anything()};
+  Agreement agreement{{request.model, "", {}, request.seed}, demand.anything()};
   together(world, [&] {
-    agreement.placement =
+    agreement.facts.placement =
         place(request.placement, request.operation.threads, facts, demand.anything() ? demand : Demand{});
+    if (request.output == nullptr) return;
+    agreement.facts.identity = model_identity(request.folder);
+    const PastRun* past = request.output->past();
+    if (past != nullptr && agreement.drawable && !request.allow_changes) require_same_bits(*past, agreement.facts);
   });
   return agreement;
 }
 
 /// What rank 0 has besides its own part: where pictures go, and who hears of them.
 struct Desk {
-  Desk(const GenerateRequest& request, OutputFolder& folder, const RunFacts& facts, World& world)
-      : journal(folder, facts),
-        progress(request.operation.progress, request.source->pictures(), facts.placement),
-        results(facts, folder.path(), request.operation.json),
+  Desk(const GenerateRequest& request, const RunFacts& facts, World& world)
+      : journal(*request.output, facts),
+        progress(request.operation.progress, request.source->pictures(), request.source->pictures_there(),
+                 facts.placement),
+        results(facts, request.output->path(), request.operation.json),
         log({&journal, &progress, &results}),
-        sink(folder, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
+        sink(*request.output, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
 
   Journal journal;  // first: nothing is told before it is written down
   Progress progress;
@@ -87,18 +104,32 @@ struct Desk {
   FolderSink sink;
 };
 
-/// Every request is bad: each is named, and nothing loaded.
-int refuse_all(Source& source, Desk& desk) {
+/// The exit code.
+int name_bad_input(Source& source, Desk& desk) {
   desk.journal.begin();
   std::vector<Record> records;
+  int code = 0;
   while (const auto request = source.next()) {
-    records.push_back(record_of(*request, 0));
+    for (int64_t k = 0; k < request->pictures; ++k) records.push_back(record_of(*request, k));
+    if (records.back().drawn()) continue;
     desk.log.note(Time{0}, records.back());
+    code = 1;
   }
   desk.sink.finish(records);
   desk.progress.finish();
-  desk.journal.end({1, ""});
-  return 1;
+  desk.journal.end({code, ""});
+  return code;
+}
+
+/// Every picture is there already, or bad input. Nothing is loaded.
+int draw_nothing(const GenerateRequest& request, const RunFacts& facts, World& world) {
+  int code = 0;
+  together(world, [&] {
+    if (request.output == nullptr) return;
+    Desk desk(request, facts, world);
+    code = name_bad_input(*request.source, desk);
+  });
+  return std::stoi(world.exchange(std::to_string(code)).at(Placement::coordinator));
 }
 
 void tell_others(const Stop& stop, World& world) {
@@ -108,22 +139,20 @@ void tell_others(const Stop& stop, World& world) {
 
 /// Rank 0's last words: what the sink still finishes, the journal's last line, the summary.
 Ending conclude(Ending ending, Coordinator& coordinator, Desk& desk, World& world) {
-  if (ending.exit_code > 1) world.end(ending);
+  if (!orderly(ending.exit_code)) world.end(ending);
   try {
-    if (ending.exit_code > 1) coordinator.settle(kToSettle);
+    if (!orderly(ending.exit_code)) coordinator.settle(kToSettle);
     desk.journal.end(ending);
   } catch (const std::exception& error) {  // the disk may be what ended the run
-    if (ending.exit_code <= 1) ending = {3, error.what()};
+    if (orderly(ending.exit_code)) ending = {3, error.what()};
   }
   desk.progress.finish();
   return ending;
 }
 
-int coordinate(GenerateRequest& request, OutputFolder& folder, const Placement& placement, bool drawable, World& world,
-               Departure& departure) {
-  const RunFacts facts{request.model, model_identity(request.folder), placement};
-  Desk desk(request, folder, facts, world);
-  if (!drawable) return refuse_all(*request.source, desk);
+int coordinate(const GenerateRequest& request, const RunFacts& facts, World& world, Departure& departure) {
+  const Placement& placement = facts.placement;
+  Desk desk(request, facts, world);
   Worker worker(published(request.folder), placement, world);
   Coordinator coordinator({world, *request.source, desk.sink, desk.log, departure}, placement, request.operation);
   Ending ending;
@@ -133,10 +162,11 @@ int coordinate(GenerateRequest& request, OutputFolder& folder, const Placement& 
     ending = {3, error.what()};
   }
   ending = conclude(std::move(ending), coordinator, desk, world);
-  if (ending.exit_code > 1) {
+  if (!orderly(ending.exit_code)) {
     world.end(ending);
     return ending.exit_code;
   }
+  if (!ending.why.empty()) spdlog::warn("{}", ending.why);
   tell_others({ending.exit_code}, world);
   if (const std::string problem = desk.results.finish(); !problem.empty()) spdlog::error("{}", problem);
   return ending.exit_code;
@@ -145,26 +175,25 @@ int coordinate(GenerateRequest& request, OutputFolder& folder, const Placement& 
 int take_part(const GenerateRequest& request, const Placement& placement, World& world, Departure& departure) {
   Worker worker(published(request.folder), placement, world);
   const Ending ending = RankLoop{world, departure, placement, request.operation, worker}.run();
-  if (ending.exit_code > 1) world.end(ending);
+  if (!orderly(ending.exit_code)) world.end(ending);
   return ending.exit_code;
 }
 
 }  // namespace
 
 int run_generate(GenerateRequest& request, World& world, Departure& departure) {
-  std::optional<OutputFolder> folder;
   together(world, [&] {
-    if (world.rank() != Placement::coordinator) return;
+    if (request.output == nullptr) return;
     require_complete(request.folder);
-    folder.emplace(request.output);
-    departure.on_leaving(folder->last_act());
+    departure.on_leaving(request.output->last_act());
   });
-  const auto [placement, drawable] = agree(request, world);
-  for (const auto& line : table(placement)) spdlog::debug("{}", line);
+  const Agreement agreement = agree(request, world);
+  for (const auto& line : table(agreement.facts.placement)) spdlog::debug("{}", line);
   departure.answer_signals_within(kToAnswer);
   demand_full_precision();
-  if (folder) return coordinate(request, *folder, placement, drawable, world, departure);
-  return drawable ? take_part(request, placement, world, departure) : 1;
+  if (!agreement.drawable) return draw_nothing(request, agreement.facts, world);
+  if (request.output != nullptr) return coordinate(request, agreement.facts, world, departure);
+  return take_part(request, agreement.facts.placement, world, departure);
 }
 
 }  // namespace flux

@@ -6,18 +6,21 @@
 #include "parallel/rank/departure.h"
 #include "parallel/world.h"
 #include "runtime/options.h"
+#include "runtime/sink/output_folder.h"
 #include "runtime/source/source.h"
 
 namespace flux {
 
-/// Everything generate needs. The same on every rank, save for the source: only rank 0 has one (it alone may have read
-/// standard input).
+/// Everything generate needs. The same on every rank, save for what rank 0 alone has: where requests come from (it
+/// alone may have read standard input) and where pictures go.
 struct GenerateRequest {
   ModelFolder folder;
   std::string model;  // as the user would call it
   PlacementOptions placement;
-  OutputOptions output;
   OperationOptions operation;
+  bool allow_changes = false;  // of what fixes the bits, where a run is resumed
+  uint64_t seed = 0;           // of the run
+  std::unique_ptr<OutputFolder> output;
   std::unique_ptr<Source> source;
 };
 

@@ -46,13 +46,35 @@ Json program_json() {
 
 }  // namespace
 
+std::string run_line(const RunFacts& facts, int64_t fence) {
+  Json ranks = Json::array();
+  for (const auto& place : facts.placement.ranks) ranks.push_back(rank_json(place));
+  Json replicas = Json::array();
+  for (const auto& replica : facts.placement.replicas)
+    replicas.push_back({{"ranks", replica.ranks}, {"text_ranks", replica.text_ranks}});
+  return json_line(Json{{"event", "run"},
+                        {"journal", 1},
+                        {"fence", fence},
+                        {"host", host_name()},
+                        {"process", getpid()},
+                        {"program", program_json()},
+                        {"model", {{"name", facts.model}, {"identity", facts.identity}}},
+                        {"dtype", dtype_name(facts.placement.dtype)},
+                        {"seed", facts.seed},
+                        {"ranks", ranks},
+                        {"replicas", replicas},
+                        {"time", utc_now()}});
+}
+
 Journal::Journal(OutputFolder& folder, RunFacts facts) : folder_(folder), facts_(std::move(facts)) {}
 
 void Journal::begin() {
   folder_.require_ownership();
   folder_.clear_previous_run();
-  file_ = std::make_unique<AppendedFile>(folder_.path() / kJournalName);
-  append(run_line(), true);
+  const auto path = folder_.path() / kJournalName;
+  const PastRun* past = folder_.past();
+  file_ = past ? std::make_unique<AppendedFile>(path, past->journal_bytes()) : std::make_unique<AppendedFile>(path);
+  append(run_line(facts_, folder_.fencing_number()), true);
 }
 
 void Journal::on(Time, const Command& command) {
@@ -62,8 +84,9 @@ void Journal::on(Time, const Command& command) {
 void Journal::on(Time, const Request& request) {
   Json files = Json::array();
   for (int64_t k = 0; k < request.pictures; ++k)
-    files.push_back(
-        folder_.file_name(request.first_picture + k, request.prompt.picture.seed + static_cast<uint64_t>(k)));
+    if (!request.files.contains(k))
+      files.push_back(
+          folder_.file_name(request.first_picture + k, request.prompt.picture.seed + static_cast<uint64_t>(k)));
   append(json_line(Json{{"event", "began"},
                         {"request", request.id},
                         {"origin", request.origin},
@@ -97,25 +120,6 @@ void Journal::append(const std::string& line, bool to_the_disk) {
   folder_.require_ownership();
   file_->append(line);
   if (to_the_disk) file_->sync();
-}
-
-std::string Journal::run_line() const {
-  Json ranks = Json::array();
-  for (const auto& place : facts_.placement.ranks) ranks.push_back(rank_json(place));
-  Json replicas = Json::array();
-  for (const auto& replica : facts_.placement.replicas)
-    replicas.push_back({{"ranks", replica.ranks}, {"text_ranks", replica.text_ranks}});
-  return json_line(Json{{"event", "run"},
-                        {"journal", 1},
-                        {"fence", folder_.fencing_number()},
-                        {"host", host_name()},
-                        {"process", getpid()},
-                        {"program", program_json()},
-                        {"model", {{"name", facts_.model}, {"identity", facts_.identity}}},
-                        {"dtype", dtype_name(facts_.placement.dtype)},
-                        {"ranks", ranks},
-                        {"replicas", replicas},
-                        {"time", utc_now()}});
 }
 
 }  // namespace flux

@@ -11,17 +11,21 @@
 
 namespace flux {
 
+/// The `run` line of a journal: program and libraries, model, seed, placement, whose run it is.
+std::string run_line(const RunFacts& facts, int64_t fence);
+
 /// journal.jsonl of a run: a JSON object a line, each with its `event`.
-///   run    first: program and libraries, model, placement, whose run it is; what a later run must match for the same
-///   bits began  a request and the files it will become, before it is handed to any rank done   a picture, once its
-///   file and folder are on the disk, or why it failed end    how the run ended
+///   run    first, and again each time the run is resumed: what fixes the bits of its pictures
+///   began  a request and the files it will become, before it is handed to any rank
+///   done   a picture, once its file and folder are on the disk, or why it failed
+///   end    how the run ended
 /// Whatever it cannot write down is an Invalid: a run that cannot be recorded does not go on.
 class Journal : public Listener {
  public:
   /// `folder` outlives it. Nothing is touched before the run begins.
   Journal(OutputFolder& folder, RunFacts facts);
 
-  /// The run before gives way.
+  /// The run before gives way, or is gone on with.
   void begin();
 
   void on(Time, const Command& command) override;
@@ -33,7 +37,6 @@ class Journal : public Listener {
 
  private:
   void append(const std::string& line, bool to_the_disk);
-  std::string run_line() const;
 
   OutputFolder& folder_;
   const RunFacts facts_;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cctype>
 #include <set>
-#include <string_view>
 
 #include "model/files/json_file.h"
 #include "model/files/readable_file.h"
@@ -21,15 +20,6 @@ constexpr size_t kLongestLine = 64u << 20;  // bytes; what is longer is no line 
 bool digits(std::string_view text, size_t least, size_t most) {
   return text.size() >= least && text.size() <= most &&
          std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-}
-
-/// 00000-7.png
-bool is_picture(std::string_view name) {
-  const size_t dash = name.find('-'), dot = name.rfind('.');
-  if (dash == name.npos || dot == name.npos || dot < dash) return false;
-  const std::string_view kind = name.substr(dot);
-  return digits(name.substr(0, dash), 5, 19) && digits(name.substr(dash + 1, dot - dash - 1), 1, 20) &&
-         (kind == ".png" || kind == ".jpg");
 }
 
 class Pictures {
@@ -51,7 +41,7 @@ class Pictures {
 
  private:
   void add(const nlohmann::json& file) {
-    if (!file.is_string() || !is_picture(file.get_ref<const std::string&>())) return;
+    if (!file.is_string() || !is_picture_name(file.get_ref<const std::string&>())) return;
     if (known_.insert(file.get<std::string>()).second) names_.push_back(file.get<std::string>());
   }
 
@@ -61,25 +51,45 @@ class Pictures {
 
 }  // namespace
 
-std::vector<std::string> journaled_pictures(const std::filesystem::path& journal) {
+void for_each_line(const std::filesystem::path& journal, const std::function<void(const JournalLine&)>& take) {
   struct stat there{};
-  if (::lstat(journal.c_str(), &there) != 0) return {};
+  if (::lstat(journal.c_str(), &there) != 0) return;
   const ReadableFile file(journal);
-  Pictures pictures;
-  std::string line, block;
+  JournalLine line;
+  std::string text, block;
   for (int64_t offset = 0; offset < file.size(); offset += kBlock) {
     block.resize(static_cast<size_t>(std::min(kBlock, file.size() - offset)));
     file.read(offset, block.data(), static_cast<int64_t>(block.size()));
     for (size_t begin = 0; begin < block.size();) {
       const size_t end = std::min(block.find('\n', begin), block.size());
-      if (line.size() <= kLongestLine) line.append(block, begin, end - begin);
+      if (text.size() <= kLongestLine) text.append(block, begin, end - begin);
       begin = end + 1;
       if (end == block.size()) continue;
-      pictures.add_line(line);
-      line.clear();
+      line.text = text;
+      take(line);
+      ++line.number;
+      line.offset = offset + static_cast<int64_t>(begin);
+      text.clear();
     }
   }
-  if (!line.empty()) pictures.add_line(line);
+  if (line.offset == file.size()) return;
+  line.text = text;
+  line.whole = false;
+  take(line);
+}
+
+/// 00000-7.png
+bool is_picture_name(std::string_view name) {
+  const size_t dash = name.find('-'), dot = name.rfind('.');
+  if (dash == name.npos || dot == name.npos || dot < dash) return false;
+  const std::string_view kind = name.substr(dot);
+  return digits(name.substr(0, dash), 5, 19) && digits(name.substr(dash + 1, dot - dash - 1), 1, 20) &&
+         (kind == ".png" || kind == ".jpg");
+}
+
+std::vector<std::string> journaled_pictures(const std::filesystem::path& journal) {
+  Pictures pictures;
+  for_each_line(journal, [&](const JournalLine& line) { pictures.add_line(line.text); });
   return pictures.take();
 }
 

@@ -82,6 +82,7 @@ struct Packer {
     message.mutable_picture_failed()->set_picture(failed.picture);
     message.mutable_picture_failed()->set_why(failed.why);
   }
+  void operator()(const ToldToDrain&) { message.mutable_told_to_drain(); }
   void operator()(const RankFailed& failed) {
     message.mutable_rank_failed()->set_invalid(failed.invalid);
     message.mutable_rank_failed()->set_why(failed.why);
@@ -198,6 +199,8 @@ Message unpack(Parcel parcel) {
       return Report(RequestFailed{message.request_failed().request(), message.request_failed().why()});
     case wire::Message::kPictureFailed:
       return Report(PictureFailed{message.picture_failed().picture(), message.picture_failed().why()});
+    case wire::Message::kToldToDrain:
+      return Report(ToldToDrain{});
     case wire::Message::kRankFailed:
       return Report(RankFailed{message.rank_failed().invalid(), message.rank_failed().why()});
     case wire::Message::kEncode:

@@ -63,6 +63,9 @@ struct PictureFailed {
   std::string why;
 };
 
+/// The rank was told that the job is to drain.
+struct ToldToDrain {};
+
 /// The rank cannot go on.
 struct RankFailed {
   bool invalid = false;  // the configuration or a file of the model is wrong: exit code 2
@@ -96,7 +99,8 @@ struct Stop {
   int exit_code = 0;
 };
 
-using Report = std::variant<Ready, Step, Encoded, Denoised, Decoded, Written, RequestFailed, PictureFailed, RankFailed>;
+using Report = std::variant<Ready, Step, Encoded, Denoised, Decoded, Written, RequestFailed, PictureFailed, ToldToDrain,
+                            RankFailed>;
 using Order = std::variant<Encode, Denoise, Decode, Present, Stop>;
 using Message = std::variant<Report, Order>;
 

@@ -29,10 +29,14 @@ struct PlacementOptions {
   std::optional<int> ranks_per_replica{};  // absent: from the world
 };
 
+/// What is to become of the run that the output folder holds.
+enum class Previous { refuse, overwrite, resume };
+
 struct OutputOptions {
   std::filesystem::path folder;
   ImageFormat format = ImageFormat::png;
-  bool overwrite = false;
+  Previous previous = Previous::refuse;
+  bool allow_changes = false;  // to resume where the pictures' bits may not be the same
 };
 
 struct OperationOptions {

@@ -24,8 +24,8 @@ ProgressStyle resolved(ProgressStyle style) {
 
 }  // namespace
 
-Progress::Progress(ProgressStyle style, int64_t pictures, const Placement& placement)
-    : style_(resolved(style)), pictures_(pictures), placement_(placement) {}
+Progress::Progress(ProgressStyle style, int64_t pictures, int64_t there, const Placement& placement)
+    : style_(resolved(style)), pictures_(pictures), there_(there), placement_(placement) {}
 
 void Progress::on(Time, const Event& event) {
   const auto* alive = std::get_if<event::Alive>(&event);
@@ -68,9 +68,10 @@ void Progress::tick() {
 
 void Progress::finish() {
   if (style_ == ProgressStyle::bar) Terminal::get()->status("");
-  spdlog::info("{} of {} pictures drawn in {:.1f} s{}{}", drawn_, pictures_, seconds(),
+  spdlog::info("{} of {} pictures drawn in {:.1f} s{}{}{}", drawn_, pictures_ - there_, seconds(),
                drawn_ > 0 ? fmt::format(", {:.2f} s a picture once loaded", seconds_a_picture()) : "",
-               failed_ > 0 ? fmt::format(", {} failed", failed_) : "");
+               failed_ > 0 ? fmt::format(", {} failed", failed_) : "",
+               there_ > 0 ? fmt::format("; {} were there", there_) : "");
 }
 
 double Progress::seconds_a_picture() const {
@@ -78,18 +79,18 @@ double Progress::seconds_a_picture() const {
 }
 
 std::string Progress::state() const {
-  std::string text = fmt::format("{} of {} pictures", drawn_ + failed_, pictures_);
+  std::string text = fmt::format("{} of {} pictures", finished(), pictures_);
   if (failed_ > 0) text += fmt::format(", {} failed", failed_);
   for (const auto& [replica, steps] : steps_)
     if (!steps.empty())
       text += steps_.size() > 1 ? fmt::format(", replica {} step {}", replica, steps) : ", step " + steps;
   if (drawn_ > 0)
-    text += fmt::format(", {:.0f} s left", seconds_a_picture() * static_cast<double>(pictures_ - drawn_ - failed_));
+    text += fmt::format(", {:.0f} s left", seconds_a_picture() * static_cast<double>(pictures_ - finished()));
   return text;
 }
 
 void Progress::draw_bar() {
-  const auto filled = pictures_ > 0 ? kBarWidth * (drawn_ + failed_) / pictures_ : 0;
+  const auto filled = pictures_ > 0 ? kBarWidth * finished() / pictures_ : 0;
   Terminal::get()->status(
       fmt::format("[{}{}] {}", std::string(filled, '#'), std::string(kBarWidth - filled, '.'), state()));
 }

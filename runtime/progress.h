@@ -14,7 +14,8 @@ namespace flux {
 /// Tells on stderr how far a run is.
 class Progress : public Listener {
  public:
-  Progress(ProgressStyle style, int64_t pictures, const Placement& placement);
+  /// `there`: of the pictures, those that a run before has drawn.
+  Progress(ProgressStyle style, int64_t pictures, int64_t there, const Placement& placement);
 
   void on(Time, const Event& event) override;
   void on(Time, const Command& command) override;
@@ -30,11 +31,12 @@ class Progress : public Listener {
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
   double seconds_a_picture() const;
+  int64_t finished() const { return there_ + drawn_ + failed_; }
   std::string state() const;
   void draw_bar();
 
   const ProgressStyle style_;
-  const int64_t pictures_;
+  const int64_t pictures_, there_;
   const Placement& placement_;
   const Clock::time_point began_ = Clock::now();
   Clock::time_point drawing_began_ = began_;

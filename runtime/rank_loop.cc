@@ -63,6 +63,7 @@ class Watch {
 
 Ending RankLoop::run() const {
   Watch watch(*this);
+  bool told_on = false;  // that the job is to drain
   while (true) {
     if (auto received = world.mailbox().receive(kPatience)) {
       Message message = unpack(std::move(received->parcel));
@@ -82,6 +83,8 @@ Ending RankLoop::run() const {
     } else if (const auto ending = watch.ending()) {
       return *ending;
     }
+    if (coordinator == nullptr && departure.told_to_drain() && !std::exchange(told_on, true))
+      world.mailbox().send(Placement::coordinator, pack(Report(ToldToDrain{})));
   }
 }
 

@@ -40,6 +40,7 @@ Record record_of(const Request& request, int64_t k) {
   record.request = request.id;
   record.origin = request.origin;
   record.error = request.error;
+  if (const auto file = request.files.find(k); file != request.files.end()) record.file = file->second;
   if (!request.error.empty()) return record;
   record.prompt = request.prompt;
   record.prompt->picture.seed += static_cast<uint64_t>(k);

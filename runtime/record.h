@@ -16,6 +16,7 @@ struct RunFacts {
   std::string model;     // as the user would call it
   std::string identity;  // of its files
   Placement placement;
+  uint64_t seed = 0;  // of the run
 };
 
 /// How long a picture's stages took, seconds.
@@ -38,7 +39,7 @@ struct Record {
   bool drawn() const { return error.empty(); }
 };
 
-/// The k-th picture of a request, of which nothing is known yet.
+/// The k-th picture of a request, of which nothing is known but what a run before made of it.
 Record record_of(const Request& request, int64_t k);
 
 /// What --json prints, and a `done` line of the journal holds: JSON without a line end.

@@ -53,13 +53,19 @@ std::vector<Command> Scheduler::on(const Event& event, Time now) {
   return std::exchange(commands_, {});
 }
 
-bool Scheduler::wants_requests() const { return !over_ && submitted_.size() < 2 * encoders_.size(); }
+bool Scheduler::wants_requests() const { return !over_ && !draining_ && submitted_.size() < 2 * encoders_.size(); }
 
 void Scheduler::handle(const event::Submitted& submitted, Time) {
-  submitted_.push_back({submitted.request, submitted.first_picture, submitted.pictures});
+  submitted_.push_back({submitted.request, submitted.pictures});
 }
 
 void Scheduler::handle(const event::Closed&, Time) { closed_ = true; }
+
+void Scheduler::handle(const event::Drain&, Time) {
+  draining_ = closed_ = true;
+  submitted_.clear();
+  conditioned_.clear();
+}
 
 void Scheduler::handle(const event::Ready& ready, Time now) {
   last_seen_[ready.rank] = now;
@@ -83,7 +89,8 @@ void Scheduler::handle(const event::Encoded& encoded, Time now) {
   if (encoder == nullptr) return;
   last_seen_[encoder->rank] = now;
   encoder->busy = false;
-  for (int64_t i = 0; i < encoder->doing.pictures; ++i) conditioned_.push_back(encoder->doing.first_picture + i);
+  if (draining_) return;
+  conditioned_.insert(conditioned_.end(), encoder->doing.pictures.begin(), encoder->doing.pictures.end());
 }
 
 void Scheduler::handle(const event::Denoised& denoised, Time now) {
@@ -141,12 +148,12 @@ void Scheduler::free_decoder(int64_t picture, Time now) {
 void Scheduler::fill_encoders(Time now) {
   size_t ahead = conditioned_.size();
   for (const auto& encoder : encoders_)
-    if (encoder.busy) ahead += static_cast<size_t>(encoder.doing.pictures);
+    if (encoder.busy) ahead += encoder.doing.pictures.size();
   for (auto& encoder : encoders_) {
     if (encoder.busy || submitted_.empty() || ahead >= replicas_.size()) continue;
     encoder = {encoder.rank, true, submitted_.front(), now};
     submitted_.pop_front();
-    ahead += static_cast<size_t>(encoder.doing.pictures);
+    ahead += encoder.doing.pictures.size();
     commands_.emplace_back(command::Encode{encoder.doing.request, encoder.rank});
   }
 }
@@ -216,8 +223,8 @@ bool Scheduler::finished() const {
   const auto idle = [](const auto& stages, const auto& busy) {
     return std::none_of(stages.begin(), stages.end(), busy);
   };
-  return closed_ && begun_ && submitted_.empty() && conditioned_.empty() && latents_.empty() && writing_.empty() &&
-         idle(encoders_, [](const Encoder& encoder) { return encoder.busy; }) &&
+  return closed_ && (begun_ || draining_) && submitted_.empty() && conditioned_.empty() && latents_.empty() &&
+         writing_.empty() && idle(encoders_, [](const Encoder& encoder) { return encoder.busy; }) &&
          idle(replicas_, [](const Replica& replica) { return !replica.pictures.empty(); }) &&
          idle(decoders_, [](const Decoder& decoder) { return decoder.doing >= 0; });
 }

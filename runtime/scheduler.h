@@ -21,10 +21,10 @@ namespace event {
 
 struct Submitted {  // a request that can be drawn
   int64_t request;
-  int64_t first_picture;
-  int64_t pictures;
+  std::vector<int64_t> pictures;  // of it that are to be drawn, at least one
 };
 struct Closed {};  // no more requests will come
+struct Drain {};   // what is being drawn is finished, and nothing more begun
 struct Ready {     // the rank has loaded its stages
   int rank;
 };
@@ -60,8 +60,8 @@ struct Tick {};  // time went by
 
 }  // namespace event
 
-using Event = std::variant<event::Submitted, event::Closed, event::Ready, event::Alive, event::Encoded, event::Denoised,
-                           event::Decoded, event::Written, event::RequestFailed, event::PictureFailed,
+using Event = std::variant<event::Submitted, event::Closed, event::Drain, event::Ready, event::Alive, event::Encoded,
+                           event::Denoised, event::Decoded, event::Written, event::RequestFailed, event::PictureFailed,
                            event::RankFailed, event::Tick>;
 
 namespace command {
@@ -82,7 +82,7 @@ struct Decode {
 struct Write {
   int64_t picture;
 };
-struct Stop {};  // everything is done
+struct Stop {};  // everything is done, or drained
 struct Abort {   // the job cannot go on
   int rank;
   std::string why;
@@ -117,9 +117,8 @@ class Scheduler {
 
  private:
   struct Request {
-    int64_t request;
-    int64_t first_picture;
-    int64_t pictures;
+    int64_t request = -1;
+    std::vector<int64_t> pictures{};
   };
   struct Replica {
     std::vector<int> ranks;
@@ -133,7 +132,7 @@ class Scheduler {
   struct Encoder {
     int rank;
     bool busy = false;
-    Request doing{-1, 0, 0};
+    Request doing{};
     Time since{0};
   };
   struct Decoder {
@@ -144,6 +143,7 @@ class Scheduler {
 
   void handle(const event::Submitted& submitted, Time now);
   void handle(const event::Closed& closed, Time now);
+  void handle(const event::Drain& drain, Time now);
   void handle(const event::Ready& ready, Time now);
   void handle(const event::Alive& alive, Time now);
   void handle(const event::Encoded& encoded, Time now);
@@ -175,6 +175,7 @@ class Scheduler {
   std::set<int> ready_;
   bool begun_ = false;
   bool closed_ = false;
+  bool draining_ = false;
   bool over_ = false;
   std::deque<Request> submitted_;
   std::deque<int64_t> conditioned_;  // pictures

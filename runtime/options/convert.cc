@@ -62,6 +62,12 @@ ProgressStyle plain(proto::Progress::Value value) {
   throw std::logic_error("progress");
 }
 
+Previous previous(const proto::Options& options) {
+  if (options.allow_changes() && !options.resume()) throw Invalid("--allow-changes is for --resume");
+  if (options.resume()) return Previous::resume;
+  return options.overwrite() ? Previous::overwrite : Previous::refuse;
+}
+
 }  // namespace
 
 TextOptions text_options(const Settings& settings) {
@@ -105,7 +111,8 @@ OutputOptions output_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   return {.folder = options.output_dir(),
           .format = options.format() == proto::Format::png ? ImageFormat::png : ImageFormat::jpg,
-          .overwrite = options.overwrite()};
+          .previous = previous(options),
+          .allow_changes = options.allow_changes()};
 }
 
 OperationOptions operation_options(const Settings& settings) {
@@ -118,6 +125,8 @@ OperationOptions operation_options(const Settings& settings) {
           .log_folder = options.log_dir(),
           .json = options.json()};
 }
+
+uint64_t run_seed(const Settings& settings) { return settings.message().seed(); }
 
 Deadlines deadlines(const Settings& settings) {
   const OperationOptions operation = operation_options(settings);

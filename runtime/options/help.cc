@@ -63,7 +63,8 @@ constexpr const char* sources_of_options =
 constexpr const char* exit_codes =
     "Exit codes, the same on every rank:\n"
     "  0 done   1 some pictures failed, each named   2 the request or configuration is wrong\n"
-    "  3 a rank failed or did not answer in time\n";
+    "  3 a rank failed or did not answer in time\n"
+    "  75 drained (SIGUSR1): what was being drawn is finished, and `generate --resume` draws the rest\n";
 
 const VerbText& text_of(std::string_view verb) {
   const auto found = verb_texts().find(verb);

@@ -27,17 +27,34 @@ void add_environment(Settings& settings, const Environment& environment) {
   }
 }
 
-/// One prompt and a file of prompts exclude each other: the stronger layer decides.
+/// Two options that exclude each other: the stronger layer decides.
+struct Rivals {
+  std::string one, other;
+  std::string advice;
+};
+
+const std::vector<Rivals>& all_rivals() {
+  static const std::vector<Rivals> all = {
+      {"prompt", "prompts", "give one prompt, or a file of prompts, not both"},
+      {"resume", "overwrite", "draw what is missing, or everything anew, not both"},
+  };
+  return all;
+}
+
+bool in_force(const Settings& settings, const std::string& name) {
+  return settings.has(name) && settings.text(name) != "false";
+}
+
 void add_layer(Settings& settings, const std::function<void()>& add) {
-  const bool one = settings.has("prompt");
-  const bool many = settings.has("prompts");
+  const Settings before = Settings::deserialized(settings.serialized());
   add();
-  if (!settings.has("prompt") || !settings.has("prompts")) return;
-  if (!one && !many) {
-    throw Invalid(settings.origin("prompt") + " and " + settings.origin("prompts") +
-                  ": give one prompt, or a file of prompts, not both");
+  for (const auto& [one, other, advice] : all_rivals()) {
+    if (!in_force(settings, one) || !in_force(settings, other)) continue;
+    const bool stronger = in_force(before, one);
+    if (!stronger && !in_force(before, other))
+      throw Invalid(settings.origin(one) + " and " + settings.origin(other) + ": " + advice);
+    settings.clear(stronger ? other : one);
   }
-  settings.clear(one ? "prompts" : "prompt");
 }
 
 }  // namespace

@@ -11,6 +11,11 @@ AppendedFile::AppendedFile(const std::filesystem::path& path)
   sync_folder(path.parent_path());
 }
 
+AppendedFile::AppendedFile(const std::filesystem::path& path, int64_t bytes)
+    : file_(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC), bytes_(bytes) {
+  file_.cut(bytes);
+}
+
 void AppendedFile::append(std::string_view line) {
   const std::string whole = std::string(line) + "\n";
   try {

@@ -14,6 +14,9 @@ class AppendedFile {
   /// Makes it; there must be no file of that name. Throws Invalid.
   explicit AppendedFile(const std::filesystem::path& path);
 
+  /// Goes on with one that is there, after its first `bytes`: what is behind them goes. Throws Invalid.
+  AppendedFile(const std::filesystem::path& path, int64_t bytes);
+
   /// `line` without its end. Throws Invalid.
   void append(std::string_view line);
 

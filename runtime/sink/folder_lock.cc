@@ -30,6 +30,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kPrefix = ".lock-";
 constexpr auto kBetweenBeats = std::chrono::seconds(5);
 constexpr double kSilence = 60;     // seconds, on other hosts
+constexpr double kToSayWho = 2;     // seconds from making the file; an owner that has not by then was killed before
 constexpr int64_t kLongest = 4096;  // bytes of a lock file
 
 /// N of `.lock-N`.
@@ -55,15 +56,18 @@ std::optional<int64_t> highest(const fs::path& folder) {
   return number;
 }
 
-/// When a process began, in the kernel's ticks: tells it from a later one of the same number. 0: there is none.
+/// When a process began, in the kernel's ticks: tells it from a later one of the same number. 0: there is none, or it
+/// has ended and its parent has not yet asked how.
 int64_t beginning_of(int64_t process) {
   std::ifstream file(fmt::format("/proc/{}/stat", process));
   std::string text((std::istreambuf_iterator<char>(file)), {});
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return 0;
   std::istringstream rest(text.substr(name_end + 1));
-  std::string word;
-  for (int field = 3; field < 22; ++field) rest >> word;  // proc(5): the 22nd is starttime
+  std::string state, word;
+  rest >> state;
+  if (state == "Z" || state == "X") return 0;
+  for (int field = 4; field < 22; ++field) rest >> word;  // proc(5): the 22nd is starttime
   int64_t began = 0;
   rest >> began;
   return began;
@@ -121,11 +125,16 @@ std::optional<Owner> owner_of(const fs::path& file) {
   }
 }
 
+bool says_nothing(const fs::path& file) {
+  std::error_code gone;
+  return fs::is_regular_file(file, gone) && fs::file_size(file, gone) == 0;
+}
+
 /// A process of this host is there or it is not; one of another host shows life through the file system.
 bool lives(const std::optional<Owner>& owner, const fs::path& file) {
   if (owner && owner->place == place()) return owner->began != 0 && beginning_of(owner->process) == owner->began;
   if (owner && !owner->job.empty() && owner->job == job_of_environment()) return false;  // this job, started again
-  return untouched_for(file) < kSilence;
+  return untouched_for(file) < (says_nothing(file) ? kToSayWho : kSilence);
 }
 
 [[noreturn]] void refuse(const fs::path& folder, const std::optional<Owner>& owner) {
@@ -159,7 +168,11 @@ void FolderLock::take() {
     const auto last = highest(folder_);
     if (last) {
       const auto owner = owner_of(file_of(folder_, *last));
-      if (lives(owner, file_of(folder_, *last))) refuse(folder_, owner);
+      if (lives(owner, file_of(folder_, *last))) {
+        if (!says_nothing(file_of(folder_, *last))) refuse(folder_, owner);
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        continue;
+      }
     }
     const int64_t mine = last.value_or(0) + 1;
     const fs::path file = file_of(folder_, mine);

@@ -1,5 +1,6 @@
 #include "runtime/sink/output_folder.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,30 +45,58 @@ void require_replaceable(const fs::path& folder, const std::string& name) {
     refuse(folder, name + " belongs to another user; name another folder");
 }
 
-/// Of the run that the folder holds: what its journal names, and the files that every run has.
-std::vector<std::string> previous_run(const OutputOptions& options) {
-  const fs::path& folder = options.folder;
+/// Whether the folder holds anything but what runs leave hidden in it.
+bool holds_anything(const fs::path& folder) {
   try {
     for (const auto& entry : fs::directory_iterator(folder))
-      if (!options.overwrite && !FolderLock::is_lock(entry.path()))
-        refuse(folder, "is not empty: name another folder, or give --overwrite to replace the run that it holds");
+      if (!FolderLock::is_lock(entry.path())) return true;
   } catch (const fs::filesystem_error& unreadable) {
     refuse(folder, unreadable.code().message());
   }
-  if (!options.overwrite) return {};
-  for (const char* name : {kGalleryName, kJournalName}) require_replaceable(folder, name);
-  std::vector<std::string> files = journaled_pictures(folder / kJournalName);
+  return false;
+}
+
+bool holds_a_journal(const fs::path& folder) {
+  struct stat journal{};
+  return ::lstat((folder / kJournalName).c_str(), &journal) == 0;
+}
+
+std::optional<PastRun> run_to_resume(const OutputOptions& options) {
+  if (options.previous != Previous::resume || !holds_anything(options.folder)) return std::nullopt;
+  if (!holds_a_journal(options.folder))
+    refuse(options.folder, fmt::format("holds no {} of a run to resume; name another folder", kJournalName));
+  require_replaceable(options.folder, kJournalName);
+  return PastRun(options.folder);
+}
+
+/// The files that go when the new run begins.
+std::vector<std::string> files_that_go(const OutputOptions& options, const std::optional<PastRun>& past) {
+  const fs::path& folder = options.folder;
+  if (options.previous == Previous::refuse && holds_anything(folder))
+    refuse(folder,
+           "is not empty: name another folder, or give --resume to go on with the run that it holds, or --overwrite to "
+           "replace it");
+  std::vector<std::string> files;
+  if (past) files.assign(past->unfinished().begin(), past->unfinished().end());
+  if (options.previous == Previous::overwrite) {
+    require_replaceable(folder, kJournalName);
+    files = journaled_pictures(folder / kJournalName);
+    files.emplace_back(kGalleryName);
+    files.emplace_back(kJournalName);
+  }
+  require_replaceable(folder, kGalleryName);
   for (const auto& file : files) require_replaceable(folder, file);
-  files.emplace_back(kGalleryName);
-  files.emplace_back(kJournalName);
   return files;
 }
 
 }  // namespace
 
 OutputFolder::OutputFolder(const OutputOptions& options)
-    : options_(options), made_(make(options.folder)), lock_(options.folder) {
-  previous_ = previous_run(options_);
+    : options_(options),
+      made_(make(options.folder)),
+      lock_(options.folder),
+      past_(run_to_resume(options)),
+      previous_(files_that_go(options, past_)) {
   const fs::path probe = options_.folder / ".writable";
   write_new_file(probe, "?");
   std::error_code error;

@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/options.h"
+#include "runtime/past_run.h"
 #include "runtime/sink/folder_lock.h"
 
 namespace flux {
@@ -15,14 +17,18 @@ namespace flux {
 class OutputFolder {
  public:
   /// Makes the folder where it is missing and takes its lock. Throws Invalid when it cannot be written, holds anything
-  /// and is not to be overwritten, or holds what could not be replaced. Removes nothing.
+  /// and is neither to be overwritten nor a run to be resumed, or holds what could not be replaced. Removes nothing.
   explicit OutputFolder(const OutputOptions& options);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
-  /// Removes the run before: the pictures that its journal names, whole or half written, its journal and its gallery,
-  /// nothing else. Throws Invalid.
+  /// The run to be resumed; none where this is the first.
+  const PastRun* past() const { return past_ ? &*past_ : nullptr; }
+
+  /// What the run before leaves behind goes. To be overwritten: the pictures that its journal names, whole or half
+  /// written, its journal and its gallery, nothing else. To be resumed: the pictures that it did not finish. Throws
+  /// Invalid.
   void clear_previous_run();
 
   /// Throws Aborted when the folder is gone, or another run has taken it over.
@@ -42,8 +48,9 @@ class OutputFolder {
   OutputOptions options_;
   bool made_ = false;   // by this run
   bool begun_ = false;  // something of this run is in it
-  std::vector<std::string> previous_;
   FolderLock lock_;
+  std::optional<PastRun> past_;
+  std::vector<std::string> previous_;  // files that go
 };
 
 }  // namespace flux

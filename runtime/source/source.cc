@@ -12,6 +12,7 @@
 #include "runtime/options.pb.h"
 #include "runtime/options/convert.h"
 #include "runtime/options/prompt.h"
+#include "runtime/past_run.h"
 #include "runtime/source/input.h"
 #include "runtime/source/request_file.h"
 #include "runtime/source/without_effect.h"
@@ -65,14 +66,17 @@ class ListedRequests : public Source {
     return std::move(requests_[next_++]);
   }
   int64_t pictures() const override { return pictures_; }
+  int64_t pictures_there() const override { return there_; }
   const Demand& largest() const override { return largest_; }
 
-  void add(Request request) {
+  void add(Request request, const PastRun* past) {
     request.index = static_cast<int64_t>(requests_.size());
     request.first_picture = pictures_;
+    if (past != nullptr) take_files(request, *past);
     pictures_ += request.pictures;
+    there_ += static_cast<int64_t>(request.files.size());
     const Prompt& prompt = request.prompt;
-    if (request.error.empty()) {
+    if (request.error.empty() && static_cast<int64_t>(request.files.size()) < request.pictures) {
       const Demand one{prompt.picture.tokens(), prompt.max_sequence_length};
       if (one.image_tokens + one.text_tokens > largest_.image_tokens + largest_.text_tokens) largest_ = one;
     }
@@ -85,9 +89,14 @@ class ListedRequests : public Source {
   }
 
  private:
+  static void take_files(Request& request, const PastRun& past) {
+    for (int64_t k = 0; k < request.pictures; ++k)
+      if (std::string file = past.file_of(request, k); !file.empty()) request.files.emplace(k, std::move(file));
+  }
+
   std::vector<Request> requests_;
   size_t next_ = 0;
-  int64_t pictures_ = 0;
+  int64_t pictures_ = 0, there_ = 0;
   size_t text_ = 0;
   Demand largest_{0, 0};
 };
@@ -160,11 +169,11 @@ class Run {
 }  // namespace
 
 std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
-                                    const Warn& warn) {
+                                    const Warn& warn, const PastRun* past) {
   auto source = std::make_unique<ListedRequests>();
   Run run(settings, model, warn);
   for (const RequestLine& line : lines_of(settings, standard_input, warn)) {
-    source->add(run.request_of(line, source->pictures()));
+    source->add(run.request_of(line, source->pictures()), past);
   }
   run.check_seed();
   return source;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <istream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +24,10 @@ struct Request {
   int64_t pictures = 1;       // of this prompt: encoded once, drawn for each seed
   int64_t first_picture = 0;  // position in the run of its first picture, which names its file
   std::string error;          // not empty: bad input (without its origin); counts as one picture that failed
+  std::map<int64_t, std::string> files{};  // of its k-th pictures that the run to be resumed has drawn
 };
+
+class PastRun;
 
 /// Where requests come from.
 class Source {
@@ -36,13 +40,17 @@ class Source {
   /// That all requests ask for, bad ones counted as one.
   virtual int64_t pictures() const = 0;
 
-  /// The longest sequence among them, which fixes the cut; of nothing that can be drawn, no tokens.
+  /// Of these, drawn by the run to be resumed.
+  virtual int64_t pictures_there() const { return 0; }
+
+  /// The longest sequence among what is to be drawn, which fixes the cut; of nothing that can be drawn, no tokens.
   virtual const Demand& largest() const = 0;
 };
 
 /// --prompt, or --prompts (a file, or standard input) read to its end and checked before anything is drawn. A bad line
 /// is a request with an error; throws Invalid for what concerns the whole run. Settings hold the model's defaults.
+/// `past`: the run to be resumed, or null; outlives nothing.
 std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
-                                    const Warn& warn);
+                                    const Warn& warn, const PastRun* past = nullptr);
 
 }  // namespace flux

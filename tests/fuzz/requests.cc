@@ -3,6 +3,7 @@
 #include "runtime/journal_reader.h"
 #include "runtime/options/config_file.h"
 #include "runtime/options/invocation.h"
+#include "runtime/past_run.h"
 #include "runtime/source/model_defaults.h"
 #include "runtime/source/source.h"
 #include "tests/fuzz/target.h"
@@ -38,7 +39,10 @@ const Registered known({
     {"journal",
      Format::json,
      {},
-     [](const std::string& bytes) { journaled_pictures(written("journal.jsonl", bytes)); }},
+     [](const std::string& bytes) {
+       journaled_pictures(written("journal.jsonl", bytes));
+       const PastRun past(scratch());
+     }},
 });
 
 }  // namespace

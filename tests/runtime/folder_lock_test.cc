@@ -91,6 +91,26 @@ TEST_F(FolderLockTest, AKilledOwnerOfThisHostIsNoOwner) {
   EXPECT_THAT(names(), UnorderedElementsAre(".lock-2"));
 }
 
+TEST_F(FolderLockTest, AKilledOwnerThatNobodyHasBuriedIsNoOwner) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const FolderLock lock(path);
+    raise(SIGKILL);
+  }
+  siginfo_t killed{};
+  waitid(P_PID, static_cast<id_t>(child), &killed, WEXITED | WNOWAIT);
+  EXPECT_EQ(told(), "taken");
+  waitpid(child, nullptr, 0);
+}
+
+TEST_F(FolderLockTest, AnOwnerKilledBeforeItCouldSayWhoItIsIsWaitedForShortly) {
+  write(".lock-3", "");
+  const auto began = std::chrono::steady_clock::now();
+  const FolderLock lock(path);
+  EXPECT_EQ(lock.number(), 4);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
+}
+
 TEST_F(FolderLockTest, AnOwnerElsewhereIsAsked) {
   lock_elsewhere(3, 10);
   EXPECT_THAT(told(), HasSubstr("process 1 on node7"));

@@ -69,11 +69,13 @@ class GenerateOnThreads : public testing::TestWithParam<std::tuple<int, std::vec
     GenerateRequest made{.folder = ModelFolder(model),
                          .model = "demo",
                          .placement = placement,
-                         .output = {.folder = folder / "out", .format = ImageFormat::png, .overwrite = true},
                          .operation = {},
+                         .output = nullptr,
                          .source = nullptr};
     made.operation.progress = ProgressStyle::none;
-    if (world.rank() == 0) made.source = std::make_unique<GivenRequests>(requests);
+    if (world.rank() != 0) return made;
+    made.output = std::make_unique<OutputFolder>(OutputOptions{folder / "out", ImageFormat::png, Previous::overwrite});
+    made.source = std::make_unique<GivenRequests>(requests);
     return made;
   }
 

@@ -34,7 +34,7 @@ class JournalTest : public RunFolder {
     return all;
   }
 
-  OutputFolder folder{{path, ImageFormat::png, false}};
+  OutputFolder folder{{path, ImageFormat::png}};
   Journal writer{folder, one_rank()};
 };
 

@@ -52,7 +52,7 @@ TEST_F(SinkTest, WritesPicturesAndAGallery) {
   records[1].file = "00000-7.png";
   records[2].error = "the line is empty";
   {
-    const OutputFolder folder({path, ImageFormat::png, false});
+    const OutputFolder folder({path, ImageFormat::png});
     const auto made = written(folder, {{records[0], picture()}, {records[1], picture()}}, records);
     ASSERT_EQ(made.size(), 2u);
     EXPECT_EQ(made[0].file + made[0].error, "00001-8.png");
@@ -95,7 +95,7 @@ class SmallFiles {
 
 TEST_F(SinkTest, AFullDiskLeavesNothingHalfWritten) {
   {
-    const OutputFolder folder({path, ImageFormat::png, false});
+    const OutputFolder folder({path, ImageFormat::png});
     const SmallFiles small(2000);  // the gallery fits, a picture does not
     const auto made = written(folder, {{drawn(0, "a cat"), Image{at::randint(256, {64, 64, 3}, at::kByte)}}}, {});
     ASSERT_EQ(made.size(), 1u);
@@ -113,13 +113,13 @@ TEST_F(SinkTest, WhatAKilledRunLeftInThePlaceOfAPartDoesNotHang) {
 
 TEST_F(SinkTest, AFolderThatIsNotEmptyIsLeftAlone) {
   write("mine.txt", "x");
-  EXPECT_THAT(refusal({path, ImageFormat::png, false}), HasSubstr("--overwrite"));
+  EXPECT_THAT(refusal({path, ImageFormat::png}), HasSubstr("--overwrite"));
   EXPECT_THAT(names(), UnorderedElementsAre("mine.txt"));
 }
 
 TEST_F(SinkTest, AFolderMadeForARunThatNeverBeganIsTakenBack) {
   {
-    const OutputFolder folder({path / "new", ImageFormat::png, false});
+    const OutputFolder folder({path / "new", ImageFormat::png});
   }
   EXPECT_THAT(names(), testing::IsEmpty());
 }
@@ -127,7 +127,7 @@ TEST_F(SinkTest, AFolderMadeForARunThatNeverBeganIsTakenBack) {
 class OverwriteTest : public RunFolder {
  protected:
   void clear() {
-    OutputFolder folder({path, ImageFormat::png, true});
+    OutputFolder folder({path, ImageFormat::png, Previous::overwrite});
     EXPECT_THAT(names(), testing::Contains("journal.jsonl")) << "nothing goes before the new run begins";
     folder.clear_previous_run();
   }
@@ -148,18 +148,18 @@ TEST_F(OverwriteTest, RemovesWhatTheJournalNamesAndNothingElse) {
 
 TEST_F(OverwriteTest, WhatCannotBeReplacedIsRefusedBeforeAnything) {
   fs::create_directory(path / "journal.jsonl");
-  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("journal.jsonl is no file"));
+  EXPECT_THAT(refusal({path, ImageFormat::png, Previous::overwrite}), HasSubstr("journal.jsonl is no file"));
   fs::remove(path / "journal.jsonl");
   write("journal.jsonl", "{\"file\": \"00000-7.png\"}\n");
   fs::create_directory(path / "00000-7.png");
-  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("00000-7.png is no file"));
+  EXPECT_THAT(refusal({path, ImageFormat::png, Previous::overwrite}), HasSubstr("00000-7.png is no file"));
   fs::remove(path / "00000-7.png");
   fs::remove(path / "journal.jsonl");
   ASSERT_EQ(mkfifo((path / "journal.jsonl").c_str(), 0600), 0);
-  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("journal.jsonl is no file"));
+  EXPECT_THAT(refusal({path, ImageFormat::png, Previous::overwrite}), HasSubstr("journal.jsonl is no file"));
   fs::remove(path / "journal.jsonl");
   fs::create_symlink("/dev/zero", path / "journal.jsonl");
-  EXPECT_THAT(refusal({path, ImageFormat::png, true}), HasSubstr("not a regular file"));
+  EXPECT_THAT(refusal({path, ImageFormat::png, Previous::overwrite}), HasSubstr("not a regular file"));
 }
 
 TEST_F(OverwriteTest, AnotherUsersPictureInASharedFolderIsRefused) {
@@ -176,7 +176,7 @@ TEST_F(OverwriteTest, AnotherUsersPictureInASharedFolderIsRefused) {
     if (setegid(65534) != 0 || seteuid(65534) != 0) _exit(3);
     std::string said = "taken";
     try {
-      const OutputFolder folder({shared, ImageFormat::png, true});
+      const OutputFolder folder({shared, ImageFormat::png, Previous::overwrite});
     } catch (const Invalid& error) {
       said = error.what();
     }
@@ -189,10 +189,10 @@ TEST_F(OverwriteTest, AnotherUsersPictureInASharedFolderIsRefused) {
 
 TEST_F(SinkTest, AFolderThatCannotBeIsNamed) {
   write("file", "x");
-  EXPECT_THAT(refusal({path / "file", ImageFormat::png, false}), HasSubstr((path / "file").string()));
-  EXPECT_THAT(refusal({path / "file" / "below", ImageFormat::png, false}), HasSubstr("cannot make this folder"));
-  EXPECT_THAT(refusal({"/proc/flux", ImageFormat::png, false}), HasSubstr("/proc/flux"));
-  EXPECT_THAT(refusal({"/proc/self/fdinfo", ImageFormat::png, true}), HasSubstr("/proc/self/fdinfo"));
+  EXPECT_THAT(refusal({path / "file", ImageFormat::png}), HasSubstr((path / "file").string()));
+  EXPECT_THAT(refusal({path / "file" / "below", ImageFormat::png}), HasSubstr("cannot make this folder"));
+  EXPECT_THAT(refusal({"/proc/flux", ImageFormat::png}), HasSubstr("/proc/flux"));
+  EXPECT_THAT(refusal({"/proc/self/fdinfo", ImageFormat::png, Previous::overwrite}), HasSubstr("/proc/self/fdinfo"));
 }
 
 TEST_F(SinkTest, PictureTextsSurviveHostilePrompts) {
@@ -224,7 +224,7 @@ TEST_F(SinkTest, AGalleryOfManyHasParts) {
   for (int64_t i = 0; i < 250; ++i) {
     records.push_back(drawn(i, "a cat"));
     records.back().file =
-        OutputFolder({path, ImageFormat::png, true}).file_name(i, records.back().prompt->picture.seed);
+        OutputFolder({path, ImageFormat::png, Previous::overwrite}).file_name(i, records.back().prompt->picture.seed);
   }
   const auto html = gallery(records, one_rank());
   EXPECT_THAT(html, HasSubstr("<a href=\"#part3\">3</a></nav>"));

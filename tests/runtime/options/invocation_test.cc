@@ -170,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(Options, EveryOption, ::testing::ValuesIn(options_but_c
                          [](const auto& option) { return option.param.name; });
 
 TEST(Invocation, WhatComesInLaterVersionsIsUnknown) {
-  for (const std::string flag : {"--quantize", "--memory-limit", "--trace", "--resume", "--simulate"}) {
+  for (const std::string flag : {"--quantize", "--memory-limit", "--trace", "--simulate"}) {
     EXPECT_EQ(problem({"generate", flag, "1"}),
               "flux-dist generate: " + flag + " is none of its options; see flux-dist generate --help");
   }
@@ -239,10 +239,27 @@ TEST(Invocation, AFlagTakesBackWhatConfigSays) {
   const auto file = folder.write("a.textproto", "overwrite: true\nprompts: \"many.txt\"");
   const Invocation invocation =
       read_invocation({"generate", "--config", file.string(), "--overwrite=false", "-p", "one"}, {});
-  EXPECT_FALSE(output_options(invocation.settings).overwrite);
+  EXPECT_EQ(output_options(invocation.settings).previous, Previous::refuse);
   EXPECT_FALSE(invocation.settings.has("prompts"));
   EXPECT_EQ(problem({"generate", "-p", "one", "--prompts", "many.txt"}),
             "--prompt and --prompts: give one prompt, or a file of prompts, not both");
+}
+
+TEST(Invocation, ARunIsResumedOrOverwritten) {
+  const ScratchFolder folder;
+  const auto file = folder.write("a.textproto", "overwrite: true");
+  const auto previous = [&](const Arguments& arguments) {
+    Arguments whole = {"generate", "--config", file.string(), "-p", "one"};
+    whole.insert(whole.end(), arguments.begin(), arguments.end());
+    return output_options(read_invocation(whole, {}).settings).previous;
+  };
+  EXPECT_EQ(previous({}), Previous::overwrite);
+  EXPECT_EQ(previous({"--resume"}), Previous::resume) << "the stronger layer decides";
+  EXPECT_EQ(previous({"--resume=false"}), Previous::overwrite);
+  EXPECT_EQ(previous({"--overwrite=false"}), Previous::refuse);
+  EXPECT_EQ(problem({"generate", "-p", "one", "--resume", "--overwrite"}),
+            "--resume and --overwrite: draw what is missing, or everything anew, not both");
+  EXPECT_EQ(problem({"generate", "-p", "one", "--resume", "--overwrite=false"}), "");
 }
 
 TEST(Invocation, HelpTeachesAndStops) {

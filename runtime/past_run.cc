@@ -1,0 +1,149 @@
+#include "runtime/past_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <system_error>
+#include <utility>
+
+#include "model/files/json_file.h"
+#include "model/files/printable.h"
+#include "model/files/readable_file.h"
+#include "parallel/rank/errors.h"
+#include "runtime/options/prompt.h"
+
+namespace flux {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr int kForm = 1;               // of journals that this program writes and reads
+constexpr size_t kShownOfAValue = 60;  // characters
+
+const Json& field(const Json& json, const char* name, bool (Json::*fits)() const noexcept, const char* what) {
+  const auto found = json.find(name);
+  if (found == json.end() || !((*found).*fits)()) throw Invalid(fmt::format("its \"{}\" is no {}", name, what));
+  return *found;
+}
+
+std::string text_of(const Json& json, const char* name) {
+  return field(json, name, &Json::is_string, "text").get<std::string>();
+}
+
+int64_t count_of(const Json& json, const char* name) {
+  return field(json, name, &Json::is_number_unsigned, "count").get<int64_t>();
+}
+
+std::string picture_name(const Json& value) {
+  if (!value.is_string() || !is_picture_name(value.get_ref<const std::string&>()))
+    throw Invalid("it names a file that is no picture of a run");
+  return value.get<std::string>();
+}
+
+/// Of a `run` line: what fixes the bits of its pictures, by name. Ranks and replicas do not, nor does what carries
+/// tensors between them.
+std::map<std::string, std::string> fixes_the_bits(const Json& run) {
+  const auto at = [](const Json& json, const char* path) {
+    const Json::json_pointer pointer(path);
+    return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>() : "";
+  };
+  std::map<std::string, std::string> all = {
+      {"flux-dist", at(run, "/program/version") + " " + at(run, "/program/revision")},
+      {"model", at(run, "/model/name") + " " + at(run, "/model/identity")},
+      {"dtype", at(run, "/dtype")},
+  };
+  for (const char* library : {"libtorch", "cuda", "cublas", "cudnn"})
+    all[library] = at(run, fmt::format("/program/{}", library).c_str());
+  std::set<std::string> devices;
+  if (const auto ranks = run.find("ranks"); ranks != run.end() && ranks->is_array())
+    for (const Json& rank : *ranks) devices.insert(at(rank, at(rank, "/card").empty() ? "/device" : "/card"));
+  all["devices"] = fmt::format("{}", fmt::join(devices, ", "));
+  return all;
+}
+
+std::string shown(const Json& json, const std::string& key) {
+  const auto value = json.find(key);
+  if (value == json.end()) return "none";
+  return printable_line(value->dump(-1, ' ', false, Json::error_handler_t::replace), kShownOfAValue);
+}
+
+}  // namespace
+
+PastRun::PastRun(fs::path folder) : folder_(std::move(folder)) {
+  for_each_line(folder_ / kJournalName, [this](const JournalLine& line) {
+    if (line.whole) take(line);
+  });
+}
+
+void PastRun::take(const JournalLine& line) {
+  try {
+    const Json json = parse_json_object(line.text, kJournalName);
+    const std::string event = text_of(json, "event");
+    if (line.number == 1 && event != "run") throw Invalid("it is not the `run` that a journal begins with");
+    if (event == "run") take_run(json);
+    if (event == "began")
+      for (const Json& file : field(json, "files", &Json::is_array, "list")) unfinished_.insert(picture_name(file));
+    if (event == "done") take_done(json, line);
+  } catch (const Invalid& error) {
+    throw Invalid(fmt::format("{}: line {} (byte {}) is damaged: {}; mend it, or draw everything anew with --overwrite",
+                              (folder_ / kJournalName).string(), line.number, line.offset, error.what()));
+  }
+  journal_bytes_ = line.offset + static_cast<int64_t>(line.text.size()) + 1;
+}
+
+void PastRun::take_run(const Json& json) {
+  const int64_t form = count_of(json, "journal");
+  if (form != kForm) throw Invalid(fmt::format("a journal of form {}, and this program knows {}", form, kForm));
+  begun_ = json;
+  if (json.contains("seed")) seed_ = field(json, "seed", &Json::is_number_unsigned, "seed").get<uint64_t>();
+}
+
+void PastRun::take_done(const Json& json, const JournalLine& line) {
+  if (text_of(json, "status") != "drawn") return;
+  const std::string file = picture_name(field(json, "file", &Json::is_string, "text"));
+  drawn_[count_of(json, "index")] = {text_of(json, "request"), file, line.offset,
+                                     static_cast<int64_t>(line.text.size())};
+  unfinished_.erase(file);
+  if (!begun_.is_null()) run_ = std::exchange(begun_, nullptr);
+}
+
+std::string PastRun::file_of(const Request& request, int64_t k) const {
+  const auto found = drawn_.find(request.first_picture + k);
+  if (found == drawn_.end()) return "";
+  const Drawn& drawn = found->second;
+  if (drawn.request != request.id)
+    throw Invalid(
+        fmt::format("{}: picture {} of the run in {} was drawn {}; prompts may be appended, not changed: name "
+                    "another folder, or draw everything anew with --overwrite",
+                    request.origin, found->first, folder_.string(), difference(drawn, request, k)));
+  std::error_code gone;
+  const bool there = fs::is_regular_file(folder_ / drawn.file, gone) && fs::file_size(folder_ / drawn.file, gone) > 0;
+  return there ? drawn.file : "";
+}
+
+std::string PastRun::difference(const Drawn& drawn, const Request& request, int64_t k) const {
+  if (!request.error.empty()) return fmt::format("of a request that is now wrong ({})", request.error);
+  std::string line(static_cast<size_t>(drawn.bytes), '\0');
+  ReadableFile(folder_ / kJournalName).read(drawn.line, line.data(), drawn.bytes);
+  const Json was = parse_json_object(line, kJournalName);
+  Prompt prompt = request.prompt;
+  prompt.picture.seed += static_cast<uint64_t>(k);
+  const auto is = nlohmann::ordered_json::parse(parameters_json(prompt));
+  for (const auto& [key, value] : is.items())
+    if (!was.contains(key) || was[key] != Json(value))
+      return fmt::format("with {} {}, and this run asks for {}", key, shown(was, key), shown(Json(is), key));
+  return "for a prompt that had more said of it";
+}
+
+std::vector<std::string> PastRun::changes(const Json& run) const {
+  std::vector<std::string> all;
+  if (run_.is_null()) return all;
+  const auto was = fixes_the_bits(run_);
+  for (const auto& [name, value] : fixes_the_bits(run))
+    if (was.at(name) != value)
+      all.push_back(fmt::format("{} was {} and is {}", name, printable_line(was.at(name)), printable_line(value)));
+  return all;
+}
+
+}  // namespace flux

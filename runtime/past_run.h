@@ -1,0 +1,58 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/journal_reader.h"
+#include "runtime/source/source.h"
+
+namespace flux {
+
+/// The run that a folder holds, as far as its journal says it came. A last line that was cut off counts for nothing.
+class PastRun {
+ public:
+  /// Throws Invalid where there is no journal of ours, or naming line and byte of what is damaged in it.
+  explicit PastRun(std::filesystem::path folder);
+
+  int64_t journal_bytes() const { return journal_bytes_; }  // of whole lines
+  std::optional<uint64_t> seed() const { return seed_; }    // of the run
+
+  /// The file of the k-th picture of a request; empty where it is missing, or its file is. Throws Invalid where another
+  /// picture was drawn in its place.
+  std::string file_of(const Request& request, int64_t k) const;
+
+  /// Pictures that were begun, and may be there half written or unknown to the journal.
+  const std::set<std::string>& unfinished() const { return unfinished_; }
+
+  /// What would make other bits of the same request: in words, what it was and what it is. `run`: the `run` line that
+  /// goes on.
+  std::vector<std::string> changes(const nlohmann::json& run) const;
+
+ private:
+  struct Drawn {
+    std::string request, file;
+    int64_t line = 0, bytes = 0;  // of its journal line
+  };
+
+  void take(const JournalLine& line);
+  void take_run(const nlohmann::json& json);
+  void take_done(const nlohmann::json& json, const JournalLine& line);
+  std::string difference(const Drawn& drawn, const Request& request, int64_t k) const;
+
+  std::filesystem::path folder_;
+  int64_t journal_bytes_ = 0;
+  nlohmann::json run_;    // the last line of its kind that pictures were drawn under
+  nlohmann::json begun_;  // one that none was yet
+  std::optional<uint64_t> seed_;
+  std::map<int64_t, Drawn> drawn_;  // by the picture's position in the run
+  std::set<std::string> unfinished_;
+};
+
+}  // namespace flux
