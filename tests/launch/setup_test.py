@@ -134,7 +134,7 @@ class Installation(unittest.TestCase):
             self.assertEqual(installed.returncode, 0, installed.stderr)
             first.rename(moved)
             libraries = {path.name.split(".so")[0] for path in (moved / "lib").iterdir()}
-            self.assertLessEqual({"libfmt", "libsentencepiece", "libutf8proc", "libpng16", "libjpeg"}, libraries)
+            self.assertLessEqual({"libfmt", "libprometheus-cpp-core", "libsentencepiece", "libutf8proc", "libpng16", "libjpeg"}, libraries)
             self.assertNotIn("libmpi", libraries)
             self.assertTrue((moved / "lib/gcc/libstdc++.so.6").exists())
             self.assertTrue((moved / "configs/demo.textproto").exists())

@@ -1,0 +1,68 @@
+"""Jobs of launch/slurm/generate.sbatch, as installed, in a real Slurm of two nodes on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from launch import slurm_cluster
+from runtime.program import PROGRAM
+
+BUILD = Path(PROGRAM).parent.parent
+VENV = Path(os.environ["FLUX_PYTHON"]).parent.parent
+PROMPTS = ["a red circle on a white background", "a blue square on a yellow background"]
+UNDER_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED", "PREEMPTED")
+
+
+class SlurmJobs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.folder.chmod(0o755)
+        cls.installed = cls.folder / "flux-dist"
+        subprocess.run([VENV / "bin/cmake", "--install", BUILD, "--prefix", cls.installed], check=True,
+                       stdout=subprocess.DEVNULL)
+        (cls.folder / "slurm").mkdir()
+        cls.cluster = cls.enterClassContext(slurm_cluster.Cluster(cls.folder / "slurm", nodes=2))
+
+    def setUp(self):
+        """Somewhere to submit from."""
+        self.here = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.out = self.here / "pictures"
+        requests = [json.dumps({"prompt": prompt, "seed": 7}) for prompt in PROMPTS]
+        (self.here / "prompts.jsonl").write_text("\n".join(requests))
+
+    def submit(self, *arguments, slurm=("--no-requeue",), **environment):
+        """Three tasks on two nodes. The number of the job."""
+        environment = {"FLUX_VENV": str(VENV), "PATH": f"{self.installed}/bin:{self.cluster.environment['PATH']}",
+                       **environment}
+        submitted = self.cluster.run(
+            "sbatch", "--parsable", f"--chdir={self.here}", "--ntasks=3", "--cpus-per-task=1", "--gpus-per-node=0",
+            *slurm, self.installed / "slurm/generate.sbatch", "--config", self.installed / "configs/demo.textproto",
+            "--prompts", "prompts.jsonl", "--output-dir", self.out, "--num-inference-steps", 4, *arguments,
+            **environment)
+        self.assertEqual(submitted.returncode, 0, submitted.stderr)
+        number = submitted.stdout.strip()
+        self.addCleanup(self.cluster.run, "scancel", "--full", number)  # what hangs must not hold up the next test
+        return number
+
+    def ended(self, number):
+        """What Slurm says of the job, and what the job said, without srun's own lines."""
+        deadline = time.monotonic() + 120
+        while (job := self.cluster.job(number))["JobState"] in UNDER_WAY:
+            self.assertLess(time.monotonic(), deadline, job)
+            time.sleep(0.2)
+        said = (self.here / f"flux-dist-{job['JobId']}.log").read_text().splitlines()
+        return job, [line for line in said if not line.startswith(("srun: ", "slurmstepd"))]
+
+
+def main():
+    absent = slurm_cluster.missing()
+    if absent:
+        print(f"skipped: no {', '.join(absent)} here; launch/setup.sh tests installs Slurm")
+        sys.exit(77)
+    unittest.main(verbosity=2)

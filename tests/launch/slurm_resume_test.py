@@ -1,0 +1,114 @@
+"""Jobs of launch/slurm/generate.sbatch that go on by themselves, in a real Slurm: what ends them early, and that nothing
+is lost or drawn twice."""
+
+import os
+import signal
+import time
+
+from launch.slurm_jobs import UNDER_WAY, SlurmJobs, main
+from runtime.program import journal, journal_lines, processes_of
+
+PICTURES = 2 * 60  # of each prompt
+
+
+class SlurmResume(SlurmJobs):
+    def start(self, *arguments, slurm=(), pictures=3):
+        """A job that has drawn some pictures when this returns."""
+        number = self.submit("--num-images-per-prompt", PICTURES // 2, "--timeout", "5s", *arguments, slurm=slurm)
+        self.wait_for(lambda: len(list(self.out.glob("*.png"))) >= pictures, number)
+        return number
+
+    def wait_for(self, there, number, patience=90):
+        deadline = time.monotonic() + patience
+        while not there():
+            if time.monotonic() > deadline:
+                log = self.here / f"flux-dist-{number}.log"
+                self.fail(f"{self.cluster.job(number)}\n{log.read_text() if log.exists() else ''}")
+            time.sleep(0.1)
+
+    def go_on(self, number):
+        """Until the job has ended for good. Slurm lets one that is queued again wait for two minutes, for its nodes to be
+        done with the start before; here some seconds do."""
+        def ended():
+            job = self.cluster.job(number)
+            if job["JobState"] == "PENDING" and job["Restarts"] != "0":
+                time.sleep(3)
+                self.cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
+            return job["JobState"] not in UNDER_WAY
+
+        self.wait_for(ended, number, patience=240)
+        return self.ended(number)
+
+    def complete(self, number):
+        """It goes on, and then everything is drawn, once."""
+        job, said = self.go_on(number)
+        self.assertEqual((job["JobState"], job["ExitCode"]), ("COMPLETED", "0:0"), said)
+        self.assertGreaterEqual(int(job["Restarts"]), 1)
+        self.assertEqual(sorted(line["index"] for line in journal(self.out)), list(range(PICTURES)))
+        self.assertEqual(len(list(self.out.glob("*.png"))), PICTURES)
+        self.assertEqual(list(self.out.glob(".*")), [])
+        self.assertEqual(list(self.here.glob("*.tries")), [])
+        self.assertEqual(processes_of(self.out), {})
+        return said
+
+    def endings(self):
+        return [line["exit_code"] for line in journal_lines(self.out) if line["event"] == "end"]
+
+    def test_drains_before_its_time_is_up(self):
+        number = self.start(slurm=("--time=1", "--signal=B:USR1@50"))
+        said = self.complete(number)
+        drained = self.endings()[:-1]
+        self.assertEqual(drained, [75] * len(drained))
+        self.assertIn("drained (SIGUSR1)", "\n".join(said))
+
+    def test_a_rank_that_is_killed(self):
+        number = self.start()
+        os.kill(processes_of(self.out)[2], signal.SIGKILL)
+        self.complete(number)
+
+    def test_a_node_that_goes_down(self):
+        number = self.start()
+        self.cluster.run("scontrol", "update", "NodeName=n2", "State=DOWN", "Reason=test")
+        self.wait_for(lambda: not processes_of(self.out), number)
+        self.cluster.run("scontrol", "update", "NodeName=n2", "State=RESUME")
+        self.complete(number)
+
+    def test_another_job_that_is_more_urgent(self):
+        number = self.start()
+        urgent = self.cluster.run("sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--exclusive",
+                                  f"--chdir={self.here}", "--wrap", "sleep 1").stdout.strip()
+        self.wait_for(lambda: self.cluster.job(urgent)["JobState"] == "COMPLETED", number)
+        self.complete(number)
+
+    def test_one_that_is_cancelled_stays_ended(self):
+        number = self.start()
+        self.cluster.run("scancel", number)
+        job, said = self.ended(number)
+        self.assertEqual((job["JobState"], job["Restarts"]), ("CANCELLED", "0"), said)
+        self.wait_for(lambda: not processes_of(self.out), number)
+        self.assertLess(len(journal(self.out)), PICTURES)
+
+    def test_an_array_draws_every_prompt_once_and_shows_all(self):
+        number = self.submit("--num-images-per-prompt", 2, slurm=("--array=1-2",))
+        for task in (1, 2):
+            job, said = self.ended(f"{number}_{task}")
+            self.assertEqual((job["JobState"], job["ExitCode"]), ("COMPLETED", "0:0"), said)
+        gallery = (self.out / "index.html").read_text()
+        drawn = []
+        for part in (1, 2):
+            folder = self.out / f"part-{part}-of-2"
+            drawn += [line["index"] for line in journal(folder)]
+            for picture in folder.glob("*.png"):
+                self.assertIn(f'src="{folder.name}/{picture.name}"', gallery)
+        self.assertEqual(sorted(drawn), [0, 1, 2, 3])
+
+    def test_three_starts_without_a_picture_are_enough(self):
+        number = self.submit("--timeout", "1ms", slurm=())  # nothing takes less
+        job, said = self.go_on(number)
+        self.assertEqual((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "3:0", "2"), said)
+        self.assertIn("3 starts without a new picture: not queued again", said[-1])
+        self.assertEqual(list(self.here.glob("*.tries")), [])
+
+
+if __name__ == "__main__":
+    main()
