@@ -17,7 +17,7 @@ namespace flux {
 namespace {
 
 /// The prompts are read by rank 0 alone: only it has standard input.
-GenerateRequest request_of(Settings& settings, int rank) {
+GenerateRequest request_of(Settings& settings, int rank, Departure& departure) {
   GenerateRequest request{.folder = ModelFolder(model_path(settings)),
                           .model = "",
                           .placement = placement_options(settings),
@@ -29,6 +29,7 @@ GenerateRequest request_of(Settings& settings, int rank) {
   if (rank != 0) return request;
   const OutputOptions output = output_options(settings);
   request.output = std::make_unique<OutputFolder>(output);
+  departure.on_leaving(request.output->last_act());
   request.allow_changes = output.allow_changes;
   const PastRun* past = request.output->past();
   const bool seeded = settings.has("seed");
@@ -47,7 +48,7 @@ GenerateRequest request_of(Settings& settings, int rank) {
 
 int generate(Settings settings, World& world, Departure& departure) {
   std::unique_ptr<GenerateRequest> request;
-  together(world, [&] { request = std::make_unique<GenerateRequest>(request_of(settings, world.rank())); });
+  together(world, [&] { request = std::make_unique<GenerateRequest>(request_of(settings, world.rank(), departure)); });
   return run_generate(*request, world, departure);
 }
 

@@ -36,7 +36,7 @@ void Coordinator::handle(int from, Report&& report) {
 void Coordinator::tick() {
   if (ending_) return;
   notice_sleep();
-  if (const int signal = parts_.departure.signal()) return end(interrupted(signal));
+  if (const int signal = parts_.departure.signal()) return answer(signal);
   if (parts_.departure.told_to_drain()) drain();
   show_life();
   take_written();
@@ -73,6 +73,8 @@ void Coordinator::settle(std::chrono::milliseconds patience) {
     }
   };
   wait_for([this] { return being_written_ == 0; });
+  if (!begun_) return;  // what the folder holds is the run before
+  take_what_is_there();
   if (!finishing_) parts_.sink.finish(finished_);
   wait_for([this] { return parts_.sink.finished(); });
 }
@@ -85,20 +87,55 @@ void Coordinator::notice_sleep() {
 
 /// No further ahead than the scheduler wants: a source may be long.
 void Coordinator::take_requests() {
-  while (!source_ended_ && scheduler_.wants_requests()) {
+  while (!closed_ && scheduler_.wants_requests()) {
+    std::optional<Request> request = next_request();
+    if (!request) return;
+    if (!request->error.empty())
+      refuse(*request);
+    else
+      submit(std::move(*request));
+  }
+}
+
+/// Suspects come last, each when nothing else is under way. Nothing: not yet, or never.
+std::optional<Request> Coordinator::next_request() {
+  while (!source_ended_) {
     std::optional<Request> request = parts_.source.next();
-    if (!request) {
-      source_ended_ = true;
-      return tell_scheduler(event::Closed{});
-    }
-    if (!request->error.empty()) {
-      if (begun_)
-        note(record_of(*request, 0));
-      else
-        bad_.push_back(record_of(*request, 0));
-      continue;
-    }
-    submit(std::move(*request));
+    source_ended_ = !request;
+    if (request && !request->suspect) return request;
+    if (request) suspects_.push_back(std::move(*request));
+  }
+  if (suspects_.empty()) {
+    closed_ = true;
+    tell_scheduler(event::Closed{});
+  }
+  if (closed_ || !open_.empty()) return std::nullopt;
+  Request suspect = std::move(suspects_.front());
+  suspects_.pop_front();
+  return suspect;
+}
+
+/// Of requests that are not taken up any more: pictures that a run before has drawn are finished all the same.
+void Coordinator::take_what_is_there() {
+  while (!source_ended_) {
+    std::optional<Request> request = parts_.source.next();
+    source_ended_ = !request;
+    if (request) suspects_.push_back(std::move(*request));
+  }
+  for (const Request& request : std::exchange(suspects_, {}))
+    for (const auto& [k, file] : request.files) finished_.push_back(record_of(request, k));
+}
+
+/// None of its pictures can be drawn, but those that are there.
+void Coordinator::refuse(const Request& request) {
+  for (int64_t k = 0; k < request.pictures; ++k) {
+    Record record = record_of(request, k);
+    if (request.files.contains(k))
+      finished_.push_back(std::move(record));
+    else if (begun_)
+      note(std::move(record));
+    else
+      bad_.push_back(std::move(record));
   }
 }
 
@@ -261,12 +298,29 @@ void Coordinator::obey(const command::Write& write) {
 
 /// Everything is drawn that will be: the sink shows it, while the others are still told that somebody is there.
 void Coordinator::obey(const command::Stop&) {
+  take_what_is_there();
   if (!begun_) return end(finished());
   finishing_ = true;
   parts_.sink.finish(finished_);
 }
 
-void Coordinator::obey(const command::Abort& abort) { end({3, placement_.named(abort.rank) + " " + abort.why}); }
+/// That several ranks of a host fall silent together is no request's fault.
+bool Coordinator::host_is_gone(int rank) const {
+  const std::string& host = placement_.ranks[rank].host;
+  int silent = 0;
+  for (const auto& place : placement_.ranks) {
+    if (place.host != host) continue;
+    const auto heard = heard_.find(place.rank);
+    if (heard == heard_.end() || Clock::now() - heard->second <= kSilence) return false;
+    ++silent;
+  }
+  return silent > 1;
+}
+
+void Coordinator::obey(const command::Abort& abort) {
+  blames_a_request_ = !host_is_gone(abort.rank);
+  end({3, placement_.named(abort.rank) + " " + abort.why});
+}
 
 /// The launcher sends SIGTERM a second after a rank has died; the heartbeat tells which, on whatever host.
 std::optional<int> Coordinator::silent_rank() const {
@@ -276,9 +330,9 @@ std::optional<int> Coordinator::silent_rank() const {
   return std::nullopt;
 }
 
-Ending Coordinator::interrupted(int signal) const {
-  if (const auto rank = silent_rank()) return {3, placement_.named(*rank) + " died"};
-  return {128 + signal, told_to_end(signal)};
+void Coordinator::answer(int signal) {
+  if (const auto rank = silent_rank()) return tell_scheduler(event::RankFailed{*rank, "died"});
+  end({128 + signal, told_to_end(signal)});
 }
 
 }  // namespace flux

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,9 @@ class Coordinator {
   /// How the run ended, once it has. exit_code 0: every picture is there; 1: some failed; kDrained: some are left.
   const std::optional<Ending>& ending() const { return ending_; }
 
+  /// Whether what the rank was working on that ended the run may be why.
+  bool blames_a_request() const { return blames_a_request_; }
+
   /// After an early ending: takes from the sink what it still finishes, for at most `patience`, then everything is
   /// shown.
   void settle(std::chrono::milliseconds patience);
@@ -73,6 +77,9 @@ class Coordinator {
   Time now() const { return std::chrono::duration_cast<Time>(Clock::now() - began_ - slept_); }
   void notice_sleep();
   void take_requests();
+  std::optional<Request> next_request();
+  void refuse(const Request& request);
+  void take_what_is_there();
   void submit(Request&& request);
   void take_written();
   void show_life();
@@ -84,7 +91,8 @@ class Coordinator {
   Ending finished() const;
   void end(Ending ending);
   std::optional<int> silent_rank() const;
-  Ending interrupted(int signal) const;
+  void answer(int signal);
+  bool host_is_gone(int rank) const;
 
   // What ranks say.
   void on(int from, Ready&& ready);
@@ -119,10 +127,13 @@ class Coordinator {
   std::vector<Record> finished_;
   std::vector<Record> bad_;  // requests that cannot be drawn, until the run has begun
   bool begun_ = false;
+  std::deque<Request> suspects_;  // until the source has ended
   bool source_ended_ = false;
+  bool closed_ = false;  // nor are suspects left
   bool draining_ = false;
   bool finishing_ = false;
   bool failures_ = false;
+  bool blames_a_request_ = false;
   int being_written_ = 0;  // pictures
   Clock::time_point shown_life_{};
   std::optional<Ending> ending_;

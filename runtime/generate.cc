@@ -6,9 +6,13 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <csignal>
 #include <exception>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,18 +23,22 @@
 #include "runtime/coordinator.h"
 #include "runtime/inspection.h"
 #include "runtime/journal.h"
+#include "runtime/metrics.h"
+#include "runtime/metrics_file.h"
 #include "runtime/progress.h"
 #include "runtime/rank_facts.h"
 #include "runtime/rank_loop.h"
 #include "runtime/results.h"
 #include "runtime/roll_call.h"
 #include "runtime/sink/folder_sink.h"
+#include "runtime/suspects.h"
 
 namespace flux {
 namespace {
 
 /// What an early end leaves the disk time for: a launcher that told a rank to end gives it two seconds.
 constexpr std::chrono::milliseconds kToSettle{700};
+constexpr std::chrono::milliseconds kOrphanToSettle{300};
 constexpr std::chrono::milliseconds kToAnswer{1800};
 
 /// By headers alone, so that what is missing is said before gigabytes are read.
@@ -94,12 +102,18 @@ struct Desk {
         progress(request.operation.progress, request.source->pictures(), request.source->pictures_there(),
                  facts.placement),
         results(facts, request.output->path(), request.operation.json),
-        log({&journal, &progress, &results}),
+        metrics(request.source->pictures(), request.source->pictures_there(), facts.placement),
+        metrics_file(request.operation.metrics_file, metrics,
+                     [](const std::string& text) { spdlog::warn("{}", text); }),
+        log({&journal, &suspects, &progress, &metrics, &metrics_file, &results}),
         sink(*request.output, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
 
   Journal journal;  // first: nothing is told before it is written down
+  Suspects suspects;
   Progress progress;
   Results results;
+  Metrics metrics;
+  MetricsFile metrics_file;
   RunLog log;
   FolderSink sink;
 };
@@ -110,24 +124,30 @@ int name_bad_input(Source& source, Desk& desk) {
   std::vector<Record> records;
   int code = 0;
   while (const auto request = source.next()) {
-    for (int64_t k = 0; k < request->pictures; ++k) records.push_back(record_of(*request, k));
-    if (records.back().drawn()) continue;
-    desk.log.note(Time{0}, records.back());
-    code = 1;
+    for (int64_t k = 0; k < request->pictures; ++k) {
+      records.push_back(record_of(*request, k));
+      if (records.back().drawn()) continue;
+      desk.log.note(Time{0}, records.back());
+      code = 1;
+    }
   }
   desk.sink.finish(records);
+  while (!desk.sink.finished()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  if (const std::string problem = desk.sink.problem(); !problem.empty()) {
+    spdlog::error("{}", problem);
+    code = 1;
+  }
+  desk.metrics_file.finish();
   desk.progress.finish();
   desk.journal.end({code, ""});
   return code;
 }
 
-/// Every picture is there already, or bad input. Nothing is loaded.
-int draw_nothing(const GenerateRequest& request, const RunFacts& facts, World& world) {
+/// Every picture is there already, or bad input. Nothing is loaded. `desk`: of rank 0; others have none.
+int draw_nothing(const GenerateRequest& request, Desk* desk, World& world) {
   int code = 0;
   together(world, [&] {
-    if (request.output == nullptr) return;
-    Desk desk(request, facts, world);
-    code = name_bad_input(*request.source, desk);
+    if (desk != nullptr) code = name_bad_input(*request.source, *desk);
   });
   return std::stoi(world.exchange(std::to_string(code)).at(Placement::coordinator));
 }
@@ -138,30 +158,42 @@ void tell_others(const Stop& stop, World& world) {
 }
 
 /// Rank 0's last words: what the sink still finishes, the journal's last line, the summary.
-Ending conclude(Ending ending, Coordinator& coordinator, Desk& desk, World& world) {
-  if (!orderly(ending.exit_code)) world.end(ending);
-  try {
-    if (!orderly(ending.exit_code)) coordinator.settle(kToSettle);
-    desk.journal.end(ending);
-  } catch (const std::exception& error) {  // the disk may be what ended the run
-    if (orderly(ending.exit_code)) ending = {3, error.what()};
+Ending conclude(Ending ending, const std::set<std::string>& suspects, Coordinator& coordinator, Desk& desk,
+                World& world, std::chrono::milliseconds to_settle) {
+  const auto try_to = [&](const std::function<void()>& act) {
+    try {
+      act();
+    } catch (const std::exception& error) {  // the disk may be what ended the run
+      if (orderly(ending.exit_code)) ending = {3, error.what()};
+    }
+  };
+  if (!orderly(ending.exit_code)) {
+    world.end(ending);
+    try_to([&] { coordinator.settle(to_settle); });
   }
+  try_to([&] { desk.journal.end(ending, suspects); });
+  desk.metrics_file.finish();
   desk.progress.finish();
   return ending;
 }
 
-int coordinate(const GenerateRequest& request, const RunFacts& facts, World& world, Departure& departure) {
-  const Placement& placement = facts.placement;
-  Desk desk(request, facts, world);
+int coordinate(const GenerateRequest& request, const Placement& placement, Desk& desk, World& world,
+               Departure& departure) {
   Worker worker(published(request.folder), placement, world);
   Coordinator coordinator({world, *request.source, desk.sink, desk.log, departure}, placement, request.operation);
   Ending ending;
+  std::set<std::string> suspects;
   try {
     ending = RankLoop{world, departure, placement, request.operation, worker, &coordinator}.run();
+    if (coordinator.blames_a_request()) suspects = desk.suspects.of_the_culprit();
+  } catch (const Aborted& error) {  // by a rank that nobody can name
+    ending = {3, error.what()};
+    suspects = desk.suspects.of_all();
   } catch (const std::exception& error) {
     ending = {3, error.what()};
   }
-  ending = conclude(std::move(ending), coordinator, desk, world);
+  const auto to_settle = departure.signal() == SIGHUP ? kOrphanToSettle : kToSettle;
+  ending = conclude(std::move(ending), suspects, coordinator, desk, world, to_settle);
   if (!orderly(ending.exit_code)) {
     world.end(ending);
     return ending.exit_code;
@@ -183,16 +215,18 @@ int take_part(const GenerateRequest& request, const Placement& placement, World&
 
 int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   together(world, [&] {
-    if (request.output == nullptr) return;
-    require_complete(request.folder);
-    departure.on_leaving(request.output->last_act());
+    if (request.output != nullptr) require_complete(request.folder);
   });
   const Agreement agreement = agree(request, world);
   for (const auto& line : table(agreement.facts.placement)) spdlog::debug("{}", line);
   departure.answer_signals_within(kToAnswer);
   demand_full_precision();
-  if (!agreement.drawable) return draw_nothing(request, agreement.facts, world);
-  if (request.output != nullptr) return coordinate(request, agreement.facts, world, departure);
+  std::unique_ptr<Desk> desk;
+  together(world, [&] {
+    if (request.output != nullptr) desk = std::make_unique<Desk>(request, agreement.facts, world);
+  });
+  if (!agreement.drawable) return draw_nothing(request, desk.get(), world);
+  if (desk != nullptr) return coordinate(request, agreement.facts.placement, *desk, world, departure);
   return take_part(request, agreement.facts.placement, world, departure);
 }
 

@@ -46,24 +46,24 @@ Json program_json() {
 
 }  // namespace
 
-std::string run_line(const RunFacts& facts, int64_t fence) {
+std::string run_line(const RunFacts& facts, int64_t fence, const std::string& taken_from) {
   Json ranks = Json::array();
   for (const auto& place : facts.placement.ranks) ranks.push_back(rank_json(place));
   Json replicas = Json::array();
   for (const auto& replica : facts.placement.replicas)
     replicas.push_back({{"ranks", replica.ranks}, {"text_ranks", replica.text_ranks}});
-  return json_line(Json{{"event", "run"},
-                        {"journal", 1},
-                        {"fence", fence},
-                        {"host", host_name()},
-                        {"process", getpid()},
-                        {"program", program_json()},
-                        {"model", {{"name", facts.model}, {"identity", facts.identity}}},
-                        {"dtype", dtype_name(facts.placement.dtype)},
-                        {"seed", facts.seed},
-                        {"ranks", ranks},
-                        {"replicas", replicas},
-                        {"time", utc_now()}});
+  Json json = {
+      {"event", "run"},     {"journal", 1}, {"fence", fence}, {"host", host_name()}, {"boot", boot_of_this_host()},
+      {"process", getpid()}};
+  if (!taken_from.empty()) json["taken_from"] = taken_from;
+  json.update({{"program", program_json()},
+               {"model", {{"name", facts.model}, {"identity", facts.identity}}},
+               {"dtype", dtype_name(facts.placement.dtype)},
+               {"seed", facts.seed},
+               {"ranks", ranks},
+               {"replicas", replicas},
+               {"time", utc_now()}});
+  return json_line(json);
 }
 
 Journal::Journal(OutputFolder& folder, RunFacts facts) : folder_(folder), facts_(std::move(facts)) {}
@@ -74,7 +74,7 @@ void Journal::begin() {
   const auto path = folder_.path() / kJournalName;
   const PastRun* past = folder_.past();
   file_ = past ? std::make_unique<AppendedFile>(path, past->journal_bytes()) : std::make_unique<AppendedFile>(path);
-  append(run_line(facts_, folder_.fencing_number()), true);
+  append(run_line(facts_, folder_.lock().number(), folder_.lock().taken_from()), true);
 }
 
 void Journal::on(Time, const Command& command) {
@@ -107,10 +107,11 @@ void Journal::on(Time, const Record& record) {
   }
 }
 
-void Journal::end(const Ending& ending) {
+void Journal::end(const Ending& ending, const std::set<std::string>& suspects) {
   if (!file_) return;
   Json json = {{"event", "end"}, {"exit_code", ending.exit_code}};
   if (!ending.why.empty()) json["why"] = ending.why;
+  if (!suspects.empty()) json["suspects"] = suspects;
   json["time"] = utc_now();
   append(json_line(json), true);
 }

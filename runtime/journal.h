@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,9 @@
 
 namespace flux {
 
-/// The `run` line of a journal: program and libraries, model, seed, placement, whose run it is.
-std::string run_line(const RunFacts& facts, int64_t fence);
+/// The `run` line of a journal: program and libraries, model, seed, placement, whose run it is, and from whom it took
+/// the folder over.
+std::string run_line(const RunFacts& facts, int64_t fence, const std::string& taken_from = "");
 
 /// journal.jsonl of a run: a JSON object a line, each with its `event`.
 ///   run    first, and again each time the run is resumed: what fixes the bits of its pictures
@@ -32,8 +34,8 @@ class Journal : public Listener {
   void on(Time, const Request& request) override;
   void on(Time, const Record& record) override;
 
-  /// After this nothing more may be written.
-  void end(const Ending& ending);
+  /// After this nothing more may be written. `suspects`: identities of requests, one of which may be why a rank failed.
+  void end(const Ending& ending, const std::set<std::string>& suspects = {});
 
  private:
   void append(const std::string& line, bool to_the_disk);

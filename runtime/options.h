@@ -29,6 +29,14 @@ struct PlacementOptions {
   std::optional<int> ranks_per_replica{};  // absent: from the world
 };
 
+/// Of a run that several jobs draw: every of-th request, from the number-th on.
+struct Part {
+  int64_t number = 1, of = 1;
+
+  bool whole() const { return of == 1; }
+  bool has(int64_t request) const { return request % of == number - 1; }
+};
+
 /// What is to become of the run that the output folder holds.
 enum class Previous { refuse, overwrite, resume };
 
@@ -37,7 +45,11 @@ struct OutputOptions {
   ImageFormat format = ImageFormat::png;
   Previous previous = Previous::refuse;
   bool allow_changes = false;  // to resume where the pictures' bits may not be the same
+  Part part{};                 // its folder lies in the one of all parts
 };
+
+/// Of a part's folder: part-3-of-8.
+std::string part_name(const Part& part);
 
 struct OperationOptions {
   std::chrono::milliseconds timeout{60'000};
@@ -45,7 +57,8 @@ struct OperationOptions {
   int threads = 0;  // 0: cores / ranks on the host
   ProgressStyle progress = ProgressStyle::automatic;
   std::string log_level = "info";
-  std::filesystem::path log_folder;  // empty: stderr only
+  std::filesystem::path log_folder;    // empty: stderr only
+  std::filesystem::path metrics_file;  // empty: none
   bool json = false;
 };
 

@@ -9,6 +9,7 @@
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
 #include "model/files/readable_file.h"
+#include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/prompt.h"
 
@@ -41,23 +42,25 @@ std::string picture_name(const Json& value) {
   return value.get<std::string>();
 }
 
+/// Empty where there is no text.
+std::string text_at(const Json& json, const std::string& path) {
+  const Json::json_pointer pointer(path);
+  return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>() : "";
+}
+
 /// Of a `run` line: what fixes the bits of its pictures, by name. Ranks and replicas do not, nor does what carries
 /// tensors between them.
 std::map<std::string, std::string> fixes_the_bits(const Json& run) {
-  const auto at = [](const Json& json, const char* path) {
-    const Json::json_pointer pointer(path);
-    return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>() : "";
-  };
   std::map<std::string, std::string> all = {
-      {"flux-dist", at(run, "/program/version") + " " + at(run, "/program/revision")},
-      {"model", at(run, "/model/name") + " " + at(run, "/model/identity")},
-      {"dtype", at(run, "/dtype")},
+      {"flux-dist", text_at(run, "/program/version") + " " + text_at(run, "/program/revision")},
+      {"model", text_at(run, "/model/name") + " " + text_at(run, "/model/identity")},
+      {"dtype", text_at(run, "/dtype")},
   };
   for (const char* library : {"libtorch", "cuda", "cublas", "cudnn"})
-    all[library] = at(run, fmt::format("/program/{}", library).c_str());
+    all[library] = text_at(run, fmt::format("/program/{}", library));
   std::set<std::string> devices;
   if (const auto ranks = run.find("ranks"); ranks != run.end() && ranks->is_array())
-    for (const Json& rank : *ranks) devices.insert(at(rank, at(rank, "/card").empty() ? "/device" : "/card"));
+    for (const Json& rank : *ranks) devices.insert(text_at(rank, text_at(rank, "/card").empty() ? "/device" : "/card"));
   all["devices"] = fmt::format("{}", fmt::join(devices, ", "));
   return all;
 }
@@ -74,6 +77,7 @@ PastRun::PastRun(fs::path folder) : folder_(std::move(folder)) {
   for_each_line(folder_ / kJournalName, [this](const JournalLine& line) {
     if (line.whole) take(line);
   });
+  vanished();
 }
 
 void PastRun::take(const JournalLine& line) {
@@ -82,9 +86,9 @@ void PastRun::take(const JournalLine& line) {
     const std::string event = text_of(json, "event");
     if (line.number == 1 && event != "run") throw Invalid("it is not the `run` that a journal begins with");
     if (event == "run") take_run(json);
-    if (event == "began")
-      for (const Json& file : field(json, "files", &Json::is_array, "list")) unfinished_.insert(picture_name(file));
+    if (event == "began") take_began(json);
     if (event == "done") take_done(json, line);
+    if (event == "end") take_end(json);
   } catch (const Invalid& error) {
     throw Invalid(fmt::format("{}: line {} (byte {}) is damaged: {}; mend it, or draw everything anew with --overwrite",
                               (folder_ / kJournalName).string(), line.number, line.offset, error.what()));
@@ -95,17 +99,50 @@ void PastRun::take(const JournalLine& line) {
 void PastRun::take_run(const Json& json) {
   const int64_t form = count_of(json, "journal");
   if (form != kForm) throw Invalid(fmt::format("a journal of form {}, and this program knows {}", form, kForm));
-  begun_ = json;
+  vanished();
+  begun_ = last_ = json;
   if (json.contains("seed")) seed_ = field(json, "seed", &Json::is_number_unsigned, "seed").get<uint64_t>();
 }
 
+void PastRun::take_began(const Json& json) {
+  const Json& files = field(json, "files", &Json::is_array, "list");
+  for (const Json& file : files) unfinished_.insert(picture_name(file));
+  under_way_[text_of(json, "request")] += static_cast<int>(files.size());
+}
+
 void PastRun::take_done(const Json& json, const JournalLine& line) {
+  if (const auto request = json.find("request"); request != json.end() && request->is_string())
+    if (const auto found = under_way_.find(request->get<std::string>());
+        found != under_way_.end() && --found->second <= 0)
+      under_way_.erase(found);
   if (text_of(json, "status") != "drawn") return;
   const std::string file = picture_name(field(json, "file", &Json::is_string, "text"));
-  drawn_[count_of(json, "index")] = {text_of(json, "request"), file, line.offset,
-                                     static_cast<int64_t>(line.text.size())};
+  const int64_t index = count_of(json, "index");
+  drawn_[index] = {text_of(json, "request"), file, line.offset, static_cast<int64_t>(line.text.size())};
   unfinished_.erase(file);
+  failures_.erase(drawn_[index].request);
   if (!begun_.is_null()) run_ = std::exchange(begun_, nullptr);
+}
+
+void PastRun::take_end(const Json& json) {
+  under_way_.clear();
+  if (!json.contains("suspects")) return;
+  for (const Json& request : field(json, "suspects", &Json::is_array, "list"))
+    if (request.is_string()) ++failures_[request.get<std::string>()];
+}
+
+/// The journal of that start has no end: rank 0 was killed, unless its host went down with it.
+void PastRun::vanished() {
+  const bool host_stayed =
+      !last_.is_null() && text_at(last_, "/host") == host_name() && text_at(last_, "/boot") == boot_of_this_host();
+  if (host_stayed)
+    for (const auto& [request, pictures] : under_way_) ++failures_[request];
+  under_way_.clear();
+}
+
+int PastRun::failures_of(const std::string& request) const {
+  const auto found = failures_.find(request);
+  return found == failures_.end() ? 0 : found->second;
 }
 
 std::string PastRun::file_of(const Request& request, int64_t k) const {
@@ -118,7 +155,8 @@ std::string PastRun::file_of(const Request& request, int64_t k) const {
                     "another folder, or draw everything anew with --overwrite",
                     request.origin, found->first, folder_.string(), difference(drawn, request, k)));
   std::error_code gone;
-  const bool there = fs::is_regular_file(folder_ / drawn.file, gone) && fs::file_size(folder_ / drawn.file, gone) > 0;
+  const bool there = !unfinished_.contains(drawn.file) &&  // begun anew since
+                     fs::is_regular_file(folder_ / drawn.file, gone) && fs::file_size(folder_ / drawn.file, gone) > 0;
   return there ? drawn.file : "";
 }
 

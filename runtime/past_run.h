@@ -31,6 +31,10 @@ class PastRun {
   /// Pictures that were begun, and may be there half written or unknown to the journal.
   const std::set<std::string>& unfinished() const { return unfinished_; }
 
+  /// How often ranks failed while they worked on a request, or may have worked on it. A start whose host went down,
+  /// that drained or was told to end counts for nothing.
+  int failures_of(const std::string& request) const;
+
   /// What would make other bits of the same request: in words, what it was and what it is. `run`: the `run` line that
   /// goes on.
   std::vector<std::string> changes(const nlohmann::json& run) const;
@@ -43,16 +47,22 @@ class PastRun {
 
   void take(const JournalLine& line);
   void take_run(const nlohmann::json& json);
+  void take_began(const nlohmann::json& json);
   void take_done(const nlohmann::json& json, const JournalLine& line);
+  void take_end(const nlohmann::json& json);
+  void vanished();
   std::string difference(const Drawn& drawn, const Request& request, int64_t k) const;
 
   std::filesystem::path folder_;
   int64_t journal_bytes_ = 0;
   nlohmann::json run_;    // the last line of its kind that pictures were drawn under
   nlohmann::json begun_;  // one that none was yet
+  nlohmann::json last_;   // the last of all
   std::optional<uint64_t> seed_;
   std::map<int64_t, Drawn> drawn_;  // by the picture's position in the run
   std::set<std::string> unfinished_;
+  std::map<std::string, int> under_way_;  // pictures of requests that this start began and has not done
+  std::map<std::string, int> failures_;   // of ranks, by request
 };
 
 }  // namespace flux

@@ -39,9 +39,11 @@ Record record_of(const Request& request, int64_t k) {
   record.picture = request.first_picture + k;
   record.request = request.id;
   record.origin = request.origin;
-  record.error = request.error;
-  if (const auto file = request.files.find(k); file != request.files.end()) record.file = file->second;
-  if (!request.error.empty()) return record;
+  if (const auto file = request.files.find(k); file != request.files.end())
+    record.file = file->second;
+  else
+    record.error = request.error;
+  if (request.id.empty() && !request.error.empty()) return record;  // there is no prompt
   record.prompt = request.prompt;
   record.prompt->picture.seed += static_cast<uint64_t>(k);
   return record;

@@ -36,7 +36,7 @@ std::vector<Command> Scheduler::on(const Event& event, Time now) {
   std::visit([&](const auto& kind) { handle(kind, now); }, event);
   if (!over_ && !begun_ && everything_ready()) {
     begun_ = true;
-    commands_.emplace_back(command::Begin{});
+    if (!draining_) commands_.emplace_back(command::Begin{});
   }
   if (!over_ && begun_) {
     fill_replicas(now);
@@ -223,8 +223,8 @@ bool Scheduler::finished() const {
   const auto idle = [](const auto& stages, const auto& busy) {
     return std::none_of(stages.begin(), stages.end(), busy);
   };
-  return closed_ && (begun_ || draining_) && submitted_.empty() && conditioned_.empty() && latents_.empty() &&
-         writing_.empty() && idle(encoders_, [](const Encoder& encoder) { return encoder.busy; }) &&
+  return closed_ && begun_ && submitted_.empty() && conditioned_.empty() && latents_.empty() && writing_.empty() &&
+         idle(encoders_, [](const Encoder& encoder) { return encoder.busy; }) &&
          idle(replicas_, [](const Replica& replica) { return !replica.pictures.empty(); }) &&
          idle(decoders_, [](const Decoder& decoder) { return decoder.doing >= 0; });
 }

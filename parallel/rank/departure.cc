@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -29,6 +30,7 @@ constexpr auto kStopped = 1s;  // without a look at the clock: the process did n
 constexpr auto kBlameless = 2s;
 constexpr auto kLastMoment = 300;  // milliseconds that flushing may take
 constexpr auto kWorldsTime = 1800ms;
+constexpr std::chrono::milliseconds kOrphansTime = 700ms;  // its libraries end a rank a second after its launcher died
 constexpr int kFailed = 3;
 
 std::atomic<Departure*> owner = nullptr;  // for the handlers of the C++ runtime, which take no argument
@@ -123,12 +125,11 @@ void Departure::take(int signal) {
     return;
   }
   signal_ = signal;
-  const std::chrono::milliseconds grace = grace_;
+  const std::chrono::milliseconds grace = signal == SIGHUP ? std::min(grace_.load(), kOrphansTime) : grace_.load();
   const bool speaks = launched_rank() == 0 && grace.count() > 0 && !was_stopped();
   within(grace, {128 + signal, speaks ? told_to_end(signal) : ""});
 }
 
-/// Its libraries end a rank a second or two after that, wherever it is.
 void Departure::look_for_the_launcher() {
   if (launcher_ != 0 && signal_ == 0 && getppid() != launcher_) take(SIGHUP);
 }

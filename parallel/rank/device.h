@@ -17,6 +17,9 @@ struct Card {
 
 std::string host_name();
 
+/// Another each time the host starts.
+std::string boot_of_this_host();
+
 /// Cores that this process may run on.
 int usable_cores();
 

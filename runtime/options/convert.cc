@@ -1,7 +1,12 @@
 #include "runtime/options/convert.h"
 
-#include <string>
+#include <fmt/format.h>
 
+#include <charconv>
+#include <string>
+#include <system_error>
+
+#include "model/files/printable.h"
 #include "model/hugging_face_cache.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options.pb.h"
@@ -62,8 +67,11 @@ ProgressStyle plain(proto::Progress::Value value) {
   throw std::logic_error("progress");
 }
 
+constexpr int64_t most_parts = 100'000;
+
 Previous previous(const proto::Options& options) {
   if (options.allow_changes() && !options.resume()) throw Invalid("--allow-changes is for --resume");
+  if (options.retry_poisoned() && !options.resume()) throw Invalid("--retry-poisoned is for --resume");
   if (options.resume()) return Previous::resume;
   return options.overwrite() ? Previous::overwrite : Previous::refuse;
 }
@@ -109,10 +117,30 @@ PlacementOptions placement_options(const Settings& settings) {
 
 OutputOptions output_options(const Settings& settings) {
   const proto::Options& options = settings.message();
-  return {.folder = options.output_dir(),
-          .format = options.format() == proto::Format::png ? ImageFormat::png : ImageFormat::jpg,
-          .previous = previous(options),
-          .allow_changes = options.allow_changes()};
+  OutputOptions output{.folder = options.output_dir(),
+                       .format = options.format() == proto::Format::png ? ImageFormat::png : ImageFormat::jpg,
+                       .previous = previous(options),
+                       .allow_changes = options.allow_changes(),
+                       .part = part(settings)};
+  if (!output.part.whole()) output.folder /= part_name(output.part);
+  return output;
+}
+
+std::string part_name(const Part& part) { return fmt::format("part-{}-of-{}", part.number, part.of); }
+
+Part part(const Settings& settings) {
+  if (!settings.has("part")) return {};
+  const std::string& text = settings.message().part();
+  const char* const end = text.data() + text.size();
+  Part read;
+  const auto [slash, no_number] = std::from_chars(text.data(), end, read.number);
+  const bool divided = no_number == std::errc() && slash != end && *slash == '/';
+  const auto [stop, no_count] = std::from_chars(divided ? slash + 1 : end, end, read.of);
+  if (!divided || no_count != std::errc() || stop != end || read.number < 1 || read.number > read.of ||
+      read.of > most_parts)
+    throw Invalid(fmt::format("{}: {} is no part such as 3/8: the third of eight", settings.origin("part"),
+                              printable_line(text, 40)));
+  return read;
 }
 
 OperationOptions operation_options(const Settings& settings) {
@@ -123,6 +151,7 @@ OperationOptions operation_options(const Settings& settings) {
           .progress = plain(options.progress()),
           .log_level = proto::LogLevel::Value_Name(options.log_level()),
           .log_folder = options.log_dir(),
+          .metrics_file = options.metrics_file(),
           .json = options.json()};
 }
 

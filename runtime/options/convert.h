@@ -48,6 +48,7 @@ BenchOptions bench_options(const Settings& settings);  // likewise
 PlacementOptions placement_options(const Settings& settings);
 OutputOptions output_options(const Settings& settings);
 OperationOptions operation_options(const Settings& settings);
+Part part(const Settings& settings);
 uint64_t run_seed(const Settings& settings);
 Deadlines deadlines(const Settings& settings);
 

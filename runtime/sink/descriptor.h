@@ -1,13 +1,16 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <thread>
 
 #include "parallel/rank/errors.h"
 
@@ -35,6 +38,13 @@ class Descriptor {
   /// Takes back what is after `bytes`, as far as the system lets it.
   void cut(int64_t bytes) noexcept {
     if (ftruncate(fd_, bytes) != 0) errno = 0;
+  }
+
+  /// Waits until no other process has the file locked, for some seconds at most: there are file systems without locks,
+  /// and processes that are stopped. Held as long as this lives.
+  void wait_for_turn() const {
+    for (int tries = 0; tries < 50 && flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; ++tries)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 
   /// To the disk.

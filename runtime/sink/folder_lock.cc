@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kPrefix = ".lock-";
+constexpr std::string_view kClockPrefix = ".clock-";
 constexpr auto kBetweenBeats = std::chrono::seconds(5);
 constexpr double kSilence = 60;     // seconds, on other hosts
 constexpr double kToSayWho = 2;     // seconds from making the file; an owner that has not by then was killed before
@@ -98,7 +99,7 @@ std::string own_words() {
 double untouched_for(const fs::path& file) {
   struct stat status{};
   if (::stat(file.c_str(), &status) != 0) return 0;
-  const fs::path probe = file.parent_path() / fmt::format(".clock-{}", getpid());
+  const fs::path probe = file.parent_path() / fmt::format("{}{}", kClockPrefix, getpid());
   struct stat now{};
   {
     const Descriptor clock(probe, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
@@ -137,13 +138,15 @@ bool lives(const std::optional<Owner>& owner, const fs::path& file) {
   return untouched_for(file) < (says_nothing(file) ? kToSayWho : kSilence);
 }
 
+std::string in_words(const std::optional<Owner>& owner) {
+  if (!owner) return "a job that had just begun";
+  return fmt::format("process {} on {}{}, since {}", owner->process, printable_line(owner->host),
+                     owner->job.empty() ? "" : ", job " + printable_line(owner->job), printable_line(owner->since));
+}
+
 [[noreturn]] void refuse(const fs::path& folder, const std::optional<Owner>& owner) {
-  const std::string who =
-      owner ? fmt::format("process {} on {}{}, since {}", owner->process, printable_line(owner->host),
-                          owner->job.empty() ? "" : ", job " + printable_line(owner->job), printable_line(owner->since))
-            : "a job that has just begun";
   throw Invalid(fmt::format("--output-dir {}: another run draws into it ({}): name another folder, or wait",
-                            folder.string(), who));
+                            folder.string(), in_words(owner)));
 }
 
 }  // namespace
@@ -166,8 +169,9 @@ FolderLock::~FolderLock() {
 void FolderLock::take() {
   while (number_ == 0) {
     const auto last = highest(folder_);
+    const auto owner_before = last ? owner_of(file_of(folder_, *last)) : std::nullopt;
     if (last) {
-      const auto owner = owner_of(file_of(folder_, *last));
+      const auto& owner = owner_before;
       if (lives(owner, file_of(folder_, *last))) {
         if (!says_nothing(file_of(folder_, *last))) refuse(folder_, owner);
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -184,6 +188,7 @@ void FolderLock::take() {
     ::close(made);
     Descriptor(file, O_WRONLY | O_NOFOLLOW | O_CLOEXEC).write_all(own_words());
     number_ = mine;
+    if (last) taken_from_ = in_words(owner_before);
     *held_ = true;
     for (const auto& entry : fs::directory_iterator(folder_))
       if (const auto old = number_of(entry.path()); old && *old < mine) ::unlink(entry.path().c_str());
@@ -214,6 +219,8 @@ std::function<void()> FolderLock::last_act() const {
   };
 }
 
-bool FolderLock::is_lock(const fs::path& file) { return number_of(file).has_value(); }
+bool FolderLock::is_lock(const fs::path& file) {
+  return number_of(file).has_value() || file.filename().string().starts_with(kClockPrefix);
+}
 
 }  // namespace flux

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 namespace flux {
@@ -23,6 +24,9 @@ class FolderLock {
   FolderLock& operator=(const FolderLock&) = delete;
 
   int64_t number() const { return number_; }
+
+  /// The owner before, if it died without giving the folder up: who it was, in words.
+  const std::string& taken_from() const { return taken_from_; }
 
   /// Gives it up for a process that ends here and now. Needs nothing of this object, and does nothing once that has
   /// given the lock up.
@@ -42,6 +46,7 @@ class FolderLock {
 
   std::filesystem::path folder_;
   int64_t number_ = 0;
+  std::string taken_from_;
   std::shared_ptr<std::atomic<bool>> held_ = std::make_shared<std::atomic<bool>>(false);
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -7,6 +7,7 @@
 #include "runtime/sink/gallery.h"
 #include "runtime/sink/jpg.h"
 #include "runtime/sink/new_file.h"
+#include "runtime/sink/parts.h"
 #include "runtime/sink/png.h"
 
 namespace flux {
@@ -70,6 +71,8 @@ std::string FolderSink::gallery_problem(std::vector<Record> records) const {
     std::sort(records.begin(), records.end(), [](const Record& a, const Record& b) { return a.picture < b.picture; });
     folder_.require_ownership();
     write_new_file(folder_.path() / kGalleryName, gallery(records, facts_));
+    if (const Part& part = folder_.part(); !part.whole())
+      write_gallery_of_parts(folder_.path().parent_path(), part.of, facts_);
     return "";
   } catch (const std::exception& error) {
     return error.what();

@@ -12,6 +12,7 @@
 #include "runtime/journal_reader.h"
 #include "runtime/sink/gallery.h"
 #include "runtime/sink/new_file.h"
+#include "runtime/sink/parts.h"
 
 namespace flux {
 namespace {
@@ -45,11 +46,18 @@ void require_replaceable(const fs::path& folder, const std::string& name) {
     refuse(folder, name + " belongs to another user; name another folder");
 }
 
-/// Whether the folder holds anything but what runs leave hidden in it.
+constexpr const char* kProbeName = ".writable";
+
+/// What a run that is killed as it starts leaves hidden.
+bool is_left_over(const fs::path& file) {
+  return FolderLock::is_lock(file) || is_part(file) || file.filename() == kProbeName;
+}
+
+/// Whether the folder holds anything else.
 bool holds_anything(const fs::path& folder) {
   try {
     for (const auto& entry : fs::directory_iterator(folder))
-      if (!FolderLock::is_lock(entry.path())) return true;
+      if (!is_left_over(entry.path())) return true;
   } catch (const fs::filesystem_error& unreadable) {
     refuse(folder, unreadable.code().message());
   }
@@ -97,7 +105,8 @@ OutputFolder::OutputFolder(const OutputOptions& options)
       lock_(options.folder),
       past_(run_to_resume(options)),
       previous_(files_that_go(options, past_)) {
-  const fs::path probe = options_.folder / ".writable";
+  if (!options_.part.whole()) require_room_for_parts(options_.folder.parent_path(), options_.part.of);
+  const fs::path probe = options_.folder / kProbeName;
   write_new_file(probe, "?");
   std::error_code error;
   fs::remove(probe, error);

@@ -38,8 +38,9 @@ class OutputFolder {
   std::function<void()> last_act() const;
 
   const std::filesystem::path& path() const { return options_.folder; }
+  const Part& part() const { return options_.part; }
   ImageFormat format() const { return options_.format; }
-  int64_t fencing_number() const { return lock_.number(); }
+  const FolderLock& lock() const { return lock_; }
 
   /// `00000-<seed>.png`: nothing of the prompt.
   std::string file_name(int64_t picture, uint64_t seed) const;

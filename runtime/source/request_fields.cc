@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "model/files/printable.h"
@@ -17,6 +18,10 @@ using google::protobuf::FieldDescriptor;
 
 bool is_text(const FieldDescriptor& field) {
   return field.cpp_type() == FieldDescriptor::CPPTYPE_STRING || field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM;
+}
+
+bool is_whole(const FieldDescriptor& field) {
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_INT64 || field.cpp_type() == FieldDescriptor::CPPTYPE_UINT64;
 }
 
 /// Bytes of the text or number that `token` ends with; else 0. The parser hands over what came before it too, but not
@@ -138,6 +143,17 @@ bool RequestFields::string(std::string& text) {
     take(text);
   }
   return true;
+}
+
+bool RequestFields::null() {
+  const bool not_there = skipped_ == 0 && place_ == Place::object;
+  return not_there || odd("is null; a number is wanted");
+}
+
+bool RequestFields::number_float(double value, const std::string& text) {
+  constexpr double exact = 1LL << 53;  // whole numbers up to here are what they seem
+  const bool whole = value == std::trunc(value) && std::abs(value) <= exact;
+  return number(whole && field_ != nullptr && is_whole(*field_) ? fmt::format("{:.0f}", value) : text);
 }
 
 bool RequestFields::number(const std::string& text) {

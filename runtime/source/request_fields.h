@@ -10,7 +10,8 @@
 namespace flux {
 
 /// Takes JSON while the parser runs, so that neither depth nor duplicates can hide: an object, or an array of objects
-/// and texts. What is no request is said of that one alone, and the parser goes on.
+/// and texts. What is no request is said of that one alone, and the parser goes on. As pandas writes tables, a null is
+/// a field that is not there, and 42.0 a whole number.
 class RequestFields : public nlohmann::json_sax<nlohmann::json> {
  public:
   using OnBegin = std::function<void()>;
@@ -30,12 +31,12 @@ class RequestFields : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override;
   bool key(std::string& name) override;
   bool string(std::string& text) override;
-  bool null() override { return odd("is null; leave it out"); }
+  bool null() override;
   bool boolean(bool) override { return odd("is a truth value; a text or a number is wanted"); }
   bool binary(binary_t&) override { return odd("is binary"); }
   bool number_integer(int64_t value) override { return number(std::to_string(value)); }
   bool number_unsigned(uint64_t value) override { return number(std::to_string(value)); }
-  bool number_float(double, const std::string& text) override { return number(text); }
+  bool number_float(double value, const std::string& text) override;
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) override;
 
  private:

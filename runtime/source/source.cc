@@ -21,6 +21,7 @@ namespace flux {
 namespace {
 
 constexpr int64_t most_pictures = 1'000'000;
+constexpr int most_failures = 2;               // of ranks that work on a request, which is then set aside
 constexpr size_t most_text = size_t{1} << 30;  // bytes that all requests hold
 
 std::vector<RequestLine> lines_of(const Settings& settings, std::istream& standard_input, const Warn& warn) {
@@ -61,6 +62,8 @@ std::string seed_problem(uint64_t seed, int64_t last_picture) {
 /// Requests that were all read and checked.
 class ListedRequests : public Source {
  public:
+  ListedRequests(Part part, bool retry_poisoned) : part_(part), retry_poisoned_(retry_poisoned) {}
+
   std::optional<Request> next() override {
     if (next_ == requests_.size()) return std::nullopt;
     return std::move(requests_[next_++]);
@@ -69,10 +72,15 @@ class ListedRequests : public Source {
   int64_t pictures_there() const override { return there_; }
   const Demand& largest() const override { return largest_; }
 
+  /// The position in the run of the next request's first picture.
+  int64_t next_picture() const { return next_picture_; }
+
   void add(Request request, const PastRun* past) {
-    request.index = static_cast<int64_t>(requests_.size());
-    request.first_picture = pictures_;
-    if (past != nullptr) take_files(request, *past);
+    request.index = next_index_++;
+    request.first_picture = std::exchange(next_picture_, next_picture_ + request.pictures);
+    if (next_picture_ > most_pictures) too_much(request);
+    if (!part_.has(request.index)) return;
+    if (past != nullptr) recall(request, *past);
     pictures_ += request.pictures;
     there_ += static_cast<int64_t>(request.files.size());
     const Prompt& prompt = request.prompt;
@@ -82,20 +90,30 @@ class ListedRequests : public Source {
     }
     text_ += prompt.prompt.size() + prompt.prompt_2.value_or("").size() + prompt.negative_prompt.value_or("").size() +
              prompt.negative_prompt_2.value_or("").size();
-    if (pictures_ > most_pictures || text_ > most_text) {
-      throw Invalid(request.origin + ": the run is over 1,000,000 pictures or 1 GiB of text; split it");
-    }
+    if (text_ > most_text) too_much(request);
     requests_.push_back(std::move(request));
   }
 
  private:
-  static void take_files(Request& request, const PastRun& past) {
+  void recall(Request& request, const PastRun& past) const {
     for (int64_t k = 0; k < request.pictures; ++k)
       if (std::string file = past.file_of(request, k); !file.empty()) request.files.emplace(k, std::move(file));
+    const int failures = past.failures_of(request.id);
+    request.suspect = request.error.empty() && failures > 0;
+    if (!request.suspect || failures < most_failures || retry_poisoned_) return;
+    request.error = fmt::format(
+        "set aside: ranks failed {} times while they worked on it; draw it with --retry-poisoned", failures);
   }
 
+  [[noreturn]] static void too_much(const Request& request) {
+    throw Invalid(request.origin + ": the run is over 1,000,000 pictures or 1 GiB of text; split it");
+  }
+
+  const Part part_;
+  const bool retry_poisoned_;
   std::vector<Request> requests_;
   size_t next_ = 0;
+  int64_t next_index_ = 0, next_picture_ = 0;  // in the run, of which this may be a part
   int64_t pictures_ = 0, there_ = 0;
   size_t text_ = 0;
   Demand largest_{0, 0};
@@ -170,10 +188,10 @@ class Run {
 
 std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
                                     const Warn& warn, const PastRun* past) {
-  auto source = std::make_unique<ListedRequests>();
+  auto source = std::make_unique<ListedRequests>(part(settings), settings.message().retry_poisoned());
   Run run(settings, model, warn);
   for (const RequestLine& line : lines_of(settings, standard_input, warn)) {
-    source->add(run.request_of(line, source->pictures()), past);
+    source->add(run.request_of(line, source->next_picture()), past);
   }
   run.check_seed();
   return source;

@@ -25,6 +25,7 @@ struct Request {
   int64_t first_picture = 0;  // position in the run of its first picture, which names its file
   std::string error;          // not empty: bad input (without its origin); counts as one picture that failed
   std::map<int64_t, std::string> files{};  // of its k-th pictures that the run to be resumed has drawn
+  bool suspect = false;  // a rank failed while it worked on it, or may have: to be drawn last and alone
 };
 
 class PastRun;
@@ -49,7 +50,8 @@ class Source {
 
 /// --prompt, or --prompts (a file, or standard input) read to its end and checked before anything is drawn. A bad line
 /// is a request with an error; throws Invalid for what concerns the whole run. Settings hold the model's defaults.
-/// `past`: the run to be resumed, or null; outlives nothing.
+/// `past`: the run to be resumed, or null. A request of which ranks failed twice is one with an error, unless
+/// `--retry-poisoned`.
 std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
                                     const Warn& warn, const PastRun* past = nullptr);
 

@@ -88,6 +88,7 @@ TEST_F(FolderLockTest, AKilledOwnerOfThisHostIsNoOwner) {
   ASSERT_THAT(names(), UnorderedElementsAre(".lock-1"));
   const FolderLock lock(path);
   EXPECT_EQ(lock.number(), 2) << "higher than the one before";
+  EXPECT_THAT(lock.taken_from(), HasSubstr("process " + std::to_string(child)));
   EXPECT_THAT(names(), UnorderedElementsAre(".lock-2"));
 }
 
@@ -156,7 +157,7 @@ TEST_F(FolderLockTest, WhatIsNoLockOfOursIsNoOwner) {
   write(".lock-9x", "x");
   write(".lock-", "x");
   std::filesystem::create_directory(path / ".lock-4");
-  EXPECT_THAT(told(), HasSubstr("another run draws into it (a job that has just begun)"));
+  EXPECT_THAT(told(), HasSubstr("another run draws into it (a job that had just begun)"));
 }
 
 }  // namespace

@@ -66,8 +66,8 @@ class Generate(unittest.TestCase):
         self.assert_said_once(result, "2 of 2 pictures drawn")
 
     def test_progress(self):
-        bar = self.generate("-p", CAPTION, "--num-images-per-prompt", 3, "--progress", "bar", out=self.folder / "bar")
-        self.assertRegex(bar.stderr, r"\x1b\[K\[#*\.*\] [0-3] of 3 pictures")
+        bar = self.generate("-p", CAPTION, "--num-images-per-prompt", 40, "--progress", "bar", out=self.folder / "bar")
+        self.assertRegex(bar.stderr, r"\x1b\[K\[#*\.*\] [1-9]\d* of 40 pictures.*, \d+ an hour, \d+ s left")
         for line in bar.stderr.split("\n"):  # what is left on the screen of each
             self.assertNotRegex(line.split("\x1b[K")[-1], r"\[#*\.*\].*\[\d\d:|\[\d\d:.*\[#*\.*\]", "a line on the bar")
         silent = self.generate("-p", CAPTION, "--progress", "none")

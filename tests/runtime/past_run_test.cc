@@ -61,7 +61,8 @@ class PastRunTest : public RunFolder {
 };
 
 TEST_F(PastRunTest, APictureIsThereWhereTheJournalAndTheFolderSaySo) {
-  journal({kRun, R"({"event": "began", "files": ["00000-7.png", "00001-8.png"]})", done(0), done(1)});
+  journal(
+      {kRun, R"({"event": "began", "request": "00ff", "files": ["00000-7.png", "00001-8.png"]})", done(0), done(1)});
   write("00000-7.png", "x");
   const PastRun past(path);
   EXPECT_EQ(past.seed(), 7u);
@@ -73,8 +74,21 @@ TEST_F(PastRunTest, APictureIsThereWhereTheJournalAndTheFolderSaySo) {
 }
 
 TEST_F(PastRunTest, WhatWasBegunAndNotDoneIsUnfinished) {
-  journal({kRun, R"({"event": "began", "files": ["00000-7.png", "00001-8.png"]})", done(0)});
+  journal({kRun, R"({"event": "began", "request": "00ff", "files": ["00000-7.png", "00001-8.png"]})", done(0)});
   EXPECT_THAT(PastRun(path).unfinished(), ElementsAre("00001-8.png"));
+}
+
+TEST_F(PastRunTest, APictureThatWasBegunAnewIsMissing) {
+  journal({kRun, done(0), kRun, R"({"event": "began", "request": "00ff", "files": ["00000-7.png"]})"});
+  write("00000-7.png", "x");
+  const PastRun past(path);
+  EXPECT_THAT(past.unfinished(), ElementsAre("00000-7.png")) << "which will be removed";
+  EXPECT_EQ(past.file_of(request(), 0), "");
+}
+
+TEST_F(PastRunTest, AHostThatIsNoTextIsNobodys) {
+  journal({R"({"event": "run", "journal": 1, "host": 5, "boot": [], "program": 3, "ranks": {}})", done(0)});
+  EXPECT_EQ(PastRun(path).changes(nlohmann::json::parse(kRun)), PastRun(path).changes(nlohmann::json::parse(kRun)));
 }
 
 TEST_F(PastRunTest, AFailedPictureIsMissing) {
@@ -86,7 +100,7 @@ TEST_F(PastRunTest, ALineThatWasCutOffCountsForNothing) {
   const std::string whole = std::string(kRun) + "\n" + done(0) + "\n";
   write("00000-7.png", "x");
   write("00001-8.png", "x");
-  for (const std::string cut : {"{\"event\": \"do", "\0\0\0", "{}"}) {
+  for (const std::string& cut : {std::string("{\"event\": \"do"), std::string(3, '\0'), std::string("{}")}) {
     write("journal.jsonl", whole + cut);
     const PastRun past(path);
     EXPECT_EQ(past.journal_bytes(), static_cast<int64_t>(whole.size()));
@@ -107,6 +121,32 @@ TEST_F(PastRunTest, DamageIsReportedWithItsPlace) {
               HasSubstr("line 2"));
   EXPECT_THAT(damage({kRun, R"({"event": "began", "files": ["../../etc/passwd"]})"}), HasSubstr("no picture of a run"));
   EXPECT_EQ(damage({kRun, R"({"event": "of a later version", "files": 3})"}), "read");
+}
+
+TEST_F(PastRunTest, FailuresOfRanksAreCountedByRequest) {
+  const std::string run = run_line(one_rank(), 1);
+  const auto began = [](const std::string& id) {
+    return R"({"event": "began", "request": ")" + id + R"(", "files": ["00000-7.png"]})";
+  };
+  const auto failures = [&](const std::vector<std::string>& lines) {
+    journal(lines);
+    const PastRun past(path);
+    return std::pair(past.failures_of("00ff"), past.failures_of("ff00"));
+  };
+  const std::string named = R"({"event": "end", "exit_code": 3, "suspects": ["00ff"]})";
+  EXPECT_EQ(failures({run, began("00ff"), began("ff00"), named}), std::pair(1, 0));
+  EXPECT_EQ(failures({run, began("00ff"), named, run, began("00ff"), named}), std::pair(2, 0));
+  EXPECT_EQ(failures({run, began("00ff"), named, run, began("00ff"), done(0), named}), std::pair(1, 0))
+      << "it was drawn in between";
+  EXPECT_EQ(failures({run, began("00ff"), began("ff00")}), std::pair(1, 1)) << "rank 0 was killed: it may be either";
+  EXPECT_EQ(failures({run, began("00ff"), began("ff00"), done(0), run}), std::pair(0, 1)) << "that one was there";
+  for (const char* code : {"0", "75", "129", "143"})
+    EXPECT_EQ(failures({run, began("00ff"), R"({"event": "end", "exit_code": )" + std::string(code) + "}"}),
+              std::pair(0, 0))
+        << "a drain, a time limit, a launcher that died";
+  auto elsewhere = nlohmann::json::parse(run);
+  elsewhere["boot"] = "another";
+  EXPECT_EQ(failures({elsewhere.dump(), began("00ff")}), std::pair(0, 0)) << "its host went down";
 }
 
 TEST_F(PastRunTest, AnotherPictureInItsPlaceIsRefusedWithWhatDiffers) {

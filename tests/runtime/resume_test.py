@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime import random_resumes
 from runtime.program import DEMO, PROGRAM, journal, journal_lines, mpirun, run
 
-SMALL = ["--height", "64", "--width", "96", "--device", "cpu"]
+SMALL = ["--height", "64", "--width", "96", "--device", "cpu", "--threads", "1"]
 DRAINED = 75
 
 
@@ -117,6 +117,57 @@ class Resume(unittest.TestCase):
         self.prompts.write_text('{"prompt": "a red circle"}\n{"prompt": "a blue circle"}\n')
         self.assertEqual(self.generate("--resume").returncode, 0)
         self.assertEqual(sorted(self.files()), ["00000-1.png", "00001-2.png"])
+
+    def test_a_request_that_ranks_fail_of_is_drawn_last_and_alone_then_set_aside(self):
+        self.assertEqual(self.generate("--seed", 5).returncode, 0)
+        blamed = journal(self.out)[0]["request"]
+
+        def fail():
+            """A start whose rank died while it worked on the first request."""
+            with (self.out / "journal.jsonl").open("a") as file:
+                for line in (journal_lines(self.out)[0], {"event": "end", "exit_code": 3, "suspects": [blamed]}):
+                    file.write(json.dumps(line) + "\n")
+            for picture in ("00000-5.png", "00001-6.png"):
+                (self.out / picture).unlink(missing_ok=True)
+
+        fail()
+        self.assertEqual(self.generate("--resume", ranks=3).returncode, 0)
+        self.assertEqual([line["index"] for line in journal(self.out)][-2:], [1, 0])
+        fail()  # once more since it was drawn
+        fail()
+        again = self.generate("--resume", ranks=2)
+        self.assertEqual(again.returncode, 1, again.stderr)
+        self.assertIn("set aside: ranks failed 2 times while they worked on it; draw it with --retry-poisoned",
+                      again.stderr)
+        self.assertEqual(sorted(self.files()), ["00001-6.png", "00002-7.png"])
+        self.assertEqual(self.generate("--resume").returncode, 1, "also where nothing else is left")
+        self.assertEqual(self.generate("--resume", "--retry-poisoned").returncode, 0)
+        self.assertEqual(len(self.files()), 3)
+
+    def test_parts_are_drawn_apart_and_shown_together(self):
+        whole = self.folder / "whole"
+        self.assertEqual(self.generate("--seed", 5, out=whole).returncode, 0)
+        for part in ("1/2", "2/2"):
+            self.assertEqual(self.generate("--seed", 5, "--part", part).returncode, 0)
+        first, second = self.out / "part-1-of-2", self.out / "part-2-of-2"
+        self.assertEqual(sorted(self.files(first)), ["00000-5.png", "00002-7.png"])
+        self.assertEqual({**self.files(first), **self.files(second)}, self.files(whole))
+        gallery = (self.out / "index.html").read_text()
+        for picture in (*first.glob("*.png"), *second.glob("*.png")):
+            self.assertIn(f'src="{picture.parent.name}/{picture.name}"', gallery)
+        (second / "00001-6.png").unlink()
+        self.assertEqual(self.generate("--resume", "--part", "2/2").returncode, 0)
+        self.assertEqual(sorted(self.files(second)), ["00001-6.png"])
+        for folder, part in ((self.out, "1/3"), (whole, "1/2")):
+            mixed = self.generate("--part", part, out=folder)
+            self.assertEqual(mixed.returncode, 2, mixed.stderr)
+            self.assertIn("name another folder for", mixed.stderr)
+        more_than_prompts = self.generate("--seed", 5, "--part", "5/9", out=self.folder / "many")
+        self.assertEqual(more_than_prompts.returncode, 0, more_than_prompts.stderr)
+        for wrong in ("0/2", "3/2", "1", "1/2/3", "a/b", "1/0", "-1/2"):
+            result = self.generate(f"--part={wrong}")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(f"{wrong} is no part such as 3/8", result.stderr)
 
     def test_drains_on_request(self):
         for ranks in (0, 3):

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "parallel/rank/errors.h"
 #include "runtime/options/convert.h"
 #include "runtime/options/option.h"
@@ -41,8 +43,9 @@ std::string sample(const Option& option) {
 /// As it stands in a textproto.
 std::string in_textproto(const Option& option) {
   const std::string value = sample(option);
-  const bool quoted = option.metavar == "TEXT" || option.metavar == "TIME" || option.metavar == "NAME" ||
-                      option.metavar.find("FILE") == 0 || option.metavar.find("FOLDER") == 0;
+  static const std::set<std::string> texts = {"TEXT", "TIME", "NAME", "K/N"};
+  const bool quoted =
+      texts.contains(option.metavar) || option.metavar.find("FILE") == 0 || option.metavar.find("FOLDER") == 0;
   return option.name + ": " + (quoted ? "\"" + value + "\"" : value) + "\n";
 }
 

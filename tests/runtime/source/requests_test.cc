@@ -134,7 +134,11 @@ TEST(Requests, BadJsonFailsAloneWithItsLine) {
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"steps\": 3}"), "stdin:2: there is no field \"steps\"");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"output_dir\": \"/\"}"), "stdin:2: there is no field \"output_dir\"");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"prompt\": \"b\"}"), "stdin:2: prompt: is there twice");
-  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": null}"), "stdin:2: height: is null; leave it out");
+  EXPECT_THAT(only_error("{\"prompt\": null}"), HasSubstr("there is no \"prompt\""));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"sigmas\": [1, null]}"), HasSubstr("sigmas: is null"));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": 64.5}"), HasSubstr("height: "));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"seed\": 1e300}"), HasSubstr("seed: "));
+  EXPECT_THAT(only_error("{\"prompt\": \"a\", \"bogus\": null}"), HasSubstr("there is no field \"bogus\""));
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": 64.5}"), "stdin:2: height: \"64.5\" is not a whole number");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": -64}"), "stdin:2: height: -64 is less than 2");
   EXPECT_THAT(only_error("{\"prompt\": \"a\", \"height\": 15}"), "stdin:2: height: 15 is less than 16");
@@ -166,6 +170,22 @@ TEST(Requests, BadJsonFailsAloneWithItsLine) {
   EXPECT_THAT(only_error("null"), HasSubstr("is no JSON object"));
   EXPECT_THAT(only_error(std::string(100'000, '[')), HasSubstr("is not JSON"));
   EXPECT_THAT(only_error("{\"prompt\":" + std::string(100'000, '{')), HasSubstr("is not JSON"));
+}
+
+TEST(Requests, TablesAsPandasWritesThem) {
+  const auto requests =
+      drawn(dev_settings({{"prompts", "-"}}),
+            "{\"prompt\": \"a\", \"height\": 64.0, \"seed\": 42.0, \"prompt_2\": null, \"sigmas\": null}\n"
+            "{\"prompt\": \"b\", \"height\": null, \"seed\": null, \"prompt_2\": \"c\"}\n")
+          .requests;
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[0].error, "");
+  EXPECT_EQ(requests[0].prompt.picture.height, 64);
+  EXPECT_EQ(requests[0].prompt.picture.seed, 42u);
+  EXPECT_EQ(requests[0].prompt.prompt_2, std::nullopt);
+  EXPECT_EQ(requests[1].error, "");
+  EXPECT_EQ(requests[1].prompt.picture.height, 1024);
+  EXPECT_EQ(requests[1].prompt.picture.seed, 101u) << "that of its position";
 }
 
 TEST(Requests, EveryCutOfAGoodLineFailsCleanly) {
