@@ -57,8 +57,8 @@ struct OperationOptions {
   int threads = 0;  // 0: cores / ranks on the host
   ProgressStyle progress = ProgressStyle::automatic;
   std::string log_level = "info";
-  std::filesystem::path log_folder;    // empty: stderr only
-  std::filesystem::path metrics_file;  // empty: none
+  std::filesystem::path log_folder;      // empty: stderr only
+  std::filesystem::path metrics_file{};  // empty: none
   bool json = false;
 };
 

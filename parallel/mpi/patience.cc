@@ -85,7 +85,8 @@ void Patience::wait_for(const std::future<void>& done) {
     siblings.look();
     if (siblings.gone().empty()) all_there = now;
     end = std::min(end, all_there + limits_.after_a_death);
-    if (!late || siblings.another_spoke() || !siblings.this_rank_speaks()) continue;
+    if (siblings.another_spoke()) leave(departure_, kTold, kFailed);  // not every launcher ends the others
+    if (!late || !siblings.this_rank_speaks()) continue;
     const std::string fault = fault_of(siblings);
     if (fault.empty() && now < deadline + kOtherHosts + launched_rank() * 100ms) continue;
     if (now < deadline) speak(departure_, fault);

@@ -1,7 +1,9 @@
 #include "runtime/sink/folder_sink.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 #include "runtime/sink/gallery.h"
@@ -11,16 +13,34 @@
 #include "runtime/sink/png.h"
 
 namespace flux {
+namespace {
+
+constexpr size_t kThreads = 4;  // several replicas finish pictures faster than one thread compresses them
+
+}  // namespace
 
 FolderSink::FolderSink(const OutputFolder& folder, RunFacts facts, std::function<void()> on_news)
-    : folder_(folder), facts_(std::move(facts)), on_news_(std::move(on_news)), thread_([this] { work(); }) {}
+    : folder_(folder), facts_(std::move(facts)), on_news_(std::move(on_news)) {
+  try {
+    while (threads_.size() < kThreads) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {  // no more threads than these
+    if (!threads_.empty()) return;
+    throw;
+  }
+}
 
 FolderSink::~FolderSink() {
   inbox_.close();
-  thread_.join();
+  for (auto& thread : threads_) thread.join();
 }
 
-void FolderSink::put(const Record& record, Image image) { inbox_.put({record, std::move(image), {}}); }
+void FolderSink::put(const Record& record, Image image) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++unwritten_;
+  }
+  inbox_.put({record, std::move(image), {}});
+}
 
 void FolderSink::finish(std::vector<Record> records) { inbox_.put({{}, std::nullopt, std::move(records)}); }
 
@@ -36,18 +56,32 @@ std::string FolderSink::problem() const {
 
 void FolderSink::work() {
   while (auto task = inbox_.take()) {
-    if (task->image) {
-      Written one = written(*task);
-      const std::lock_guard lock(mutex_);
-      written_.push_back(std::move(one));
-    } else {
-      std::string problem = gallery_problem(std::move(task->gallery_records));
-      const std::lock_guard lock(mutex_);
-      problem_ = std::move(problem);
-      finished_ = true;
-    }
+    if (task->image)
+      write_picture(*task);
+    else
+      write_gallery(std::move(*task));
     on_news_();
   }
+}
+
+void FolderSink::write_picture(const Task& task) {
+  Written one = written(task);
+  const std::lock_guard lock(mutex_);
+  written_.push_back(std::move(one));
+  if (--unwritten_ == 0) all_written_.notify_all();
+}
+
+/// The last task: other threads may still be at the pictures before it.
+void FolderSink::write_gallery(Task&& task) {
+  {
+    std::unique_lock lock(mutex_);
+    while (!all_written_.wait_for(lock, std::chrono::hours(1), [this] { return unwritten_ == 0; })) {
+    }
+  }
+  std::string problem = gallery_problem(std::move(task.gallery_records));
+  const std::lock_guard lock(mutex_);
+  problem_ = std::move(problem);
+  finished_ = true;
 }
 
 Sink::Written FolderSink::written(const Task& task) const {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -14,10 +16,10 @@
 
 namespace flux {
 
-/// Compresses pictures and puts them into the output folder on a thread of its own, then a gallery of all.
+/// Compresses pictures and puts them into the output folder on a few threads of its own, then a gallery of all.
 class FolderSink : public Sink {
  public:
-  /// `folder` outlives the sink. `on_news`, on the sink's thread: there is something to take.
+  /// `folder` outlives the sink. `on_news`, on a thread of the sink: there is something to take.
   FolderSink(const OutputFolder& folder, RunFacts facts, std::function<void()> on_news);
   ~FolderSink() override;
   FolderSink(const FolderSink&) = delete;
@@ -37,6 +39,8 @@ class FolderSink : public Sink {
   };
 
   void work();
+  void write_picture(const Task& task);
+  void write_gallery(Task&& task);
   Written written(const Task& task) const;
   std::string gallery_problem(std::vector<Record> records) const;
 
@@ -45,10 +49,12 @@ class FolderSink : public Sink {
   const std::function<void()> on_news_;
   Inbox<Task> inbox_;
   mutable std::mutex mutex_;
+  std::condition_variable all_written_;
+  int64_t unwritten_ = 0;         // pictures, under the mutex
   std::vector<Written> written_;  // under the mutex
   std::string problem_;           // under the mutex
   std::atomic<bool> finished_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace flux

@@ -26,7 +26,7 @@ class Sink {
   /// No more pictures come: shows what became of all. Does not wait.
   virtual void finish(std::vector<Record> records) = 0;
 
-  /// What was written since the last call, in the order put.
+  /// What was written since the last call, in any order.
   virtual std::vector<Written> take_written() = 0;
 
   /// After finish(): whether everything is done, and what went wrong with it (empty: nothing).

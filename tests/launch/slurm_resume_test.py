@@ -8,14 +8,14 @@ import time
 from launch.slurm_jobs import UNDER_WAY, SlurmJobs, main
 from runtime.program import journal, journal_lines, processes_of
 
-PICTURES = 2 * 60  # of each prompt
-
 
 class SlurmResume(SlurmJobs):
-    def start(self, *arguments, slurm=(), pictures=3):
+    pictures = 40  # in all
+
+    def start(self, slurm=()):
         """A job that has drawn some pictures when this returns."""
-        number = self.submit("--num-images-per-prompt", PICTURES // 2, "--timeout", "5s", *arguments, slurm=slurm)
-        self.wait_for(lambda: len(list(self.out.glob("*.png"))) >= pictures, number)
+        number = self.submit("--num-images-per-prompt", self.pictures // 2, "--timeout", "5s", slurm=slurm)
+        self.wait_for(lambda: len(list(self.out.glob("*.png"))) >= 3, number)
         return number
 
     def wait_for(self, there, number, patience=90):
@@ -44,8 +44,8 @@ class SlurmResume(SlurmJobs):
         job, said = self.go_on(number)
         self.assertEqual((job["JobState"], job["ExitCode"]), ("COMPLETED", "0:0"), said)
         self.assertGreaterEqual(int(job["Restarts"]), 1)
-        self.assertEqual(sorted(line["index"] for line in journal(self.out)), list(range(PICTURES)))
-        self.assertEqual(len(list(self.out.glob("*.png"))), PICTURES)
+        self.assertEqual(sorted(line["index"] for line in journal(self.out)), list(range(self.pictures)))
+        self.assertEqual(len(list(self.out.glob("*.png"))), self.pictures)
         self.assertEqual(list(self.out.glob(".*")), [])
         self.assertEqual(list(self.here.glob("*.tries")), [])
         self.assertEqual(processes_of(self.out), {})
@@ -55,6 +55,7 @@ class SlurmResume(SlurmJobs):
         return [line["exit_code"] for line in journal_lines(self.out) if line["event"] == "end"]
 
     def test_drains_before_its_time_is_up(self):
+        self.pictures = 120
         number = self.start(slurm=("--time=1", "--signal=B:USR1@50"))
         said = self.complete(number)
         drained = self.endings()[:-1]
@@ -86,7 +87,7 @@ class SlurmResume(SlurmJobs):
         job, said = self.ended(number)
         self.assertEqual((job["JobState"], job["Restarts"]), ("CANCELLED", "0"), said)
         self.wait_for(lambda: not processes_of(self.out), number)
-        self.assertLess(len(journal(self.out)), PICTURES)
+        self.assertLess(len(journal(self.out)), self.pictures)
 
     def test_an_array_draws_every_prompt_once_and_shows_all(self):
         number = self.submit("--num-images-per-prompt", 2, slurm=("--array=1-2",))

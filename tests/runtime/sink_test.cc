@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -38,7 +39,9 @@ std::vector<Sink::Written> written(const OutputFolder& folder, const std::vector
   sink.finish(records);
   while (!sink.finished()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(sink.problem(), "");
-  return sink.take_written();
+  std::vector<Sink::Written> made = sink.take_written();
+  std::sort(made.begin(), made.end(), [](const auto& a, const auto& b) { return a.picture < b.picture; });
+  return made;
 }
 
 const std::string kHostile =
@@ -55,8 +58,8 @@ TEST_F(SinkTest, WritesPicturesAndAGallery) {
     const OutputFolder folder({path, ImageFormat::png});
     const auto made = written(folder, {{records[0], picture()}, {records[1], picture()}}, records);
     ASSERT_EQ(made.size(), 2u);
-    EXPECT_EQ(made[0].file + made[0].error, "00001-8.png");
-    EXPECT_EQ(made[1].file + made[1].error, "00000-7.png");
+    EXPECT_EQ(made[0].file + made[0].error, "00000-7.png");
+    EXPECT_EQ(made[1].file + made[1].error, "00001-8.png");
   }
   EXPECT_THAT(names(), UnorderedElementsAre("00000-7.png", "00001-8.png", "index.html"));
   const auto html = content("index.html");
