@@ -97,13 +97,18 @@ void Coordinator::take_requests() {
   }
 }
 
+std::optional<Request> Coordinator::from_source() {
+  if (source_ended_) return std::nullopt;
+  std::optional<Request> request = parts_.source.next();
+  source_ended_ = !request;
+  return request;
+}
+
 /// Suspects come last, each when nothing else is under way. Nothing: not yet, or never.
 std::optional<Request> Coordinator::next_request() {
-  while (!source_ended_) {
-    std::optional<Request> request = parts_.source.next();
-    source_ended_ = !request;
-    if (request && !request->suspect) return request;
-    if (request) suspects_.push_back(std::move(*request));
+  while (auto request = from_source()) {
+    if (!request->suspect) return request;
+    suspects_.push_back(std::move(*request));
   }
   if (suspects_.empty()) {
     closed_ = true;
@@ -117,13 +122,11 @@ std::optional<Request> Coordinator::next_request() {
 
 /// Of requests that are not taken up any more: pictures that a run before has drawn are finished all the same.
 void Coordinator::take_what_is_there() {
-  while (!source_ended_) {
-    std::optional<Request> request = parts_.source.next();
-    source_ended_ = !request;
-    if (request) suspects_.push_back(std::move(*request));
-  }
-  for (const Request& request : std::exchange(suspects_, {}))
+  const auto take = [this](const Request& request) {
     for (const auto& [k, file] : request.files) finished_.push_back(record_of(request, k));
+  };
+  for (const Request& suspect : std::exchange(suspects_, {})) take(suspect);
+  while (const auto request = from_source()) take(*request);
 }
 
 /// None of its pictures can be drawn, but those that are there.

@@ -77,6 +77,7 @@ class Coordinator {
   Time now() const { return std::chrono::duration_cast<Time>(Clock::now() - began_ - slept_); }
   void notice_sleep();
   void take_requests();
+  std::optional<Request> from_source();
   std::optional<Request> next_request();
   void refuse(const Request& request);
   void take_what_is_there();
@@ -127,7 +128,7 @@ class Coordinator {
   std::vector<Record> finished_;
   std::vector<Record> bad_;  // requests that cannot be drawn, until the run has begun
   bool begun_ = false;
-  std::deque<Request> suspects_;  // until the source has ended
+  std::deque<Request> suspects_;  // not yet submitted
   bool source_ended_ = false;
   bool closed_ = false;  // nor are suspects left
   bool draining_ = false;

@@ -78,6 +78,13 @@ void for_each_line(const std::filesystem::path& journal, const std::function<voi
   take(line);
 }
 
+uint64_t count_of(const nlohmann::json& line, const char* name) {
+  const auto count = line.find(name);
+  if (count == line.end() || !count->is_number_unsigned())
+    throw Invalid(std::string("its \"") + name + "\" is no count");
+  return count->get<uint64_t>();
+}
+
 /// 00000-7.png
 bool is_picture_name(std::string_view name) {
   const size_t dash = name.find('-'), dot = name.rfind('.');

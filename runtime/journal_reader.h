@@ -1,5 +1,7 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -22,6 +24,9 @@ struct JournalLine {
 /// Each line of a journal of any size, in bounded memory; of a journal that is not there none. What is too long to be a
 /// line of ours is cut. Throws Invalid for what is no regular file.
 void for_each_line(const std::filesystem::path& journal, const std::function<void(const JournalLine&)>& take);
+
+/// A count in a journal line. Throws Invalid where it is none.
+uint64_t count_of(const nlohmann::json& line, const char* name);
 
 /// Whether this is a name of a picture file of ours: 00000-7.png.
 bool is_picture_name(std::string_view name);

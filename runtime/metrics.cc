@@ -6,7 +6,6 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
-#include <chrono>
 #include <variant>
 
 #include "model/dtype_name.h"
@@ -19,17 +18,10 @@ using prometheus::BuildCounter;
 using prometheus::BuildGauge;
 using prometheus::BuildHistogram;
 
-double seconds(Time time) { return std::chrono::duration<double>(time).count(); }
-
 /// From a card's decoding to a large picture on CPUs.
 prometheus::Histogram::BucketBoundaries buckets() {
   return {0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
 }
-
-template <typename... Kinds>
-struct Overloaded : Kinds... {
-  using Kinds::operator()...;
-};
 
 }  // namespace
 
@@ -69,7 +61,7 @@ void Metrics::Busy::take(Time now) {
 }
 
 void Metrics::Busy::done(Time now) {
-  seconds->Increment(flux::seconds(now - since));
+  seconds->Increment(in_seconds(now - since));
   since = now;
   --waiting;
 }

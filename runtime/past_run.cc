@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr int kForm = 1;               // of journals that this program writes and reads
+constexpr uint64_t kForm = 1;          // of journals that this program writes and reads
 constexpr size_t kShownOfAValue = 60;  // characters
 
 const Json& field(const Json& json, const char* name, bool (Json::*fits)() const noexcept, const char* what) {
@@ -30,10 +30,6 @@ const Json& field(const Json& json, const char* name, bool (Json::*fits)() const
 
 std::string text_of(const Json& json, const char* name) {
   return field(json, name, &Json::is_string, "text").get<std::string>();
-}
-
-int64_t count_of(const Json& json, const char* name) {
-  return field(json, name, &Json::is_number_unsigned, "count").get<int64_t>();
 }
 
 std::string picture_name(const Json& value) {
@@ -97,7 +93,7 @@ void PastRun::take(const JournalLine& line) {
 }
 
 void PastRun::take_run(const Json& json) {
-  const int64_t form = count_of(json, "journal");
+  const uint64_t form = count_of(json, "journal");
   if (form != kForm) throw Invalid(fmt::format("a journal of form {}, and this program knows {}", form, kForm));
   vanished();
   begun_ = last_ = json;
@@ -117,7 +113,7 @@ void PastRun::take_done(const Json& json, const JournalLine& line) {
       under_way_.erase(found);
   if (text_of(json, "status") != "drawn") return;
   const std::string file = picture_name(field(json, "file", &Json::is_string, "text"));
-  const int64_t index = count_of(json, "index");
+  const auto index = static_cast<int64_t>(count_of(json, "index"));
   drawn_[index] = {text_of(json, "request"), file, line.offset, static_cast<int64_t>(line.text.size())};
   unfinished_.erase(file);
   failures_.erase(drawn_[index].request);

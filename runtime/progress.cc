@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <variant>
 
@@ -24,8 +23,6 @@ ProgressStyle resolved(ProgressStyle style) {
   if (style != ProgressStyle::automatic) return style;
   return isatty(STDERR_FILENO) && launched_ranks() == 1 ? ProgressStyle::bar : ProgressStyle::lines;
 }
-
-double seconds(Time time) { return std::chrono::duration<double>(time).count(); }
 
 /// 40 s, 12 min, 7 h 05 min
 std::string in_words(double seconds) {
@@ -52,7 +49,7 @@ void Progress::on(Time now, const Command& command) {
   begun_ = true;
   drawing_began_ = shown_ = now_ = now;
   if (style_ == ProgressStyle::none) return;
-  spdlog::info("loaded in {:.1f} s", seconds(now));
+  spdlog::info("loaded in {:.1f} s", in_seconds(now));
   if (style_ == ProgressStyle::bar) draw_bar();
 }
 
@@ -82,13 +79,13 @@ void Progress::show(Time now) {
 
 void Progress::finish() {
   if (style_ == ProgressStyle::bar) Terminal::get()->status("");
-  spdlog::info("{} of {} pictures drawn in {:.1f} s{}{}{}", drawn_, pictures_ - there_, seconds(now_),
+  spdlog::info("{} of {} pictures drawn in {:.1f} s{}{}{}", drawn_, pictures_ - there_, in_seconds(now_),
                drawn_ > 0 ? fmt::format(", {:.2f} s a picture once loaded", seconds_a_picture()) : "",
                failed_ > 0 ? fmt::format(", {} failed", failed_) : "",
                there_ > 0 ? fmt::format("; {} were there", there_) : "");
 }
 
-double Progress::seconds_a_picture() const { return seconds(now_ - drawing_began_) / static_cast<double>(drawn_); }
+double Progress::seconds_a_picture() const { return in_seconds(now_ - drawing_began_) / static_cast<double>(drawn_); }
 
 std::string Progress::slowest_replica() const {
   std::map<int, double> pace;  // seconds a picture

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,14 @@
 #include "runtime/source/source.h"
 
 namespace flux {
+
+/// What a listener does with each kind of event or command that it cares for: for std::visit.
+template <typename... Kinds>
+struct Overloaded : Kinds... {
+  using Kinds::operator()...;
+};
+
+inline double in_seconds(Time time) { return std::chrono::duration<double>(time).count(); }
 
 /// Hears what happens in a run, in the order in which it happens, on the coordinator's thread: progress, journal,
 /// results. Does not wait for anything but the disk.

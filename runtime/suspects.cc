@@ -3,14 +3,6 @@
 #include <variant>
 
 namespace flux {
-namespace {
-
-template <typename... Kinds>
-struct Overloaded : Kinds... {
-  using Kinds::operator()...;
-};
-
-}  // namespace
 
 void Suspects::on(Time, const Event& event) {
   std::visit(Overloaded{

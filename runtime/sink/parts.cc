@@ -26,12 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-uint64_t count_of(const Json& json, const char* name) {
-  const Json& value = json.at(name);
-  if (!value.is_number_unsigned()) throw Invalid(std::string(name) + " is no count");
-  return value.get<uint64_t>();
-}
-
 /// What the gallery shows of a `done` line.
 Record record_of_line(const Json& json, const std::string& part) {
   Record record;
