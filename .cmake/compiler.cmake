@@ -23,6 +23,7 @@ endif()
 set(FLUX_GENERATED ${PROJECT_BINARY_DIR}/generated)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/built_with.h.in ${FLUX_GENERATED}/built_with.h @ONLY)
 include_directories(${PROJECT_SOURCE_DIR} ${FLUX_GENERATED})
+add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
 # -fpch-preprocess: ccache asks for it beside a precompiled header.
 add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
 set(FLUX_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)

@@ -68,13 +68,17 @@ Json row(const RankPlace& place, const StepTimes& times) {
           {"tflops", times.tera_flop / times.milliseconds.median * 1e3},
           {"launch_ms", times.launch},
           {"weights_bytes", times.weights},
-          {"buffers_bytes", times.buffers}};
+          {"buffers_bytes", times.buffers},
+          {"workspace_bytes", times.workspace}};
 }
 
 std::string bytes_text(const Json& of) {
   constexpr double gib = 1 << 30;
-  return fmt::format("{:.2f} GiB of weights, {:.2f} of buffers", of["weights_bytes"].get<double>() / gib,
-                     of["buffers_bytes"].get<double>() / gib);
+  std::string text = fmt::format("{:.2f} GiB of weights, {:.2f} of buffers", of["weights_bytes"].get<double>() / gib,
+                                 of["buffers_bytes"].get<double>() / gib);
+  if (of.contains("workspace_bytes"))
+    text += fmt::format(", {:.2f} of workspace", of["workspace_bytes"].get<double>() / gib);
+  return text;
 }
 
 std::string step_text(const Json& rank) {
@@ -99,15 +103,17 @@ Json heading(const Subject& subject, const Placement& placement) {
           {"width", subject.picture.width},
           {"text_tokens", subject.options.max_sequence_length},
           {"dtype", dtype_name(placement.dtype)},
+          {"quantize", as_text(placement.formats)},
           {"transport", transport_name(placement.replicas.front().transport)},
           {"repetitions", subject.options.repetitions},
           {"random_weights", subject.options.random_weights}};
 }
 
 std::string as_text(const Json& heading, const char* what) {
-  return fmt::format("{} of {} x {} pixels and {} text tokens in {}, over {}\n", what, heading["width"].get<int64_t>(),
-                     heading["height"].get<int64_t>(), heading["text_tokens"].get<int64_t>(),
-                     heading["dtype"].get<std::string>(), heading["transport"].get<std::string>());
+  return fmt::format("{} of {} x {} pixels and {} text tokens in {}, quantized: {}, over {}\n", what,
+                     heading["width"].get<int64_t>(), heading["height"].get<int64_t>(),
+                     heading["text_tokens"].get<int64_t>(), heading["dtype"].get<std::string>(),
+                     heading["quantize"].get<std::string>(), heading["transport"].get<std::string>());
 }
 
 void bench_step(const Subject& subject, const Placement& placement, World& world, bool json) {

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "model/replay.h"
+#include "model/transformer/arena.h"
 #include "model/transformer/cut.h"
-#include "model/transformer/modulation_layout.h"
 #include "model/transformer/scratch.h"
 #include "model/transformer/transformer.h"
 
@@ -25,59 +25,54 @@ at::Tensor noise(const Picture& picture, int64_t in_channels) {
 
 namespace {
 
-/// What pictures of one size need: made when the size changes, kept while it stays. A step reads and writes here alone,
-/// so that it can be replayed.
+/// Pictures of one size within the arena. A step reads and writes there alone, so that it can be replayed.
 struct Canvas {
   Canvas(const TransformerConfig& config, const Cut& size_cut, const Picture& size, size_t number_of_branches,
-         const Placing& placing, Communicator& sequence)
+         const Arena& arena, Communicator& sequence)
       : cut(size_cut),
         picture(size),
-        scratch(config, cut, picture, placing, sequence),
-        all_latents(
-            sequence.buffer({cut.image_tokens(), config.in_channels}, at::dtype(at::kFloat).device(placing.device))),
+        branches(static_cast<int64_t>(number_of_branches)),
+        scratch(config, cut, picture, arena, sequence),
+        all_latents(arena.all_latents.narrow(0, 0, cut.image_tokens())),
         latents(all_latents.narrow(0, cut.image_begin(sequence.rank()), cut.image_rows(sequence.rank()))),
-        txt(at::empty({static_cast<int64_t>(number_of_branches), cut.text_rows(sequence.rank()), config.hidden_size()},
-                      at::dtype(placing.compute).device(placing.device))),
-        modulation(at::empty({txt.size(0), ModulationLayout(config).size()}, latents.options())),
-        sigma_step(at::empty({}, latents.options())),
-        true_cfg_scale(at::empty({}, latents.options())),
-        positive(at::empty_like(number_of_branches > 1 ? latents : latents.narrow(0, 0, 0))),
-        replay(placing.device.is_cuda() && sequence.capturable()) {}
+        txt(arena.txt.narrow(1, 0, cut.text_rows(sequence.rank()))) {}
 
-  bool fits(const Picture& size, int64_t text_tokens, size_t branches) const {
+  bool fits(const Picture& size, int64_t text_tokens, size_t number_of_branches) const {
     return picture.height == size.height && picture.width == size.width && cut.text_tokens() == text_tokens &&
-           txt.size(0) == static_cast<int64_t>(branches);
+           branches == static_cast<int64_t>(number_of_branches);
   }
+
+  Replay::Shape shape() const { return {picture.height, picture.width, cut.text_tokens(), branches}; }
 
   Cut cut;
   Picture picture;
+  int64_t branches;
   Scratch scratch;
-  at::Tensor all_latents;     // [image tokens, in_channels], this rank's rows current, all of them after the last step
-  at::Tensor latents;         // this rank's
-  at::Tensor txt;             // [branches, text rows, d]
-  at::Tensor modulation;      // [branches, n] fp32, of the step
-  at::Tensor sigma_step;      // [] fp32
-  at::Tensor true_cfg_scale;  // [] fp32
-  at::Tensor positive;        // [image rows, in_channels], the first branch's velocity where there are two
-  Replay replay;
+  at::Tensor all_latents;  // [image tokens, in_channels], this rank's rows current, all of them after the last step
+  at::Tensor latents;      // this rank's
+  at::Tensor txt;          // [2, text rows, d]
 };
 
 }  // namespace
 
 struct Denoiser::Parts {
-  Parts(const Checkpoint& checkpoint, const Placing& where, Communicator& communicator, int ranks_with_text)
+  Parts(const Checkpoint& checkpoint, const Placing& placing, Communicator& communicator, const Demand& largest)
       : config(checkpoint.folder.transformer),
-        placing(where),
         sequence(communicator),
-        text_ranks(ranks_with_text),
-        transformer(Weights(checkpoint.open("transformer"), placing), config, sequence.rank() < text_ranks) {}
+        text_ranks(flux::text_ranks(largest.text_tokens, largest.image_tokens, sequence.size())),
+        weights(checkpoint.open("transformer"), placing),
+        transformer(weights, config, sequence.rank() < text_ranks),
+        demand(largest),
+        arena(config, demand, weights.placing(), sequence),
+        replay(placing.device.is_cuda() && sequence.capturable()) {}
 
   Canvas& canvas_for(const Picture& picture, const Conditioning& conditioning) {
     const int64_t text_tokens = conditioning.branches.front().txt.size(0);
+    TORCH_CHECK(picture.tokens() <= demand.image_tokens && text_tokens <= demand.text_tokens,
+                "a picture of more tokens than the largest that was announced");
     if (!canvas || !canvas->fits(picture, text_tokens, conditioning.branches.size())) {
-      canvas.reset();
       const Cut cut(text_tokens, picture.tokens(), sequence.size(), text_ranks);
-      canvas.emplace(config, cut, picture, conditioning.branches.size(), placing, sequence);
+      canvas.emplace(config, cut, picture, conditioning.branches.size(), arena, sequence);
     }
     return *canvas;
   }
@@ -87,49 +82,56 @@ struct Denoiser::Parts {
     const Cut& cut = on.cut;
     const int rank = sequence.rank();
     on.all_latents.copy_(noise(picture, config.in_channels));
-    for (int64_t branch = 0; branch < on.txt.size(0); ++branch)
+    for (int64_t branch = 0; branch < on.branches; ++branch)
       on.txt[branch].copy_(conditioning.branches[branch].txt.narrow(0, std::min(cut.begin(rank), cut.text_tokens()),
                                                                     cut.text_rows(rank)));
-    on.true_cfg_scale.fill_(conditioning.true_cfg_scale);
+    arena.true_cfg_scale.fill_(conditioning.true_cfg_scale);
   }
 
   /// latents += (next sigma - sigma) velocity
   void step(Canvas& on) const {
     const at::Tensor& velocity = on.scratch.velocity;
-    transformer(on.latents, on.txt[0], on.modulation[0], on.scratch);
-    if (on.txt.size(0) > 1) {  // true CFG: away from the negative prompt
-      on.positive.copy_(velocity);
-      transformer(on.latents, on.txt[1], on.modulation[1], on.scratch);
-      velocity.addcmul_(on.positive - velocity, on.true_cfg_scale);
+    transformer(on.latents, on.txt[0], arena.modulation[0], on.scratch);
+    if (on.branches > 1) {  // true CFG: away from the negative prompt
+      const at::Tensor positive = arena.positive.narrow(0, 0, velocity.size(0));
+      positive.copy_(velocity);
+      transformer(on.latents, on.txt[1], arena.modulation[1], on.scratch);
+      velocity.addcmul_(positive - velocity, arena.true_cfg_scale);
     }
-    on.latents.addcmul_(velocity, on.sigma_step);  // Euler, in fp32
+    on.latents.addcmul_(velocity, arena.sigma_step);  // Euler, in fp32
   }
 
   TransformerConfig config;
-  Placing placing;
   Communicator& sequence;
   int text_ranks;
+  Weights weights;
   Transformer transformer;
+  Demand demand;
+  Arena arena;
+  Replay replay;
   std::optional<Canvas> canvas;
 };
 
-Denoiser::Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, int text_ranks)
-    : parts_(std::make_unique<Parts>(checkpoint, placing, sequence, text_ranks)) {}
+Denoiser::Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest)
+    : parts_(std::make_unique<Parts>(checkpoint, placing, sequence, largest)) {}
 
 Denoiser::~Denoiser() = default;
 
-int64_t Denoiser::bytes() const { return parts_->transformer.bytes(); }
+int64_t Denoiser::weight_bytes() const { return parts_->weights.kept(); }
+
+int64_t Denoiser::buffer_bytes() const { return parts_->arena.bytes(); }
 
 at::Tensor Denoiser::operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step) {
   Canvas& canvas = parts_->canvas_for(picture, conditioning);
   parts_->begin(canvas, conditioning, picture);
 
+  const Arena& arena = parts_->arena;
   const auto steps = static_cast<int64_t>(conditioning.sigmas.size()) - 1;
   for (int64_t step = 0; step < steps; ++step) {
-    for (int64_t branch = 0; branch < canvas.modulation.size(0); ++branch)
-      canvas.modulation[branch].copy_(conditioning.branches[branch].modulation[step]);
-    canvas.sigma_step.fill_(conditioning.sigmas[step + 1] - conditioning.sigmas[step]);
-    canvas.replay([&] { parts_->step(canvas); });
+    for (int64_t branch = 0; branch < canvas.branches; ++branch)
+      arena.modulation[branch].copy_(conditioning.branches[branch].modulation[step]);
+    arena.sigma_step.fill_(conditioning.sigmas[step + 1] - conditioning.sigmas[step]);
+    parts_->replay(canvas.shape(), [&] { parts_->step(canvas); });
     on_step(step + 1, steps);
   }
 

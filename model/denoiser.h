@@ -20,15 +20,18 @@ using OnStep = std::function<void(int64_t step, int64_t steps)>;  // after step 
 /// diffusers: FluxTransformer2DModel, FlowMatchEulerDiscreteScheduler.step.
 class Denoiser {
  public:
-  /// `text_ranks`: the first ranks of the replica, which hold text tokens and the text-stream weights.
-  Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, int text_ranks);
+  /// `largest`: of all pictures to come. It fixes which ranks hold text tokens and the text-stream weights, and the
+  /// memory that steps use, all of which is taken here. Collective over `sequence`.
+  Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest);
   ~Denoiser();
 
   /// Conditioning equal on every rank, on the denoiser's device, its branches of one length. Returns all latents
-  /// [tokens, in_channels] fp32, on every rank. Buffers are kept for the next picture of the same size.
+  /// [tokens, in_channels] fp32, on every rank.
   at::Tensor operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step);
 
-  int64_t bytes() const;  // of weights; over a shapes-only source, what they would take
+  // Over a shapes-only source, what it would take.
+  int64_t weight_bytes() const;
+  int64_t buffer_bytes() const;
 
  private:
   struct Parts;

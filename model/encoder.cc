@@ -2,12 +2,9 @@
 
 #include <algorithm>
 
-#include "model/linear/linear.h"
+#include "model/encoder_modules.h"
 #include "model/schedule.h"
-#include "model/text/clip_text.h"
-#include "model/text/t5_encoder.h"
 #include "model/tokenizer/tokenizer.h"
-#include "model/transformer/modulation.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -63,44 +60,38 @@ void require_finite(const Branch& branch) {
 }  // namespace
 
 struct Encoder::Parts {
-  Parts(const Checkpoint& checkpoint, const ModelFolder& folder, const Placing& placing, const Weights& transformer)
+  Parts(const Checkpoint& checkpoint, const ModelFolder& folder, const Placing& placing, const Formats& formats)
       : scheduler(folder.scheduler),
         clip_tokens("text_encoder", clip_tokenizer(folder.path / "tokenizer"), folder.text_encoder.vocab_size,
                     placing.device),
         clip_tokens_length(model_max_length(folder.path / "tokenizer", folder.text_encoder.max_position_embeddings)),
-        clip(Weights(checkpoint.open("text_encoder"), placing), folder.text_encoder),
         t5_tokens("text_encoder_2", t5_tokenizer(folder.path / "tokenizer_2"), folder.text_encoder_2.vocab_size,
                   placing.device),
-        t5(Weights(checkpoint.open("text_encoder_2"), placing), folder.text_encoder_2),
-        context_embedder(transformer, {"context_embedder"}, folder.transformer.hidden_size(),
-                         folder.transformer.joint_attention_dim),
-        modulation(transformer, folder.transformer) {}
+        modules(checkpoint, placing, formats) {}
 
   SchedulerConfig scheduler;
   TokenSequence clip_tokens;
   int64_t clip_tokens_length;
-  ClipText clip;
   TokenSequence t5_tokens;
-  T5Encoder t5;
-  Linear context_embedder;
-  Modulation modulation;
+  EncoderModules modules;
 };
 
-Encoder::Encoder(const Checkpoint& checkpoint, Placing placing)
-    : parts_(new Parts(checkpoint, checkpoint.folder, placing, Weights(checkpoint.open("transformer"), placing))) {}
+Encoder::Encoder(const Checkpoint& checkpoint, Placing placing, const Formats& formats)
+    : parts_(new Parts(checkpoint, checkpoint.folder, placing, formats)) {}
 
 Encoder::~Encoder() = default;
 
 Conditioning Encoder::operator()(const Prompt& prompt, const Warn& warn) const {
-  const auto& [scheduler, clip_tokens, clip_tokens_length, clip, t5_tokens, t5, context_embedder, modulation] = *parts_;
+  const auto& [scheduler, clip_tokens, clip_tokens_length, t5_tokens, modules] = *parts_;
 
   Conditioning result{.branches = {}, .sigmas = sigmas(scheduler, prompt), .true_cfg_scale = prompt.true_cfg_scale};
   const auto times = timesteps(scheduler, result.sigmas);
 
   const auto add_branch = [&](const std::string& for_clip, const std::string& for_t5) {
-    const auto pooled = clip(clip_tokens(for_clip, clip_tokens_length, warn));
-    const auto txt = t5(t5_tokens(for_t5, prompt.max_sequence_length, warn));
-    result.branches.push_back({context_embedder(txt), modulation(times, prompt.guidance_scale, pooled)});
+    const auto pooled = modules.clip(clip_tokens(for_clip, clip_tokens_length, warn));
+    const auto txt = modules.t5(t5_tokens(for_t5, prompt.max_sequence_length, warn));
+    result.branches.push_back(
+        {modules.context_embedder(txt), modules.modulation(times, prompt.guidance_scale, pooled)});
     require_finite(result.branches.back());
   };
   add_branch(prompt.prompt, second(prompt.prompt_2, prompt.prompt));

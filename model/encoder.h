@@ -6,6 +6,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/weights.h"
+#include "model/format.h"
 #include "model/request.h"
 
 namespace flux {
@@ -15,7 +16,7 @@ namespace flux {
 /// diffusers: FluxPipeline.encode_prompt and the modulation of FluxTransformer2DModel.
 class Encoder {
  public:
-  Encoder(const Checkpoint& checkpoint, Placing placing);
+  Encoder(const Checkpoint& checkpoint, Placing placing, const Formats& formats = {});
   ~Encoder();
 
   /// Throws Invalid for a prompt that cannot be encoded (an id past the embedding).

@@ -1,5 +1,7 @@
 #include "model/replay.h"
 
+#include <algorithm>
+
 #include "built_with.h"
 
 #if FLUX_CUDA
@@ -11,16 +13,20 @@ namespace flux {
 
 #if FLUX_CUDA
 struct Replay::Recording {
-  explicit Recording(const std::function<void()>& work) {
+  /// `other`: one whose memory for intermediate results may be used, for they never run at once; or nullptr.
+  Recording(const std::function<void()>& work, const Recording* other) {
     // Other threads load, encode and decode meanwhile.
-    graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    if (other != nullptr) pool = other->pool;
+    graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
     work();
     graph.capture_end();
+    pool = graph.pool();
   }
 
   void launch() { graph.replay(); }
 
   at::cuda::CUDAGraph graph;
+  at::cuda::MempoolId_t pool{0, 0};
 };
 
 namespace {
@@ -30,7 +36,7 @@ bool can_record() { return c10::cuda::getCurrentCUDAStream() != c10::cuda::getDe
 }  // namespace
 #else
 struct Replay::Recording {
-  explicit Recording(const std::function<void()>&) {}
+  Recording(const std::function<void()>&, const Recording*) {}
   void launch() {}
 };
 
@@ -45,13 +51,17 @@ Replay::Replay(bool recordable) : recordable_(recordable) {}
 
 Replay::~Replay() = default;
 
-void Replay::operator()(const std::function<void()>& work) {
-  if (!recordable_ || !ran_ || !can_record()) {
-    ran_ = true;
-    return work();
+void Replay::operator()(const Shape& shape, const std::function<void()>& work) {
+  if (!recordable_ || !can_record() || ran_.insert(shape).second) return work();
+  auto found = std::find_if(recordings_.begin(), recordings_.end(), [&](auto& known) { return known.first == shape; });
+  if (found == recordings_.end()) {
+    const Recording* other = recordings_.empty() ? nullptr : recordings_.front().second.get();
+    recordings_.emplace_front(shape, std::make_shared<Recording>(work, other));
+    if (recordings_.size() > kept) recordings_.pop_back();
+  } else {
+    recordings_.splice(recordings_.begin(), recordings_, found);
   }
-  if (!recording_) recording_ = std::make_unique<Recording>(work);
-  recording_->launch();
+  recordings_.front().second->launch();
 }
 
 }  // namespace flux

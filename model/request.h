@@ -34,6 +34,14 @@ struct Picture {
   int64_t tokens() const { return rows() * columns(); }
 };
 
+/// The largest pictures of a run, which fix how the joint sequence is cut and how much memory is kept.
+struct Demand {
+  int64_t image_tokens = 4096;
+  int64_t text_tokens = 512;
+
+  bool anything() const { return image_tokens > 0; }
+};
+
 /// One picture to draw. Names as diffusers' FluxPipeline.__call__.
 struct Prompt {
   std::string prompt;

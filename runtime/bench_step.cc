@@ -84,10 +84,12 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
       blocks * static_cast<double>(times.rows) * d * (2 * 12 * d + 4 * static_cast<double>(cut.tokens())) * 1e-12;
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
-    Denoiser denoiser(checkpoint, {place.device, placement.dtype}, *sequence, replica.text_ranks);
+    Denoiser denoiser(checkpoint, {place.device, placement.dtype, placement.formats.transformer}, *sequence,
+                      placement.demand);
     world.exchange("loaded");  // which takes some longer than others: the deadline of a step is not for that
     const DeviceMemory memory(place.device);
-    times.weights = denoiser.bytes();
+    times.weights = denoiser.weight_bytes();
+    times.buffers = denoiser.buffer_bytes();
     Moments moments(place.device), alone(place.device);
     std::vector<double> launches;
     Clock::time_point began;
@@ -106,7 +108,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
     times.output_is_finite = latents.isfinite().all().item<bool>();
     times.milliseconds = spread_of(moments.between());
     times.launch = spread_of(launches).median;
-    times.buffers = memory.peak() - memory.at_first();
+    times.workspace = memory.peak() - memory.at_first();
   }
   times.floor = floor_milliseconds(config, times.rows, cut.tokens(), at::dtype(placement.dtype).device(place.device));
   return times;

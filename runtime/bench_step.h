@@ -12,13 +12,14 @@ namespace flux {
 
 /// What a denoising step takes on one rank.
 struct StepTimes {
-  Spread milliseconds;   // of a step, on the rank's device
-  double launch = 0;     // milliseconds in which the host queues a step
-  double floor = 0;      // milliseconds of the step's matrix products and attention alone, one after the other
-  double tera_flop = 0;  // of a step
-  int64_t rows = 0;      // of the joint sequence on this rank
-  int64_t weights = 0;   // bytes
-  int64_t buffers = 0;   // bytes that the allocator gave out at most, beside the weights
+  Spread milliseconds;    // of a step, on the rank's device
+  double launch = 0;      // milliseconds in which the host queues a step
+  double floor = 0;       // milliseconds of the step's matrix products and attention alone, one after the other
+  double tera_flop = 0;   // of a step
+  int64_t rows = 0;       // of the joint sequence on this rank
+  int64_t weights = 0;    // bytes
+  int64_t buffers = 0;    // bytes of the arena that steps write to
+  int64_t workspace = 0;  // bytes that the allocator gave out at most, beside weights and arena
   bool output_is_finite = true;
 };
 

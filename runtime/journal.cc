@@ -59,6 +59,7 @@ std::string run_line(const RunFacts& facts, int64_t fence, const std::string& ta
   json.update({{"program", program_json()},
                {"model", {{"name", facts.model}, {"identity", facts.identity}}},
                {"dtype", dtype_name(facts.placement.dtype)},
+               {"quantize", as_text(facts.placement.formats)},
                {"seed", facts.seed},
                {"ranks", ranks},
                {"replicas", replicas},

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "model/format.h"
 #include "model/request.h"
 
 namespace flux {
@@ -24,6 +25,7 @@ enum class ProgressStyle { automatic, bar, lines, none };
 struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
   DtypeChoice dtype = DtypeChoice::automatic;
+  Formats formats{};
   TransportChoice transport = TransportChoice::automatic;
   std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: from the world
   std::optional<int> ranks_per_replica{};  // absent: from the world

@@ -51,6 +51,7 @@ std::map<std::string, std::string> fixes_the_bits(const Json& run) {
       {"flux-dist", text_at(run, "/program/version") + " " + text_at(run, "/program/revision")},
       {"model", text_at(run, "/model/name") + " " + text_at(run, "/model/identity")},
       {"dtype", text_at(run, "/dtype")},
+      {"quantize", run.contains("quantize") ? text_at(run, "/quantize") : "none"},
   };
   for (const char* library : {"libtorch", "cuda", "cublas", "cudnn"})
     all[library] = text_at(run, fmt::format("/program/{}", library));

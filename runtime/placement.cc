@@ -199,6 +199,7 @@ namespace {
 Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptions& options, int threads,
                    const std::vector<RankFacts>& facts, const Demand& demand) {
   Placement placement;
+  placement.demand = demand;
   std::map<std::string, int> ranks_on_host;
   for (const auto& rank : facts) ++ranks_on_host[rank.host];
   for (size_t rank = 0; rank < facts.size(); ++rank) {
@@ -226,6 +227,7 @@ Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptio
   for (auto& replica : placement.replicas)
     replica.transport = transport_of(options.transport, placement, replica, facts, cuda);
   placement.dtype = dtype_of(options.dtype, placement, facts, cuda);
+  placement.formats = options.formats;
   return placement;
 }
 
@@ -242,6 +244,14 @@ Placement place(const PlacementOptions& options, int threads, const std::vector<
 Placement place_one_replica(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
                             const Demand& demand) {
   return laid_out({static_cast<int>(facts.size())}, 0, options, threads, facts, demand);
+}
+
+std::string as_text(const Formats& formats) {
+  std::string text = format_name(formats.transformer);
+  if (formats.text_encoder != formats.transformer)
+    text += std::string(", text encoder ") + format_name(formats.text_encoder);
+  if (formats.modulation != formats.transformer) text += std::string(", modulation ") + format_name(formats.modulation);
+  return text;
 }
 
 std::vector<std::string> table(const Placement& placement) {

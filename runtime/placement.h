@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "model/format.h"
+#include "model/request.h"
 #include "parallel/rank/device.h"
 #include "parallel/world.h"
 #include "runtime/options.h"
@@ -21,14 +23,6 @@ struct RankFacts {
   int64_t process = 0;  // id on the host: ranks as threads share it
   int cores = 1;        // usable by this process
   std::vector<Card> cards;
-};
-
-/// The largest picture of the run, which fixes the cut of the joint sequence.
-struct Demand {
-  int64_t image_tokens = 4096;
-  int64_t text_tokens = 512;
-
-  bool anything() const { return image_tokens > 0; }
 };
 
 /// One rank's row.
@@ -56,7 +50,9 @@ struct Replica {
 struct Placement {
   std::vector<RankPlace> ranks;
   std::vector<Replica> replicas;
+  Demand demand{};
   at::ScalarType dtype = at::kFloat;
+  Formats formats{};
 
   static constexpr int coordinator = 0;  // a rank; today it also encodes and decodes
 
@@ -75,6 +71,9 @@ Placement place(const PlacementOptions& options, int threads, const std::vector<
 /// All ranks share one transformer, and nobody encodes or decodes: for measurements.
 Placement place_one_replica(const PlacementOptions& options, int threads, const std::vector<RankFacts>& ranks,
                             const Demand& demand);
+
+/// "none", "int8", or where the parts differ "int8, text encoder int8-weights, modulation none".
+std::string as_text(const Formats& formats);
 
 /// Each rank in a line.
 std::vector<std::string> table(const Placement& placement);

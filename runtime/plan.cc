@@ -1,35 +1,45 @@
 #include "runtime/plan.h"
 
 #include <numeric>
+#include <stdexcept>
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/weights.h"
-#include "model/linear/linear.h"
+#include "model/denoiser.h"
+#include "model/encoder_modules.h"
 #include "model/schedule.h"
-#include "model/text/clip_text.h"
-#include "model/text/t5_encoder.h"
-#include "model/transformer/cut.h"
-#include "model/transformer/modulation.h"
 #include "model/transformer/modulation_layout.h"
-#include "model/transformer/scratch.h"
-#include "model/transformer/transformer.h"
 #include "model/vae/vae_decoder.h"
 
 namespace flux {
 namespace {
 
+/// A rank of a replica that is only spoken of.
+class Imagined : public Communicator {
+ public:
+  Imagined(int rank, int size) : rank_(rank), size_(size) {}
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override { return at::empty(sizes, options); }
+  Pending all_gather(const at::Tensor&, at::IntArrayRef) override { moves_nothing(); }
+  Pending broadcast(const at::Tensor&, int) override { moves_nothing(); }
+  Pending reduce(const at::Tensor&) override { moves_nothing(); }
+  void abort(std::string_view) noexcept override {}
+
+ private:
+  [[noreturn]] static void moves_nothing() { throw std::logic_error("a plan moves nothing"); }
+
+  int rank_, size_;
+};
+
 /// Of the very modules that would load, made without values.
-std::map<std::string, int64_t> encoder_weights(const ModelFolder& folder, const Placing& placing) {
-  const Checkpoint shapes = shapes_only(folder);
-  const auto of = [&](const char* component) { return Weights(shapes.open(component), placing); };
-  const TransformerConfig& config = folder.transformer;
-  const Weights transformer = of("transformer");
-  return {{"text_encoder", ClipText(of("text_encoder"), folder.text_encoder).bytes()},
-          {"text_encoder_2", T5Encoder(of("text_encoder_2"), folder.text_encoder_2).bytes()},
-          {"modulation",
-           Modulation(transformer, config).bytes() +
-               Linear(transformer, {"context_embedder"}, config.hidden_size(), config.joint_attention_dim).bytes()},
-          {"vae", VaeDecoder(of("vae"), folder.vae).bytes()}};
+std::map<std::string, int64_t> encoder_weights(const Checkpoint& shapes, const Placement& placement) {
+  const Placing placing{at::kMeta, placement.dtype};
+  auto bytes = EncoderModules(shapes, placing, placement.formats).bytes();
+  const Weights vae(shapes.open("vae"), placing);
+  const VaeDecoder decoder(vae, shapes.folder.vae);
+  bytes["vae"] = vae.kept();
+  return bytes;
 }
 
 /// Of one prompt: embedded text and the modulation of all steps.
@@ -39,24 +49,17 @@ int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& r
   return values * static_cast<int64_t>(c10::elementSize(dtype));
 }
 
-int64_t denoiser_buffers(const TransformerConfig& config, const Cut& cut, int position, at::ScalarType dtype) {
-  const int64_t txt = cut.text_rows(position) * config.hidden_size() * static_cast<int64_t>(c10::elementSize(dtype));
-  const int64_t in_fp32 = cut.image_tokens() * config.in_channels + ModulationLayout(config).size();
-  return scratch_bytes(config, cut, position, dtype) + txt + in_fp32 * static_cast<int64_t>(sizeof(float));
-}
-
-RankBytes bytes_of_rank(const ModelFolder& folder, const Placement& placement, const RankPlace& place,
+RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, const RankPlace& place,
                         const PlanRequest& request) {
   RankBytes bytes;
-  if (place.encodes) bytes.weights = encoder_weights(folder, {at::kMeta, placement.dtype});
-  bytes.buffers = conditioning_bytes(folder.transformer, request, placement.dtype);
+  if (place.encodes) bytes.weights = encoder_weights(shapes, placement);
+  bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
   if (place.replica < 0) return bytes;
-  const Replica& replica = placement.replicas[place.replica];
-  const Cut cut(request.max_sequence_length, request.picture.tokens(), static_cast<int>(replica.ranks.size()),
-                replica.text_ranks);
-  const Weights transformer(shapes_only(folder).open("transformer"), {at::kMeta, placement.dtype});
-  bytes.weights["transformer"] = Transformer(transformer, folder.transformer, place.text).bytes();
-  bytes.buffers += denoiser_buffers(folder.transformer, cut, place.position, placement.dtype);
+  Imagined sequence(place.position, static_cast<int>(placement.replicas[place.replica].ranks.size()));
+  const Denoiser denoiser(shapes, {at::kMeta, placement.dtype, placement.formats.transformer}, sequence,
+                          placement.demand);
+  bytes.weights["transformer"] = denoiser.weight_bytes();
+  bytes.buffers += denoiser.buffer_bytes();
   return bytes;
 }
 
@@ -81,8 +84,9 @@ Plan make_plan(const ModelFolder& folder, const Placement& placement, const Plan
             .ranks = {},
             .cards = {},
             .sigmas = sigmas(folder.scheduler, asked(request))};
+  const Checkpoint shapes = shapes_only(folder);
   for (const RankPlace& place : placement.ranks) {
-    plan.ranks.push_back(bytes_of_rank(folder, placement, place, request));
+    plan.ranks.push_back(bytes_of_rank(shapes, placement, place, request));
     if (place.card.empty()) continue;
     CardBytes& card = plan.cards[place.card];
     card.ranks.push_back(place.rank);

@@ -14,7 +14,7 @@ namespace flux {
 /// What one rank holds.
 struct RankBytes {
   std::map<std::string, int64_t> weights;  // by kind: text_encoder, text_encoder_2, modulation, vae, transformer
-  int64_t buffers = 0;                     // the denoiser's scratch, latents and conditioning
+  int64_t buffers = 0;                     // the denoiser's arena, and conditioning
 
   int64_t total() const;
 };

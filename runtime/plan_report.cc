@@ -44,8 +44,8 @@ Json card_json(const CardBytes& card) {
 }  // namespace
 
 std::string as_text(const Plan& plan) {
-  std::string text = fmt::format("{} x {} pixels in {}; GiB of each rank\n\n", plan.picture.height, plan.picture.width,
-                                 dtype_name(plan.placement.dtype));
+  std::string text = fmt::format("{} x {} pixels in {}, quantized: {}; GiB of each rank\n\n", plan.picture.height,
+                                 plan.picture.width, dtype_name(plan.placement.dtype), as_text(plan.placement.formats));
   for (size_t i = 0; i < plan.ranks.size(); ++i) {
     const RankPlace& place = plan.placement.ranks[i];
     text += fmt::format("rank {:<3} {:>9} on {}: {}\n", place.rank, gib(plan.ranks[i].total()),
@@ -70,6 +70,7 @@ std::string as_text(const Plan& plan) {
 
 std::string as_json(const Plan& plan) {
   Json json = {{"dtype", dtype_name(plan.placement.dtype)},
+               {"quantize", as_text(plan.placement.formats)},
                {"height", plan.picture.height},
                {"width", plan.picture.width},
                {"ranks", Json::array()},

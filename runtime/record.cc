@@ -23,6 +23,7 @@ Json placed(int replica, const Placement& placement) {
   json["device"] = leader.device.is_cpu() ? "cpu" : "cuda";
   if (!leader.card_name.empty()) json["card"] = leader.card_name;
   json["dtype"] = dtype_name(placement.dtype);
+  json["quantize"] = as_text(placement.formats);
   json["transport"] = transport_name(ranks.transport);
   json["replica"] = replica;
   json["ranks"] = ranks.ranks;

@@ -144,7 +144,7 @@ void Worker::loaded() {
 }
 
 void Worker::encode() {
-  const Encoder encoder(checkpoint_, placing());
+  const Encoder encoder(checkpoint_, placing(), placement_.formats);
   if (place().device.is_cuda()) warm_up(encoder);
   loaded();
   while (const auto task = to_encode_.take()) {
@@ -179,7 +179,7 @@ void Worker::decode() {
 void Worker::denoise() {
   const Replica& replica = placement_.replicas[place().replica];
   const auto sequence = world_.group(replica.ranks, replica.transport, place().device);
-  Denoiser denoiser(checkpoint_, placing(), *sequence, replica.text_ranks);
+  Denoiser denoiser(checkpoint_, placing(placement_.formats.transformer), *sequence, placement_.demand);
   loaded();
   while (auto task = to_denoise_.take()) {
     const Stopwatch watch;

@@ -34,7 +34,7 @@ class Worker {
 
  private:
   const RankPlace& place() const { return placement_.ranks[world_.rank()]; }
-  Placing placing() const { return {place().device, placement_.dtype}; }
+  Placing placing(Format store = Format::dense) const { return {place().device, placement_.dtype, store}; }
 
   void start(const char* stage, void (Worker::*body)(), StageStream::Turn turn);
   void finish();

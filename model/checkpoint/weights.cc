@@ -36,7 +36,10 @@ bool is_weight_dtype(at::ScalarType dtype) {
 }
 
 Weights::Weights(std::shared_ptr<const TensorSource> source, Placing placing)
-    : source_(std::move(source)), staging_(std::make_shared<Staging>()), placing_(placing) {
+    : source_(std::move(source)),
+      staging_(std::make_shared<Staging>()),
+      kept_(std::make_shared<int64_t>(0)),
+      placing_(placing) {
   if (!source_->has_values()) placing_.device = at::kMeta;
 }
 
@@ -48,36 +51,59 @@ Weights Weights::operator[](std::string_view child) const {
 
 Weights Weights::operator[](int64_t index) const { return (*this)[std::to_string(index)]; }
 
-Weights Weights::with(Placing placing) const {
-  Weights weights(source_, placing);
-  weights.staging_ = staging_;
-  weights.prefix_ = prefix_;
+Weights Weights::in(at::ScalarType compute) const {
+  Weights weights = *this;
+  weights.placing_.compute = compute;
   return weights;
+}
+
+Weights Weights::as(Format store) const {
+  Weights weights = *this;
+  weights.placing_.store = store;
+  return weights;
+}
+
+at::Tensor Weights::memory(at::IntArrayRef shape, at::ScalarType dtype) const {
+  const auto memory = at::empty(shape, at::TensorOptions().dtype(dtype).device(placing_.device));
+  *kept_ += static_cast<int64_t>(memory.nbytes());
+  return memory;
 }
 
 bool Weights::has(std::string_view name) const { return source_->find(full_name(name)) != nullptr; }
 
 std::string Weights::full_name(std::string_view name) const { return prefix_ + std::string(name); }
 
+at::Tensor Weights::widened(const at::Tensor& values) const {
+  return values.scalar_type() == at::kFloat ? values : memory(values.sizes(), at::kFloat).copy_(values);
+}
+
+void Weights::each_host_block(const TensorInfo& info,
+                              const std::function<void(int64_t, const at::Tensor&)>& visit) const {
+  std::vector<int64_t> shape = info.shape.empty() ? std::vector<int64_t>{1} : info.shape;
+  const int64_t rows = shape[0];
+  if (c10::multiply_integers(shape) == 0) return;
+  const int64_t row_bytes = c10::multiply_integers(shape) / rows * static_cast<int64_t>(c10::elementSize(info.dtype));
+  const bool staged = !placing_.device.is_cpu() && row_bytes <= Staging::block_bytes;
+  const int64_t rows_each = std::clamp<int64_t>(Staging::block_bytes / row_bytes, 1, rows);
+  shape[0] = rows_each;
+  const at::Tensor own = staged ? at::Tensor() : at::empty(shape, info.dtype);
+  for (int64_t row = 0; row < rows; row += rows_each) {
+    shape[0] = std::min(rows_each, rows - row);
+    const at::Tensor block = staged ? staging_->next(info.dtype, shape) : own.narrow(0, 0, shape[0]);
+    read_rows(*source_, info, row, block);
+    visit(row, block);
+    if (staged) staging_->sent(placing_.device);
+  }
+}
+
 /// All values of the tensor into `into` of the same shape, whatever its dtype and device.
 void Weights::load(const TensorInfo& info, const at::Tensor& into) const {
   const at::Tensor rows = into.dim() == 0 ? into.view({1}) : into;
-  if (rows.numel() == 0) return;
   if (rows.is_cpu() && rows.is_contiguous() && rows.scalar_type() == info.dtype)
-    return read_rows(*source_, info, 0, rows);
-  const int64_t row_bytes = rows.numel() / rows.size(0) * static_cast<int64_t>(c10::elementSize(info.dtype));
-  const bool staged = !rows.is_cpu() && row_bytes <= Staging::block_bytes;
-  std::vector<int64_t> shape = rows.sizes().vec();
-  const int64_t rows_each = std::clamp<int64_t>(Staging::block_bytes / row_bytes, 1, rows.size(0));
-  shape[0] = rows_each;
-  const at::Tensor own = staged ? at::Tensor() : at::empty(shape, info.dtype);
-  for (int64_t row = 0; row < rows.size(0); row += rows_each) {
-    shape[0] = std::min(rows_each, rows.size(0) - row);
-    const at::Tensor block = staged ? staging_->next(info.dtype, shape) : own.narrow(0, 0, shape[0]);
-    read_rows(*source_, info, row, block);
-    rows.narrow(0, row, shape[0]).copy_(block, /*non_blocking=*/staged);
-    if (staged) staging_->sent(rows.device());
-  }
+    return rows.numel() == 0 ? void() : read_rows(*source_, info, 0, rows);
+  each_host_block(info, [&](int64_t first, const at::Tensor& block) {
+    rows.narrow(0, first, block.size(0)).copy_(block, /*non_blocking=*/true);
+  });
 }
 
 const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape) const {
@@ -99,7 +125,7 @@ const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape)
 
 at::Tensor Weights::tensor(std::string_view name, at::IntArrayRef shape) const {
   const TensorInfo& info = checked(name, shape);
-  const auto tensor = at::empty(shape, at::TensorOptions().dtype(placing_.compute).device(placing_.device));
+  const auto tensor = memory(shape, placing_.compute);
   if (!tensor.is_meta()) load(info, tensor);
   return tensor;
 }
@@ -107,6 +133,15 @@ at::Tensor Weights::tensor(std::string_view name, at::IntArrayRef shape) const {
 void Weights::read(std::string_view name, const at::Tensor& into) const {
   const TensorInfo& info = checked(name, into.sizes());
   if (!into.is_meta()) load(info, into);
+}
+
+void Weights::each_block(std::string_view name, at::IntArrayRef shape,
+                         const std::function<void(int64_t, const at::Tensor&)>& visit) const {
+  const TensorInfo& info = checked(name, shape);
+  if (placing_.device.is_meta()) return;
+  each_host_block(info, [&](int64_t first, const at::Tensor& block) {
+    visit(first, block.to(placing_.device, /*non_blocking=*/true));
+  });
 }
 
 }  // namespace flux

@@ -1,6 +1,7 @@
 #include "model/kernels/residual_norm.h"
 
 #include "built_with.h"
+#include "model/kernels/rotate_quantize.h"
 
 #if FLUX_CUDA
 #include <c10/cuda/CUDAException.h>
@@ -13,12 +14,16 @@
 
 namespace flux {
 
-void modulated_norm_aten(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out) {
-  out.copy_(at::layer_norm(x.to(at::kFloat), {x.size(-1)}, 1 + modulation.scale, modulation.shift, 1e-6));
+void modulated_norm_aten(const at::Tensor& x, const ShiftScale& modulation, const Activation& out) {
+  const auto norm = at::layer_norm(x.to(at::kFloat), {x.size(-1)}, 1 + modulation.scale, modulation.shift, 1e-6);
+  if (out.quantized())
+    rotate_quantize_aten(norm, out);
+  else
+    out.values.copy_(norm);
 }
 
 void add_and_norm_aten(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y,
-                       const ShiftScale& modulation, const at::Tensor& out) {
+                       const ShiftScale& modulation, const Activation& out) {
   residual.copy_(at::addcmul(residual.to(at::kFloat), gate, y.to(at::kFloat)));
   modulated_norm_aten(residual, modulation, out);
 }
@@ -26,22 +31,24 @@ void add_and_norm_aten(const at::Tensor& residual, const at::Tensor& gate, const
 #if FLUX_CUDA
 namespace {
 
-void residual_norm_cuda(const at::Tensor& residual, const ShiftScale& modulation, const at::Tensor& out,
+void residual_norm_cuda(const at::Tensor& residual, const ShiftScale& modulation, const Activation& out,
                         const at::Tensor* gate = nullptr, const at::Tensor* y = nullptr) {
-  TORCH_CHECK(residual.is_contiguous() && out.is_contiguous() && (y == nullptr || y->is_contiguous()),
+  TORCH_CHECK(residual.is_contiguous() && out.values.is_contiguous() && (y == nullptr || y->is_contiguous()),
               "rows must be packed");
   TORCH_CHECK(y == nullptr || y->scalar_type() == residual.scalar_type(), "a branch has the residual's dtype");
-  TORCH_CHECK(residual.scalar_type() == at::kFloat || residual.scalar_type() == out.scalar_type(),
-              "a residual is fp32 or of the compute dtype");
+  TORCH_CHECK(
+      residual.scalar_type() == at::kFloat || out.quantized() || residual.scalar_type() == out.values.scalar_type(),
+      "a residual is fp32 or of the compute dtype");
   const c10::cuda::CUDAGuard device(residual.device());
   C10_CUDA_CHECK(launch_residual_norm({.residual = residual.data_ptr(),
                                        .y = y == nullptr ? nullptr : y->const_data_ptr(),
                                        .gate = gate == nullptr ? nullptr : gate->const_data_ptr<float>(),
                                        .shift = modulation.shift.const_data_ptr<float>(),
                                        .scale = modulation.scale.const_data_ptr<float>(),
-                                       .out = out.data_ptr(),
+                                       .out = out.values.data_ptr(),
+                                       .out_scales = out.quantized() ? out.scales.data_ptr<float>() : nullptr,
                                        .residual_precision = precision_of(residual),
-                                       .out_precision = precision_of(out),
+                                       .out_precision = precision_of(out.quantized() ? residual : out.values),
                                        .rows = residual.size(0),
                                        .d = residual.size(1)},
                                       c10::cuda::getCurrentCUDAStream()));
@@ -50,7 +57,7 @@ void residual_norm_cuda(const at::Tensor& residual, const ShiftScale& modulation
 }  // namespace
 #endif
 
-void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out) {
+void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const Activation& out) {
 #if FLUX_CUDA
   if (x.is_cuda()) return residual_norm_cuda(x, modulation, out);
 #endif
@@ -58,7 +65,7 @@ void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const at:
 }
 
 void add_and_norm(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y, const ShiftScale& modulation,
-                  const at::Tensor& out) {
+                  const Activation& out) {
 #if FLUX_CUDA
   if (residual.is_cuda()) return residual_norm_cuda(residual, modulation, out, &gate, &y);
 #endif

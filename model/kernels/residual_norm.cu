@@ -1,13 +1,11 @@
 #include <cstdint>
+#include <type_traits>
 
 #include "model/kernels/residual_norm_cuda.h"
-#include "model/kernels/vector.cuh"
+#include "model/kernels/rotation.cuh"
 
 namespace flux {
 namespace {
-
-constexpr int kept = 4;  // vectors of a row that a thread holds
-constexpr int most_threads = 512;
 
 /// Of all threads' values, in the same order whatever runs beside it.
 __device__ float block_sum(float value) {
@@ -21,12 +19,12 @@ __device__ float block_sum(float value) {
   return sum;
 }
 
-/// A block does a row; a thread holds `kept` vectors of N neighbours of it, blockDim.x vectors apart.
+/// A block does a row; a thread holds `kept` vectors of N neighbours of it, blockDim.x vectors apart. T: int8_t where
+/// the result is rotated and quantised.
 template <typename R, typename T, int N>
-__global__ void residual_norm(ResidualNorm a) {
+__global__ void residual_norm(ResidualNorm a, int rotated_together) {
   R* residual = static_cast<R*>(a.residual) + blockIdx.x * a.d;
   const R* y = static_cast<const R*>(a.y) + blockIdx.x * a.d;
-  T* out = static_cast<T*>(a.out) + blockIdx.x * a.d;
   const auto each = [&](auto&& body) {
 #pragma unroll
     for (int k = 0; k < kept; ++k) {
@@ -35,7 +33,7 @@ __global__ void residual_norm(ResidualNorm a) {
     }
   };
 
-  float values[kept][N];
+  float values[kept][N] = {};
   float sum = 0;
   each([&](int k, int64_t at) {
     auto x = load<R, N>(residual + at);
@@ -63,11 +61,19 @@ __global__ void residual_norm(ResidualNorm a) {
   each([&](int k, int64_t at) {
     const auto scale = load<float, N>(a.scale + at);
     const auto shift = load<float, N>(a.shift + at);
-    Vector<T, N> result;
-    for (int i = 0; i < N; ++i)
-      result.values[i] = static_cast<T>(fmaf(values[k][i] * inverse, 1 + scale.values[i], shift.values[i]));
-    store(out + at, result);
+    for (int i = 0; i < N; ++i) values[k][i] = fmaf(values[k][i] * inverse, 1 + scale.values[i], shift.values[i]);
   });
+
+  T* out = static_cast<T*>(a.out) + blockIdx.x * a.d;
+  if constexpr (std::is_same_v<T, int8_t>) {
+    rotate_and_store(values, a.d, rotated_together, out, a.out_scales + blockIdx.x);
+  } else {
+    each([&](int k, int64_t at) {
+      Vector<T, N> result;
+      for (int i = 0; i < N; ++i) result.values[i] = static_cast<T>(values[k][i]);
+      store(out + at, result);
+    });
+  }
 }
 
 template <typename R, typename T>
@@ -77,11 +83,15 @@ cudaError_t launch(const ResidualNorm& a, cudaStream_t stream) {
   const bool wide = a.d % N == 0 && aligned(a.residual, N * sizeof(R)) && aligned(a.out, N * sizeof(T)) &&
                     aligned(a.y, N * sizeof(R)) && aligned(a.gate, N * sizeof(float)) &&
                     aligned(a.shift, N * sizeof(float)) && aligned(a.scale, N * sizeof(float));
-  const int64_t vectors = wide ? a.d / N : a.d;
-  const int64_t threads = ((vectors + kept - 1) / kept + warp - 1) / warp * warp;
+  const int64_t threads = threads_for(wide ? a.d / N : a.d);
   if (threads > most_threads) return cudaErrorInvalidValue;
-  const auto kernel = wide ? residual_norm<R, T, N> : residual_norm<R, T, 1>;
-  kernel<<<static_cast<unsigned>(a.rows), static_cast<unsigned>(threads), 0, stream>>>(a);
+  const auto grid = static_cast<unsigned>(a.rows), block = static_cast<unsigned>(threads);
+  if constexpr (std::is_same_v<T, int8_t>) {
+    if (!wide || a.d % 16 != 0) return cudaErrorInvalidValue;
+    residual_norm<R, T, N><<<grid, block, 0, stream>>>(a, static_cast<int>(rotation_block(a.d)));
+  } else {
+    (wide ? residual_norm<R, T, N> : residual_norm<R, T, 1>)<<<grid, block, 0, stream>>>(a, 0);
+  }
   return cudaGetLastError();
 }
 
@@ -93,6 +103,9 @@ cudaError_t launch_for(const ResidualNorm& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t launch_residual_norm(const ResidualNorm& arguments, cudaStream_t stream) {
+  if (arguments.out_scales != nullptr)
+    return with_type(arguments.residual_precision,
+                     [&](auto type) { return launch<decltype(type), int8_t>(arguments, stream); });
   return with_type(arguments.out_precision, [&](auto type) { return launch_for<decltype(type)>(arguments, stream); });
 }
 

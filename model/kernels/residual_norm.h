@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "model/linear/activation.h"
+
 namespace flux {
 
 /// How a layer norm is modulated. diffusers: AdaLayerNormZero.
@@ -9,18 +11,18 @@ struct ShiftScale {
   at::Tensor shift, scale;  // [d] fp32
 };
 
-/// out = layer_norm(x) (1 + scale) + shift, over the last dimension, eps 1e-6, arithmetic in fp32, rounded once.
-/// x, out: [rows, d] of any floating dtype.
-void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out);
+/// out = layer_norm(x) (1 + scale) + shift, over the last dimension, eps 1e-6, arithmetic in fp32, rounded once: to
+/// out's dtype, or rotated and quantised (rotate_quantize.h). x: [rows, d] of any floating dtype.
+void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const Activation& out);
 
 /// residual += gate y, arithmetic in fp32, rounded once; then out as above, of the new residual: on a card in one pass.
-/// residual, y, out: [rows, d] of any floating dtype. gate: [d] fp32.
+/// residual, y: [rows, d] of any floating dtype. gate: [d] fp32.
 void add_and_norm(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y, const ShiftScale& modulation,
-                  const at::Tensor& out);
+                  const Activation& out);
 
 /// What they compute, in ATen.
-void modulated_norm_aten(const at::Tensor& x, const ShiftScale& modulation, const at::Tensor& out);
+void modulated_norm_aten(const at::Tensor& x, const ShiftScale& modulation, const Activation& out);
 void add_and_norm_aten(const at::Tensor& residual, const at::Tensor& gate, const at::Tensor& y,
-                       const ShiftScale& modulation, const at::Tensor& out);
+                       const ShiftScale& modulation, const Activation& out);
 
 }  // namespace flux

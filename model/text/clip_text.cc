@@ -15,7 +15,7 @@ ClipText::ClipText(const Weights& weights, const ClipConfig& config)
 }
 
 ClipText::Norm ClipText::norm(const Weights& weights, int64_t size) {
-  const auto fp32 = weights.with({weights.placing().device, at::kFloat});
+  const auto fp32 = weights.in(at::kFloat);
   return {fp32.tensor("weight", {size}), fp32.tensor("bias", {size})};
 }
 
@@ -38,13 +38,6 @@ at::Tensor ClipText::operator()(const at::Tensor& ids) const {
     hidden = hidden + mlp(layer, normalized(hidden, layer.norm_2));
   }
   return normalized(hidden.index_select(0, pooled_position(ids)), final_norm_).squeeze(0);
-}
-
-int64_t ClipText::bytes() const {
-  int64_t sum = bytes_of(token_embedding_) + bytes_of(position_embedding_) + final_norm_.bytes();
-  for (const auto& [norm_1, qkv, out, norm_2, fc1, fc2] : layers_)
-    sum += norm_1.bytes() + qkv.bytes() + out.bytes() + norm_2.bytes() + fc1.bytes() + fc2.bytes();
-  return sum;
 }
 
 at::Tensor ClipText::normalized(const at::Tensor& hidden, const Norm& norm) const {

@@ -21,12 +21,8 @@ class ClipText {
   /// Returns the pooled text embedding [hidden_size] in the compute dtype.
   at::Tensor operator()(const at::Tensor& ids) const;
 
-  int64_t bytes() const;  // of weights
-
  private:
   struct Norm {
-    int64_t bytes() const { return bytes_of(weight) + bytes_of(bias); }
-
     at::Tensor weight, bias;  // [hidden_size], fp32
   };
   struct Layer {

@@ -14,22 +14,21 @@ T5Encoder::T5Encoder(const Weights& weights, const T5Config& config)
   relative_attention_ = blocks[0]["layer"][0]["SelfAttention"].tensor(
       "relative_attention_bias.weight", {config.relative_attention_num_buckets, config.num_heads});
   for (int64_t i = 0; i < config.num_layers; ++i) blocks_.push_back(block(blocks[i]["layer"], config));
-  final_norm_ = weights["encoder"].with({weights.placing().device, at::kFloat}).tensor("final_layer_norm.weight", {d});
+  final_norm_ = weights["encoder"].in(at::kFloat).tensor("final_layer_norm.weight", {d});
 }
 
 T5Encoder::Block T5Encoder::block(const Weights& layers, const T5Config& config) {
   const auto d = config.d_model;
   const auto inner = config.num_heads * config.d_kv;
-  const Placing fp32{layers.placing().device, at::kFloat};
   const auto attention = layers[0]["SelfAttention"];
   const auto dense = layers[1]["DenseReluDense"];
   return {
-      .attention_norm = layers[0].with(fp32).tensor("layer_norm.weight", {d}),
+      .attention_norm = layers[0].in(at::kFloat).tensor("layer_norm.weight", {d}),
       .qkv = Linear(attention, {"q", "k", "v"}, 3 * inner, d, Bias::absent),
       .o = Linear(attention, {"o"}, d, inner, Bias::absent),
-      .feed_forward_norm = layers[1].with(fp32).tensor("layer_norm.weight", {d}),
+      .feed_forward_norm = layers[1].in(at::kFloat).tensor("layer_norm.weight", {d}),
       .wi = Linear(dense, {"wi_0", "wi_1"}, 2 * config.d_ff, d, Bias::absent),
-      .wo = Linear(layers.placing().compute == at::kHalf ? dense.with(fp32) : dense, {"wo"}, d, config.d_ff,
+      .wo = Linear(layers.placing().compute == at::kHalf ? dense.in(at::kFloat) : dense, {"wo"}, d, config.d_ff,
                    Bias::absent),
   };
 }
@@ -42,13 +41,6 @@ at::Tensor T5Encoder::operator()(const at::Tensor& ids) const {
     hidden = hidden + feed_forward(block, norm(hidden, block.feed_forward_norm));
   }
   return norm(hidden, final_norm_);
-}
-
-int64_t T5Encoder::bytes() const {
-  int64_t sum = bytes_of(embedding_) + bytes_of(relative_attention_) + bytes_of(final_norm_);
-  for (const auto& [attention_norm, qkv, o, feed_forward_norm, wi, wo] : blocks_)
-    sum += bytes_of(attention_norm) + qkv.bytes() + o.bytes() + bytes_of(feed_forward_norm) + wi.bytes() + wo.bytes();
-  return sum;
 }
 
 at::Tensor T5Encoder::norm(const at::Tensor& hidden, const at::Tensor& weight) const {

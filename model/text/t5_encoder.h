@@ -21,8 +21,6 @@ class T5Encoder {
   /// Nothing is masked: FLUX.1 lets padding attend and be attended to.
   at::Tensor operator()(const at::Tensor& ids) const;
 
-  int64_t bytes() const;  // of weights
-
  private:
   struct Block {
     at::Tensor attention_norm;  // [d_model]

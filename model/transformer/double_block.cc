@@ -32,18 +32,14 @@ void Stream::queries(const TokenRows& rows) const {
 }
 
 void Stream::add_attention(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const {
-  out_(rows.attended, rows.branch);
+  out_(rows.attended.ready(), rows.branch);
   add_and_norm(rows.residual, gate, rows.branch, next, rows.normed);
 }
 
-void Stream::add_mlp(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const {
-  up_(rows.normed, rows.hidden, Epilogue::gelu);
-  down_(rows.hidden, rows.branch);
-  add_and_norm(rows.residual, gate, rows.branch, next, rows.normed);
-}
-
-int64_t Stream::bytes() const {
-  return kv_.bytes() + q_.bytes() + out_.bytes() + up_.bytes() + down_.bytes() + norm_k_.bytes() + norm_q_.bytes();
+void Stream::add_mlp(const TokenRows& rows, const at::Tensor& gate, const NextNorm& next) const {
+  up_(rows.normed, rows.hidden.values, Epilogue::gelu);
+  down_(rows.hidden.ready(), rows.branch);
+  add_and_norm(rows.residual, gate, rows.branch, next.modulation, next.out);
 }
 
 DoubleBlock::DoubleBlock(const Weights& weights, const TransformerConfig& config, bool holds_text)
@@ -60,7 +56,7 @@ void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations, c
 
   if (txt_) txt_->queries(txt);
   img_.queries(img);
-  attention.attend(joint.q, joint.attended);  // ... to here
+  attention.attend(joint.q, joint.attended.values);  // ... to here
 
   if (txt_) {
     txt_->add_attention(txt, modulations.txt_attention.gate, modulations.txt_mlp.norm);

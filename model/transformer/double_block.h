@@ -29,11 +29,9 @@ class Stream {
   void keys_values(const TokenRows& rows) const;  // of rows.normed
   void queries(const TokenRows& rows) const;
 
-  /// Each adds its branch to the residual, and leaves in rows.normed what the next branch reads.
+  /// Each adds its branch to the residual and normalises it for the next branch: in rows.normed, or as `next` says.
   void add_attention(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const;
-  void add_mlp(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const;
-
-  int64_t bytes() const;
+  void add_mlp(const TokenRows& rows, const at::Tensor& gate, const NextNorm& next) const;
 
  private:
   Linear kv_, q_, out_, up_, down_;
@@ -53,13 +51,11 @@ class DoubleBlock {
 
   /// The norms that the next block reads.
   struct Next {
-    ShiftScale img, txt;
+    NextNorm img, txt;
   };
 
   /// Reads img.normed and txt.normed, which the block before it left.
   void operator()(Scratch& scratch, const Modulations& modulations, const Next& next) const;
-
-  int64_t bytes() const { return img_.bytes() + (txt_ ? txt_->bytes() : 0); }
 
  private:
   std::optional<Stream> txt_;

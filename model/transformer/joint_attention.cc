@@ -16,11 +16,10 @@ at::Tensor without_few_left(const at::Tensor& q) {
 
 }  // namespace
 
-JointAttention::JointAttention(const TransformerConfig& config, const Cut& cut, Communicator& sequence,
-                               at::TensorOptions options)
+JointAttention::JointAttention(const at::Tensor& keys_values, const Cut& cut, Communicator& sequence)
     : sequence_(sequence),
       rows_(cut.rows_by_rank()),
-      all_(sequence.buffer({cut.tokens(), 2, config.num_attention_heads, config.attention_head_dim}, options)),
+      all_(keys_values.narrow(0, 0, cut.tokens())),
       mine_(all_.narrow(0, cut.begin(sequence.rank()), cut.rows(sequence.rank()))) {}
 
 void JointAttention::send() { travelling_.emplace(sequence_.all_gather(all_, rows_)); }

@@ -6,7 +6,6 @@
 #include <optional>
 #include <vector>
 
-#include "model/config.h"
 #include "model/transformer/cut.h"
 #include "parallel/communicator.h"
 
@@ -16,8 +15,8 @@ namespace flux {
 /// Every rank calls keys_values, send and attend in turn, also one that holds no rows.
 class JointAttention {
  public:
-  /// Collective.
-  JointAttention(const TransformerConfig& config, const Cut& cut, Communicator& sequence, at::TensorOptions options);
+  /// keys_values: [at least as many tokens as the cut has, 2, heads, head_dim], a buffer of the communicator's.
+  JointAttention(const at::Tensor& keys_values, const Cut& cut, Communicator& sequence);
 
   /// This rank's keys and values, to be written before send: [rows, 2, heads, head_dim].
   const at::Tensor& keys_values() const { return mine_; }

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "model/kernels/rotate_quantize.h"
+
 namespace flux {
 
 namespace {
@@ -16,6 +18,9 @@ at::Tensor sinusoidal(const at::Tensor& t) {
   return at::cat({angle.cos(), angle.sin()}, 1);
 }
 
+/// Small, and everything depends on them: always dense.
+Weights embedders(const Weights& transformer) { return transformer.as(Format::dense)["time_text_embed"]; }
+
 }  // namespace
 
 VecEmbedder::VecEmbedder(const Weights& weights, int64_t d, int64_t in)
@@ -26,10 +31,10 @@ at::Tensor VecEmbedder::operator()(const at::Tensor& x) const { return linear_2_
 Modulation::Modulation(const Weights& transformer, const TransformerConfig& config)
     : layout_(config),
       placing_(transformer.placing()),
-      timestep_embedder_(transformer["time_text_embed"]["timestep_embedder"], layout_.d, sinusoids),
-      text_embedder_(transformer["time_text_embed"]["text_embedder"], layout_.d, config.pooled_projection_dim) {
+      timestep_embedder_(embedders(transformer)["timestep_embedder"], layout_.d, sinusoids),
+      text_embedder_(embedders(transformer)["text_embedder"], layout_.d, config.pooled_projection_dim) {
   if (config.guidance_embeds) {
-    guidance_embedder_.emplace(transformer["time_text_embed"]["guidance_embedder"], layout_.d, sinusoids);
+    guidance_embedder_.emplace(embedders(transformer)["guidance_embedder"], layout_.d, sinusoids);
   }
   const auto add = [&](const Weights& norm, int64_t begin, int64_t vectors) {
     linears_.push_back({Linear(norm, {"linear"}, vectors * layout_.d, layout_.d), begin, vectors * layout_.d});
@@ -42,13 +47,6 @@ Modulation::Modulation(const Weights& transformer, const TransformerConfig& conf
     add(transformer["single_transformer_blocks"][block]["norm"], layout_.single(block), 3);
   }
   add(transformer["norm_out"], layout_.norm_out(), 2);
-}
-
-int64_t Modulation::bytes() const {
-  int64_t sum = timestep_embedder_.bytes() + text_embedder_.bytes();
-  if (guidance_embedder_) sum += guidance_embedder_->bytes();
-  for (const auto& columns : linears_) sum += columns.linear.bytes();
-  return sum;
 }
 
 at::Tensor Modulation::vec(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const {
@@ -64,7 +62,8 @@ at::Tensor Modulation::operator()(const std::vector<float>& timesteps, double gu
                                   const at::Tensor& pooled) const {
   const auto activated = at::silu(vec(timesteps, guidance, pooled)).to(placing_.compute);
   auto table = at::empty({activated.size(0), layout_.size()}, activated.options());
-  for (const auto& [linear, begin, size] : linears_) linear(activated, table.narrow(1, begin, size));
+  const Activation input = as_input(linears_.front().linear.input(), activated);
+  for (const auto& [linear, begin, size] : linears_) linear(input, table.narrow(1, begin, size));
   return table;
 }
 

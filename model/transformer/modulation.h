@@ -18,8 +18,6 @@ class VecEmbedder {
   VecEmbedder(const Weights& weights, int64_t d, int64_t in);
   at::Tensor operator()(const at::Tensor& x) const;  // [rows, in] -> [rows, d]
 
-  int64_t bytes() const { return linear_1_.bytes() + linear_2_.bytes(); }
-
  private:
   Linear linear_1_, linear_2_;
 };
@@ -35,8 +33,6 @@ class Modulation {
   /// timesteps: 0 ... 1000, one a step (schedule.h), never rounded. guidance: the distilled scale, unused by a model
   /// without guidance_embeds. pooled: [pooled_projection_dim]. Returns [steps, n], columns as ModulationLayout.
   at::Tensor operator()(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const;
-
-  int64_t bytes() const;
 
  private:
   struct Columns {

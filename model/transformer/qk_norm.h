@@ -15,12 +15,10 @@ namespace flux {
 class QkNorm {
  public:
   QkNorm(const Weights& attention, const std::string& name, int64_t head_dim)
-      : weight_(attention.with({attention.placing().device, at::kFloat}).tensor(name + ".weight", {head_dim})) {}
+      : weight_(attention.in(at::kFloat).tensor(name + ".weight", {head_dim})) {}
 
   /// x: [tokens, heads, head_dim], tokens may be strided.
   void operator()(const at::Tensor& x, const Rotary& pe) const { rms_norm_rope(x, weight_, pe.cos, pe.sin); }
-
-  int64_t bytes() const { return static_cast<int64_t>(weight_.nbytes()); }
 
  private:
   at::Tensor weight_;  // [head_dim] fp32

@@ -4,37 +4,45 @@
 
 #include <cstdint>
 
-#include "model/checkpoint/weights.h"
-#include "model/config.h"
-#include "model/request.h"
+#include "model/linear/activation.h"
+#include "model/transformer/arena.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/joint_attention.h"
 #include "model/transformer/rotary.h"
 
 namespace flux {
 
+/// What one product wrote and the next one multiplies.
+struct Operand {
+  at::Tensor values;   // [rows, width] of the compute dtype, may be a column range
+  Activation operand;  // the values themselves, or room for their codes
+
+  /// As it is multiplied; the values must be there.
+  const Activation& ready() const;
+};
+
 /// Some of a rank's rows of the joint sequence (all, its text, its image) and the blocks' buffers for them.
 struct TokenRows {
   at::Tensor residual;  // [rows, d], the residual stream
-  at::Tensor normed;    // [rows, d], normalised and modulated
+  Activation normed;    // [rows, d], normalised and modulated
   at::Tensor kv;        // [rows, 2, heads, head_dim]
   at::Tensor q;         // [rows, heads, head_dim]
-  at::Tensor joined;    // [rows, 5 d] = [attended | hidden], which a single block multiplies in one go
-  at::Tensor attended;  // [rows, d]
-  at::Tensor hidden;    // [rows, 4 d], of the MLP
+  Operand joined;       // [rows, 5 d] = [attended | hidden], which a single block multiplies in one go
+  Operand attended;     // [rows, d]
+  Operand hidden;       // [rows, 4 d], of the MLP
   at::Tensor branch;    // [rows, d], what a branch adds to the residual
   Rotary pe;
 
-  TokenRows narrow(int64_t begin, int64_t rows) const;
+  int64_t rows() const { return residual.size(0); }
+
+  /// Room of [rows, d] in the compute dtype for a norm that nothing quantised reads: where the queries were.
+  Activation last_normed() const { return {q.flatten(1)}; }
 };
 
-/// The residual stream's dtype: fp32 where fp16 would overflow.
-at::ScalarType residual_dtype(at::ScalarType compute);
-
-/// What a rank keeps for pictures of one size: every buffer of the blocks.
+/// A rank's buffers for pictures of one size, within its arena: of which one at a time is in use, for it leaves the
+/// picture's rotary embedding there.
 struct Scratch {
-  /// Collective over `sequence`.
-  Scratch(const TransformerConfig& config, const Cut& cut, const Picture& picture, const Placing& placing,
+  Scratch(const TransformerConfig& config, const Cut& cut, const Picture& picture, const Arena& arena,
           Communicator& sequence);
 
   JointAttention attention;
@@ -43,8 +51,5 @@ struct Scratch {
   at::Tensor latents;   // [image rows, in_channels] of the compute dtype: what the transformer reads
   at::Tensor velocity;  // [image rows, in_channels] fp32: what it predicts
 };
-
-/// Bytes of the scratch of one rank of the cut, the gathered keys and values included.
-int64_t scratch_bytes(const TransformerConfig& config, const Cut& cut, int rank, at::ScalarType compute);
 
 }  // namespace flux

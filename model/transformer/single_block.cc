@@ -12,7 +12,7 @@ SingleBlock::SingleBlock(const Weights& weights, const TransformerConfig& config
       norm_k_(weights["attn"], "norm_k", config.attention_head_dim),
       norm_q_(weights["attn"], "norm_q", config.attention_head_dim) {}
 
-void SingleBlock::operator()(const TokenRows& joint, const at::Tensor& gate, const ShiftScale& next,
+void SingleBlock::operator()(const TokenRows& joint, const at::Tensor& gate, const NextNorm& next,
                              JointAttention& attention) const {
   kv_(joint.normed, joint.kv.flatten(1));
   norm_k_(joint.kv.select(1, 0), joint.pe);
@@ -20,15 +20,11 @@ void SingleBlock::operator()(const TokenRows& joint, const at::Tensor& gate, con
 
   q_(joint.normed, joint.q.flatten(1));
   norm_q_(joint.q, joint.pe);
-  up_(joint.normed, joint.hidden, Epilogue::gelu);
-  attention.attend(joint.q, joint.attended);  // ... to here
+  up_(joint.normed, joint.hidden.values, Epilogue::gelu);
+  attention.attend(joint.q, joint.attended.values);  // ... to here
 
-  out_(joint.joined, joint.branch);
-  add_and_norm(joint.residual, gate, joint.branch, next, joint.normed);
-}
-
-int64_t SingleBlock::bytes() const {
-  return kv_.bytes() + q_.bytes() + up_.bytes() + out_.bytes() + norm_k_.bytes() + norm_q_.bytes();
+  out_(joint.joined.ready(), joint.branch);
+  add_and_norm(joint.residual, gate, joint.branch, next.modulation, next.out);
 }
 
 }  // namespace flux

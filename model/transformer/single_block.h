@@ -16,11 +16,9 @@ class SingleBlock {
  public:
   SingleBlock(const Weights& weights, const TransformerConfig& config);
 
-  /// joint.residual += gate * out([attention | gelu(up)]), both of joint.normed, where the next block's norm is left.
-  void operator()(const TokenRows& joint, const at::Tensor& gate, const ShiftScale& next,
+  /// joint.residual += gate * out([attention | gelu(up)]), both of joint.normed; then normalised for what comes next.
+  void operator()(const TokenRows& joint, const at::Tensor& gate, const NextNorm& next,
                   JointAttention& attention) const;
-
-  int64_t bytes() const;
 
  private:
   Linear kv_, q_, up_, out_;

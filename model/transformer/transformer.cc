@@ -6,8 +6,8 @@ namespace flux {
 
 Transformer::Transformer(const Weights& weights, const TransformerConfig& config, bool holds_text)
     : layout_(config),
-      x_embedder_(weights, {"x_embedder"}, config.hidden_size(), config.in_channels),
-      proj_out_(weights, {"proj_out"}, config.in_channels, config.hidden_size()) {
+      x_embedder_(weights.as(Format::dense), {"x_embedder"}, config.hidden_size(), config.in_channels),
+      proj_out_(weights.as(Format::dense), {"proj_out"}, config.in_channels, config.hidden_size()) {
   for (int64_t block = 0; block < config.num_layers; ++block) {
     double_blocks_.emplace_back(weights["transformer_blocks"][block], config, holds_text);
   }
@@ -22,23 +22,25 @@ void Transformer::operator()(const at::Tensor& latents, const at::Tensor& txt, c
   const auto img_attention = [&](int64_t block) { return ShiftScaleGate(row, layout_.img(block), d); };
   const auto txt_attention = [&](int64_t block) { return ShiftScaleGate(row, layout_.txt(block), d); };
   const auto single = [&](int64_t block) { return ShiftScaleGate(row, layout_.single(block), d); };
-  // What reads the residual stream first from some block on.
-  const auto single_norm = [&](int64_t block) {
-    if (block < layout_.singles) return single(block).norm;
-    return ShiftScale{row.narrow(0, layout_.norm_out() + d, d), row.narrow(0, layout_.norm_out(), d)};
+  // What reads the residual stream first from some block on. The last layer is dense, whatever the blocks are.
+  const auto single_norm = [&](int64_t block, const TokenRows& rows) -> NextNorm {
+    if (block < layout_.singles) return {single(block).norm, rows.normed};
+    return {{row.narrow(0, layout_.norm_out() + d, d), row.narrow(0, layout_.norm_out(), d)}, rows.last_normed()};
   };
-  const auto img_norm = [&](int64_t block) {
-    return block < layout_.doubles ? img_attention(block).norm : single_norm(0);
+  const auto img_norm = [&](int64_t block) -> NextNorm {
+    if (block < layout_.doubles) return {img_attention(block).norm, scratch.img.normed};
+    return single_norm(0, scratch.img);
   };
-  const auto txt_norm = [&](int64_t block) {
-    return block < layout_.doubles ? txt_attention(block).norm : single_norm(0);
+  const auto txt_norm = [&](int64_t block) -> NextNorm {
+    if (block < layout_.doubles) return {txt_attention(block).norm, scratch.txt.normed};
+    return single_norm(0, scratch.txt);
   };
 
   scratch.txt.residual.copy_(txt);
-  modulated_norm(scratch.txt.residual, txt_norm(0), scratch.txt.normed);
+  modulated_norm(scratch.txt.residual, txt_norm(0).modulation, txt_norm(0).out);
   scratch.latents.copy_(latents);
-  x_embedder_(scratch.latents, scratch.img.residual);
-  modulated_norm(scratch.img.residual, img_norm(0), scratch.img.normed);
+  x_embedder_({scratch.latents}, scratch.img.residual);
+  modulated_norm(scratch.img.residual, img_norm(0).modulation, img_norm(0).out);
 
   for (int64_t block = 0; block < layout_.doubles; ++block) {
     double_blocks_[block](scratch,
@@ -49,16 +51,9 @@ void Transformer::operator()(const at::Tensor& latents, const at::Tensor& txt, c
                           {.img = img_norm(block + 1), .txt = txt_norm(block + 1)});
   }
   for (int64_t block = 0; block < layout_.singles; ++block)
-    single_blocks_[block](scratch.joint, single(block).gate, single_norm(block + 1), scratch.attention);
+    single_blocks_[block](scratch.joint, single(block).gate, single_norm(block + 1, scratch.joint), scratch.attention);
 
-  proj_out_(scratch.img.normed, scratch.velocity);
-}
-
-int64_t Transformer::bytes() const {
-  int64_t sum = x_embedder_.bytes() + proj_out_.bytes();
-  for (const auto& block : double_blocks_) sum += block.bytes();
-  for (const auto& block : single_blocks_) sum += block.bytes();
-  return sum;
+  proj_out_(scratch.img.last_normed(), scratch.velocity);
 }
 
 }  // namespace flux

@@ -25,8 +25,6 @@ class Transformer {
   /// row: of the modulation, [n] fp32, one step's. Leaves the velocity of this rank's latents in scratch.velocity.
   void operator()(const at::Tensor& latents, const at::Tensor& txt, const at::Tensor& row, Scratch& scratch) const;
 
-  int64_t bytes() const;  // of weights
-
  private:
   ModulationLayout layout_;
   Linear x_embedder_;

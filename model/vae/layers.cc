@@ -11,7 +11,7 @@ at::MemoryFormat map_format(at::Device device) {
 Convolution::Convolution(const Weights& weights, int64_t out, int64_t in, int64_t kernel)
     : weight_(weights.tensor("weight", {out, in, kernel, kernel}).contiguous(map_format(weights.placing().device))),
       bias_(weights.tensor("bias", {out})),
-      wide_bias_(bias_.to(at::kFloat)),
+      wide_bias_(weights.widened(bias_)),
       padding_(kernel / 2) {}
 
 at::Tensor Convolution::operator()(const at::Tensor& x) const {
@@ -22,14 +22,10 @@ at::Tensor Convolution::unbiased(const at::Tensor& x) const {
   return at::conv2d(x, weight_, /*bias=*/{}, /*stride=*/1, padding_);
 }
 
-int64_t Convolution::bytes() const {
-  return bytes_of(weight_) + bytes_of(bias_) + (wide_bias_.is_same(bias_) ? 0 : bytes_of(wide_bias_));
-}
-
 at::Tensor Upsampler::operator()(const at::Tensor& x) const { return convolution_(upsample_nearest(x)); }
 
 GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups, Then then) {
-  const Weights fp32 = weights.with({weights.placing().device, at::kFloat});
+  const Weights fp32 = weights.in(at::kFloat);
   norm_ = {fp32.tensor("weight", {channels}), fp32.tensor("bias", {channels}), groups, then == Then::silu};
 }
 
@@ -45,10 +41,6 @@ at::Tensor ResnetBlock::operator()(const at::Tensor& x) const {
   const auto once = conv_1_.unbiased(norm_1_(x));
   const auto twice = conv_2_.unbiased(norm_2_(once, conv_1_.bias()));
   return add_with_offset(shortcut_ ? (*shortcut_)(x) : x, twice, conv_2_.bias());
-}
-
-int64_t ResnetBlock::bytes() const {
-  return norm_1_.bytes() + conv_1_.bytes() + norm_2_.bytes() + conv_2_.bytes() + (shortcut_ ? shortcut_->bytes() : 0);
 }
 
 PixelAttention::Projection::Projection(const Weights& weights, int64_t channels)

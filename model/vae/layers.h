@@ -22,8 +22,6 @@ class Convolution {
   at::Tensor unbiased(const at::Tensor& x) const;
   const at::Tensor& bias() const { return wide_bias_; }  // [out] fp32
 
-  int64_t bytes() const;
-
  private:
   at::Tensor weight_, bias_, wide_bias_;
   int64_t padding_;
@@ -34,8 +32,6 @@ class Upsampler {
  public:
   Upsampler(const Weights& weights, int64_t channels) : convolution_(weights["conv"], channels, channels, 3) {}
   at::Tensor operator()(const at::Tensor& x) const;
-
-  int64_t bytes() const { return convolution_.bytes(); }
 
  private:
   Convolution convolution_;
@@ -53,8 +49,6 @@ class GroupNorm {
     return group_norm(x, offset, norm_);
   }
 
-  int64_t bytes() const { return bytes_of(norm_.weight) + bytes_of(norm_.bias); }
-
  private:
   GroupNormalization norm_;
 };
@@ -65,8 +59,6 @@ class ResnetBlock {
  public:
   ResnetBlock(const Weights& weights, int64_t out, int64_t in, int64_t groups);
   at::Tensor operator()(const at::Tensor& x) const;
-
-  int64_t bytes() const;
 
  private:
   GroupNorm norm_1_;
@@ -82,13 +74,10 @@ class PixelAttention {
   PixelAttention(const Weights& weights, int64_t channels, int64_t groups);
   at::Tensor operator()(const at::Tensor& x) const;
 
-  int64_t bytes() const { return norm_.bytes() + q_.bytes() + k_.bytes() + v_.bytes() + out_.bytes(); }
-
  private:
   struct Projection {
     Projection(const Weights& weights, int64_t channels);
     at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
-    int64_t bytes() const { return bytes_of(weight) + bytes_of(bias); }
 
     at::Tensor weight, bias;
   };

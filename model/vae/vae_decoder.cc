@@ -37,20 +37,6 @@ at::Tensor VaeDecoder::UpBlock::operator()(at::Tensor x) const {
   return upsampler ? (*upsampler)(x) : x;
 }
 
-int64_t VaeDecoder::UpBlock::bytes() const {
-  int64_t sum = upsampler ? upsampler->bytes() : 0;
-  for (const auto& resnet : resnets) sum += resnet.bytes();
-  return sum;
-}
-
-int64_t VaeDecoder::bytes() const {
-  int64_t sum = conv_in_.bytes() + middle_1_.bytes() + middle_2_.bytes() + norm_out_.bytes() + conv_out_.bytes();
-  if (post_quant_conv_) sum += post_quant_conv_->bytes();
-  if (middle_attention_) sum += middle_attention_->bytes();
-  for (const auto& block : up_blocks_) sum += block.bytes();
-  return sum;
-}
-
 at::Tensor VaeDecoder::operator()(const at::Tensor& latents) const {
   auto x = latents.contiguous(map_format(latents.device()));
   x = conv_in_(post_quant_conv_ ? (*post_quant_conv_)(x) : x);

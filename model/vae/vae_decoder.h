@@ -21,13 +21,9 @@ class VaeDecoder {
   /// Returns [1, out_channels, f h, f w] in the compute dtype, f = 2^(blocks - 1), in about -1 ... 1.
   at::Tensor operator()(const at::Tensor& latents) const;
 
-  int64_t bytes() const;  // of weights
-
  private:
   struct UpBlock {
     at::Tensor operator()(at::Tensor x) const;
-    int64_t bytes() const;
-
     std::vector<ResnetBlock> resnets;
     std::optional<Upsampler> upsampler;  // all but the last block's
   };

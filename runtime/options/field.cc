@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/reflection.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -39,9 +40,12 @@ bool parse_bool(std::string_view text) {
 
 const google::protobuf::EnumValueDescriptor& parse_enum(const FieldDescriptor& field, std::string_view text) {
   const auto& type = *field.enum_type();
-  if (const auto* value = type.FindValueByName(std::string(text))) return *value;
   std::string names;
-  for (int i = 0; i < type.value_count(); ++i) names += (i > 0 ? ", " : "") + type.value(i)->name();
+  for (int i = 0; i < type.value_count(); ++i) {
+    const auto& value = *type.value(i);
+    if (text == choice_name(value)) return value;
+    names += (i > 0 ? ", " : "") + choice_name(value);
+  }
   throw Invalid(quoted(text) + " is none of " + names);
 }
 
@@ -116,6 +120,12 @@ std::vector<double> numbers(const Message& message, const FieldDescriptor& field
 }
 
 }  // namespace
+
+std::string choice_name(const google::protobuf::EnumValueDescriptor& value) {
+  std::string name = value.name();
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
 
 void set_field(Message& message, const FieldDescriptor& field, std::string_view text) {
   const auto& reflection = *message.GetReflection();

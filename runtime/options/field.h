@@ -15,6 +15,9 @@ namespace flux {
 void set_field(google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field,
                std::string_view text);
 
+/// A value of an enum as it is given and shown: int8-weights.
+std::string choice_name(const google::protobuf::EnumValueDescriptor& value);
+
 /// What is wrong with the value that is set (range, NaN, UTF-8, duration); empty when nothing is.
 std::string field_problem(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "runtime/options.pb.h"
+#include "runtime/options/field.h"
 
 namespace flux {
 namespace {
@@ -18,7 +19,7 @@ std::string upper(std::string text) {
 
 std::string choices(const google::protobuf::EnumDescriptor& type) {
   std::string joined;
-  for (int i = 0; i < type.value_count(); ++i) joined += (i > 0 ? "|" : "") + type.value(i)->name();
+  for (int i = 0; i < type.value_count(); ++i) joined += (i > 0 ? "|" : "") + choice_name(*type.value(i));
   return joined;
 }
 
@@ -32,7 +33,7 @@ std::string declared_default(const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return std::to_string(std::lround(field.default_value_double()));
     case FieldDescriptor::CPPTYPE_ENUM:
-      return field.default_value_enum()->name();
+      return choice_name(*field.default_value_enum());
     default:
       return field.default_value_string();
   }
@@ -82,7 +83,7 @@ const std::vector<std::string>& all_verbs() {
     const auto& type = *proto::Verb::Value_descriptor();
     std::vector<std::string> result;
     result.reserve(static_cast<size_t>(type.value_count()));
-    for (int i = 0; i < type.value_count(); ++i) result.push_back(type.value(i)->name());
+    for (int i = 0; i < type.value_count(); ++i) result.push_back(choice_name(*type.value(i)));
     return result;
   }();
   return verbs;

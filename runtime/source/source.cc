@@ -86,7 +86,7 @@ class ListedRequests : public Source {
     const Prompt& prompt = request.prompt;
     if (request.error.empty() && static_cast<int64_t>(request.files.size()) < request.pictures) {
       const Demand one{prompt.picture.tokens(), prompt.max_sequence_length};
-      if (one.image_tokens + one.text_tokens > largest_.image_tokens + largest_.text_tokens) largest_ = one;
+      largest_ = {std::max(largest_.image_tokens, one.image_tokens), std::max(largest_.text_tokens, one.text_tokens)};
     }
     text_ += prompt.prompt.size() + prompt.prompt_2.value_or("").size() + prompt.negative_prompt.value_or("").size() +
              prompt.negative_prompt_2.value_or("").size();

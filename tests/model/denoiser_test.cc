@@ -54,7 +54,7 @@ TEST_P(DenoiserPipeline, EqualsFluxPipeline) {
   const auto conditioning = conditioning_of(item, checkpoint);
 
   const OneRank sequence;
-  Denoiser denoiser(checkpoint, {}, *sequence, 1);
+  Denoiser denoiser(checkpoint, {}, *sequence, {item.picture.tokens(), conditioning.branches.front().txt.size(0)});
   std::vector<int64_t> seen;
   const auto latents = denoiser(conditioning, item.picture, [&](int64_t step, int64_t) { seen.push_back(step); });
 

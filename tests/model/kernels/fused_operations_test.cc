@@ -29,7 +29,7 @@ TEST_P(FusedOperations, ModulatedNorm) {
   const auto x = random({7, 24}, GetParam()) * 3 + 5;
   const ShiftScale modulation{random({24}), random({24})};
   const auto out = at::empty({7, 24}, GetParam());
-  modulated_norm(x, modulation, out);
+  modulated_norm(x, modulation, {out});
   EXPECT_LE(relative_to_largest(out.to(at::kDouble), normed(x, modulation)), rounding(GetParam()));
 }
 
@@ -40,7 +40,7 @@ TEST_P(FusedOperations, AddAndNorm) {
   const ShiftScale modulation{random({24}), random({24})};
   const auto out = at::empty({7, 24}, GetParam());
   const auto expected = residual.to(at::kDouble) + gate * y.to(at::kDouble);
-  add_and_norm(residual, gate, y, modulation, out);
+  add_and_norm(residual, gate, y, modulation, {out});
   EXPECT_LE(relative_to_largest(residual.to(at::kDouble), expected), rounding(GetParam()));
   EXPECT_LE(relative_to_largest(out.to(at::kDouble), normed(residual, modulation)), rounding(GetParam()));
 }
@@ -64,8 +64,8 @@ TEST_P(FusedOperations, RmsNormRope) {
 
 TEST_P(FusedOperations, TakeNoRows) {
   const auto none = at::empty({0, 24}, GetParam());
-  modulated_norm(none, {random({24}), random({24})}, none);
-  add_and_norm(none, random({24}), none, {random({24}), random({24})}, none);
+  modulated_norm(none, {random({24}), random({24})}, {none});
+  add_and_norm(none, random({24}), none, {random({24}), random({24})}, {none});
   rms_norm_rope(none.view({0, 3, 8}), random({8}), at::empty({0, 4}), at::empty({0, 4}));
 }
 

@@ -39,14 +39,14 @@ TEST_P(ResidualNormGpu, EqualsItsTwin) {
     const auto residual_there = residual.cuda();
     const auto out_there = at::empty({rows, d}, out.options().device(at::kCUDA));
 
-    modulated_norm_aten(residual, modulation, out);
-    modulated_norm(residual_there, there, out_there);
+    modulated_norm_aten(residual, modulation, {out});
+    modulated_norm(residual_there, there, {out_there});
     if (rows > 0) {
       EXPECT_LE(relative_to_largest(out_there.cpu().to(at::kFloat), out.to(at::kFloat)), rounding(dtypes.compute));
     }
 
-    add_and_norm_aten(residual, gate, y, modulation, out);
-    add_and_norm(residual_there, gate.cuda(), y.cuda(), there, out_there);
+    add_and_norm_aten(residual, gate, y, modulation, {out});
+    add_and_norm(residual_there, gate.cuda(), y.cuda(), there, {out_there});
     if (rows == 0) continue;
     EXPECT_LE(relative_to_largest(residual_there.cpu().to(at::kFloat), residual.to(at::kFloat)),
               rounding(dtypes.residual))
@@ -64,7 +64,7 @@ TEST_P(ResidualNormGpu, WhatIsNotFiniteStaysSo) {
   y.select(0, 1).fill_(std::numeric_limits<float>::quiet_NaN());
   const auto ones = at::ones({d}, at::dtype(at::kFloat).device(at::kCUDA));
   const auto out = at::empty({3, d}, residual.options().dtype(dtypes.compute));
-  add_and_norm(residual, ones, y, {ones, ones}, out);
+  add_and_norm(residual, ones, y, {ones, ones}, {out});
   EXPECT_TRUE(out.select(0, 1).isnan().all().item<bool>());
   EXPECT_TRUE(out.select(0, 2).isfinite().all().item<bool>());
 }

@@ -26,7 +26,7 @@ TEST_P(LinearDtype, PartsLieSideBySideInAColumnRange) {
   const Linear linear(weights, {"to_k", "to_v"}, 64, 32);
   const auto x = at::randn({9, 32}).to(GetParam());
   const auto wide = at::zeros({9, 70}, GetParam());
-  linear(x, wide.narrow(1, 4, 64));
+  linear({x}, wide.narrow(1, 4, 64));
   const auto expected = at::cat({product(weights, "to_k", x), product(weights, "to_v", x)}, 1);
   EXPECT_LE(relative_to_largest(wide.narrow(1, 4, 64), expected), GetParam() == at::kFloat ? 1e-6 : 1.0 / 128);
   EXPECT_EQ(wide.narrow(1, 0, 4).abs().max().item<float>(), 0);
@@ -37,7 +37,7 @@ TEST_P(LinearDtype, WritesSumsUnroundedToFp32) {
   const Linear linear(attention(GetParam()), {"to_q"}, 32, 32);
   const auto x = at::randn({9, 32}).to(GetParam());
   const auto out = at::empty({9, 32}, at::kFloat);
-  linear(x, out);
+  linear({x}, out);
   const auto exact = product(attention(at::kFloat), "to_q", x.to(at::kFloat));  // the stored values fit 16 bits
   EXPECT_LE(relative_to_largest(out, exact), 1e-6);
 }
@@ -46,7 +46,7 @@ TEST_P(LinearDtype, AppliesItsEpilogue) {
   const Linear linear(attention(GetParam()), {"to_q"}, 32, 32);
   const auto x = (3 * at::randn({9, 32})).to(GetParam());
   const auto out = at::empty({9, 32}, GetParam());
-  linear(x, out, Epilogue::gelu);
+  linear({x}, out, Epilogue::gelu);
   const auto exact = at::gelu(product(attention(at::kFloat), "to_q", x.to(at::kFloat)), "tanh");
   EXPECT_LE(relative_to_largest(out.to(at::kFloat), exact), GetParam() == at::kFloat ? 1e-6 : 1.0 / 128);
 }

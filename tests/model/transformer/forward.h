@@ -48,7 +48,8 @@ inline at::Tensor forward(const std::filesystem::path& folder, const Placing& pl
   const OneRank sequence(placing.device);
   const Picture picture{.height = stored(*expected, "height").item<int64_t>(),
                         .width = stored(*expected, "width").item<int64_t>()};
-  Scratch scratch(config, Cut(txt.size(0), picture.tokens(), 1, 1), picture, placing, *sequence);
+  const Arena arena(config, {picture.tokens(), txt.size(0)}, placing, *sequence);
+  Scratch scratch(config, Cut(txt.size(0), picture.tokens(), 1, 1), picture, arena, *sequence);
   const Transformer transformer(weights, config, true);
   std::vector<at::Tensor> outputs;
   for (size_t step = 0; step < timesteps.size(); ++step) {

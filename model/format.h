@@ -1,0 +1,39 @@
+#pragma once
+
+namespace flux {
+
+/// How large matrices are kept and what they are multiplied with.
+enum class Format {
+  dense,  // the compute dtype
+  int8,   // W8A8: int8 codes with a scale a row, of rows that are rotated first (model/kernels/rotate_quantize.h);
+          // what they multiply is rotated and rounded the same way
+  int8_weights,  // W8A16: int8 codes with a scale a row; what they multiply stays as it is
+};
+
+/// What a product of this format multiplies: dense or int8.
+constexpr Format input_of(Format format) { return format == Format::int8 ? Format::int8 : Format::dense; }
+
+/// Of a model's parts. What is small or sensitive is dense whatever they say: CLIP, the VAE, embeddings, norms, biases,
+/// and the transformer's first and last layer.
+struct Formats {
+  Format transformer = Format::dense;
+  Format text_encoder = Format::dense;  // text_encoder_2, T5
+  Format modulation = Format::dense;    // the AdaLN linears of the transformer
+
+  bool operator==(const Formats&) const = default;
+};
+
+/// As --quantize has it.
+inline const char* format_name(Format format) {
+  switch (format) {
+    case Format::dense:
+      return "none";
+    case Format::int8:
+      return "int8";
+    case Format::int8_weights:
+      return "int8-weights";
+  }
+  return "";
+}
+
+}  // namespace flux

@@ -1,0 +1,47 @@
+#include <cstdint>
+
+#include "model/kernels/rotate_quantize_cuda.h"
+#include "model/kernels/rotation.cuh"
+
+namespace flux {
+namespace {
+
+/// A block does a row.
+template <typename T>
+__global__ void rotate_quantize(RotateQuantize a, int rotated_together) {
+  const T* x = static_cast<const T*>(a.x) + blockIdx.x * a.stride;
+  float values[kept][8];
+#pragma unroll
+  for (int k = 0; k < kept; ++k) {
+    const int64_t at = (threadIdx.x + static_cast<int64_t>(k) * blockDim.x) * 8;
+    if (at < a.width) {
+      const auto vector = load<T, 8>(x + at);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) values[k][i] = static_cast<float>(vector.values[i]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) values[k][i] = 0;
+    }
+  }
+  rotate_and_store(values, a.width, rotated_together, a.codes + blockIdx.x * a.width, a.scales + blockIdx.x);
+}
+
+template <typename T>
+cudaError_t launch(const RotateQuantize& a, cudaStream_t stream) {
+  if (a.rows == 0) return cudaSuccess;
+  const int64_t threads = threads_for(a.width / 8);
+  const bool fits = a.width % 16 == 0 && threads <= most_threads && aligned(a.x, 8 * sizeof(T)) && a.stride % 8 == 0 &&
+                    aligned(a.codes, 8);
+  if (!fits) return cudaErrorInvalidValue;
+  rotate_quantize<T><<<static_cast<unsigned>(a.rows), static_cast<unsigned>(threads), 0, stream>>>(
+      a, static_cast<int>(rotation_block(a.width)));
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+cudaError_t launch_rotate_quantize(const RotateQuantize& arguments, cudaStream_t stream) {
+  return with_type(arguments.precision, [&](auto type) { return launch<decltype(type)>(arguments, stream); });
+}
+
+}  // namespace flux

@@ -1,0 +1,50 @@
+#include "model/linear/dense_product.h"
+
+#include "built_with.h"
+#include "model/linear/cublas_lt.h"
+
+namespace flux {
+namespace {
+
+/// Fewer rows than this a CPU multiplies by another routine, which sums in another order.
+constexpr int64_t kFewRows = 4;
+
+at::Tensor with_more_rows(const at::Tensor& x) { return at::constant_pad_nd(x, {0, 0, 0, kFewRows - x.size(0)}); }
+
+}  // namespace
+
+void dense_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& out,
+                   Epilogue epilogue) {
+#if FLUX_CUDA
+  if (x.is_cuda() && x.scalar_type() != at::kFloat) return cublas_lt_linear(x, weight, bias, out, epilogue);
+#endif
+  if (x.is_cpu() && x.size(0) > 0 && x.size(0) < kFewRows) {
+    const at::Tensor more = at::empty({kFewRows, out.size(1)}, out.options());
+    dense_product(with_more_rows(x), weight, bias, more, epilogue);
+    out.copy_(more.narrow(0, 0, x.size(0)));
+    return;
+  }
+  at::Tensor y = out;  // ATen's out parameter
+  if (out.scalar_type() == x.scalar_type()) {
+    bias.defined() ? at::addmm_out(y, bias, x, weight.t()) : at::mm_out(y, x, weight.t());
+  } else {
+    at::mm_out(y, x.to(at::kFloat), weight.to(at::kFloat).t());
+    if (bias.defined()) y.add_(bias);
+  }
+  if (epilogue == Epilogue::gelu) at::gelu_(y, "tanh");
+}
+
+DenseProduct::DenseProduct(const Matrix& matrix)
+    : weight_(matrix.weights.memory({matrix.out, matrix.in}, matrix.weights.placing().compute)),
+      bias_(matrix.read_bias(matrix.weights.placing().compute)) {
+  const int64_t rows = matrix.rows_each();
+  for (size_t part = 0; part < matrix.parts.size(); ++part)
+    matrix.weights.read(matrix.parts[part] + ".weight", weight_.narrow(0, static_cast<int64_t>(part) * rows, rows));
+  if (bias_.defined()) wide_bias_ = matrix.weights.widened(bias_);
+}
+
+void DenseProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
+  dense_product(x.values, weight_, out.scalar_type() == at::kFloat ? wide_bias_ : bias_, out, epilogue);
+}
+
+}  // namespace flux

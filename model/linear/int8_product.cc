@@ -1,0 +1,93 @@
+#include "model/linear/int8_product.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+
+#include "built_with.h"
+#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/rotation.h"
+#include "parallel/rank/errors.h"
+
+#if FLUX_CUDA
+#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+
+#include "model/kernels/dispatch.h"
+#include "model/linear/int8_product_cuda.h"
+#endif
+
+namespace flux {
+namespace {
+
+constexpr int64_t kMultiple = 16;  // of columns: what a tensor core takes at once
+
+void require_width(const Matrix& matrix) {
+  if (matrix.in % kMultiple != 0)
+    throw Invalid(matrix.weights.full_name(matrix.parts.front()) + " has " + std::to_string(matrix.in) +
+                  " inputs, and int8 takes multiples of " + std::to_string(kMultiple) +
+                  ": give --quantize none or int8-weights");
+}
+
+}  // namespace
+
+Int8Product::Int8Product(const Matrix& matrix) {
+  require_width(matrix);
+  const Weights& weights = matrix.weights;
+  weight_ = {weights.memory({matrix.out, matrix.in}, at::kChar), weights.memory({matrix.out}, at::kFloat)};
+  bias_ = matrix.read_bias(at::kFloat);
+  if (!bias_.defined()) bias_ = weights.memory({matrix.out}, at::kFloat).zero_();
+  matrix.each_block(
+      [&](int64_t first, const at::Tensor& rows) { rotate_quantize(rows, weight_.narrow(first, rows.size(0))); });
+  weight_.scales.div_(rotation_block(matrix.in));  // a power of two
+}
+
+void int8_product_aten(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out,
+                       Epilogue epilogue) {
+  // Exact in fp64, and a card has no int8 product of its own in ATen.
+  const at::Tensor sums =
+      at::mm(x.values.to(at::kDouble), weight.values.to(at::kDouble).t()).to(at::kFloat).cpu().contiguous();
+  const at::Tensor y = at::empty(sums.sizes(), at::kFloat);
+  const at::Tensor x_scales = x.scales.cpu(), weight_scales = weight.scales.cpu(), biases = bias.cpu();
+  const int64_t columns = y.size(1);
+  at::parallel_for(0, y.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* sum = sums.const_data_ptr<float>() + row * columns;
+      float* values = y.mutable_data_ptr<float>() + row * columns;
+      const float scale = x_scales.const_data_ptr<float>()[row];
+      for (int64_t column = 0; column < columns; ++column)
+        values[column] = std::fma(scale, weight_scales.const_data_ptr<float>()[column] * sum[column],
+                                  biases.const_data_ptr<float>()[column]);
+    }
+  });
+  out.copy_(epilogue == Epilogue::gelu ? at::gelu(y, "tanh") : y);
+}
+
+void Int8Product::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
+  if (x.rows() == 0) return;
+#if FLUX_CUDA
+  if (out.is_cuda()) {
+    const c10::cuda::CUDAGuard device(out.device());
+    const auto* card = at::cuda::getCurrentDeviceProperties();
+    C10_CUDA_CHECK(launch_int8_product({.x = x.values.const_data_ptr<int8_t>(),
+                                        .x_scales = x.scales.const_data_ptr<float>(),
+                                        .weight = weight_.values.const_data_ptr<int8_t>(),
+                                        .weight_scales = weight_.scales.const_data_ptr<float>(),
+                                        .bias = bias_.const_data_ptr<float>(),
+                                        .y = out.data_ptr(),
+                                        .precision = precision_of(out),
+                                        .y_stride = out.stride(0),
+                                        .rows = x.rows(),
+                                        .out = out.size(1),
+                                        .in = x.values.size(1),
+                                        .gelu = epilogue == Epilogue::gelu},
+                                       int8_architecture(10 * card->major + card->minor),
+                                       at::cuda::getCurrentCUDAStream()));
+    return;
+  }
+#endif
+  int8_product_aten(x, weight_, bias_, out, epilogue);
+}
+
+}  // namespace flux

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint/weights.h"
+#include "model/format.h"
+#include "model/linear/activation.h"
+#include "model/linear/epilogue.h"
+
+namespace flux {
+
+enum class Bias { present, absent };
+
+/// A weight [out, in] and its bias [out] as a checkpoint has them: `parts` stacked by rows.
+struct Matrix {
+  const Weights& weights;
+  const std::vector<std::string>& parts;
+  int64_t out, in;
+  Bias bias;
+
+  int64_t rows_each() const;  // of a part
+
+  /// In this dtype; undefined where there is none.
+  at::Tensor read_bias(at::ScalarType dtype) const;
+
+  /// The weight's rows first ... first + rows.size(0), as stored, on the device, from the first to the last.
+  void each_block(const std::function<void(int64_t first, const at::Tensor& rows)>& visit) const;
+};
+
+/// A weight in one format, and how it is multiplied. Construction is loading. Every format has a file pair; its
+/// arithmetic is written down by what it does on a CPU.
+class Product {
+ public:
+  virtual ~Product() = default;
+
+  /// out = epilogue(x weight^T + bias), rounded once. x: as input_of(format) says. out: [rows, weight rows], may be a
+  /// column range, of the compute dtype or fp32. No row's result depends on how many there are.
+  virtual void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const = 0;
+};
+
+/// In the format that the weights' placing says. Throws Invalid.
+std::unique_ptr<const Product> read_product(const Matrix& matrix);
+
+}  // namespace flux

@@ -1,0 +1,52 @@
+#include "model/transformer/arena.h"
+
+#include <algorithm>
+
+#include "model/transformer/modulation_layout.h"
+
+namespace flux {
+
+at::ScalarType residual_dtype(at::ScalarType compute) { return compute == at::kBFloat16 ? at::kBFloat16 : at::kFloat; }
+
+Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence) {
+  const at::ScalarType compute = placing.compute, residual_type = residual_dtype(compute);
+  const int64_t d = config.hidden_size(), heads = config.num_attention_heads, head_dim = config.attention_head_dim;
+  const int64_t tokens = demand.image_tokens + demand.text_tokens;
+  const int64_t rows = (tokens + sequence.size() - 1) / sequence.size();
+  const int64_t image_rows = std::min(rows, demand.image_tokens), text_rows = std::min(rows, demand.text_tokens);
+  const auto counted = [&](at::Tensor memory) {
+    bytes_ += static_cast<int64_t>(memory.nbytes());
+    return memory;
+  };
+  const auto options = [&](at::ScalarType dtype) { return at::dtype(dtype).device(placing.device); };
+  const auto take = [&](at::IntArrayRef sizes, at::ScalarType dtype) {
+    return counted(at::empty(sizes, options(dtype)));
+  };
+
+  keys_values = counted(sequence.buffer({tokens, 2, heads, head_dim}, options(compute)));
+  residual = take({rows, d}, residual_type);
+  q = take({rows, heads, head_dim}, compute);
+  joined = take({rows, 5 * d}, compute);
+  branch = take({rows, d}, residual_type);
+  cos = take({rows, head_dim / 2}, at::kFloat);
+  sin = take({rows, head_dim / 2}, at::kFloat);
+  if (input_of(placing.store) == Format::int8) {
+    normed = take({rows, d}, at::kChar);
+    normed_scales = take({rows}, at::kFloat);
+    codes = take({rows * 5 * d}, at::kChar);
+    code_scales = take({rows}, at::kFloat);
+  } else {
+    normed = take({rows, d}, compute);
+  }
+
+  all_latents = counted(sequence.buffer({demand.image_tokens, config.in_channels}, options(at::kFloat)));
+  latents = take({image_rows, config.in_channels}, compute);
+  velocity = take({image_rows, config.in_channels}, at::kFloat);
+  positive = take({image_rows, config.in_channels}, at::kFloat);
+  txt = take({2, text_rows, d}, compute);
+  modulation = take({2, ModulationLayout(config).size()}, at::kFloat);
+  sigma_step = take({}, at::kFloat);
+  true_cfg_scale = take({}, at::kFloat);
+}
+
+}  // namespace flux

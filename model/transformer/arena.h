@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+#include "model/checkpoint/weights.h"
+#include "model/config.h"
+#include "model/request.h"
+#include "parallel/communicator.h"
+
+namespace flux {
+
+/// The residual stream's dtype: fp32 where fp16 would overflow.
+at::ScalarType residual_dtype(at::ScalarType compute);
+
+/// Everything that a rank's steps write, allocated once and large enough for every picture of a demand. A picture uses
+/// the first rows; nothing is left there for the next one.
+class Arena {
+ public:
+  /// Collective over `sequence`. Over a source of shapes alone the placing's device is meta.
+  Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence);
+
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  int64_t bytes_ = 0;
+
+ public:
+  at::Tensor keys_values;    // [tokens, 2, heads, head_dim], of all ranks
+  at::Tensor residual;       // [rows, d] of the residual's dtype
+  at::Tensor normed;         // [rows, d]: int8 where the blocks multiply int8
+  at::Tensor normed_scales;  // [rows] fp32, with int8
+  at::Tensor q;              // [rows, heads, head_dim]
+  at::Tensor joined;         // [rows, 5 d]
+  at::Tensor codes;          // [rows * 5 d] int8, with int8
+  at::Tensor code_scales;    // [rows] fp32, with int8
+  at::Tensor branch;         // [rows, d] of the residual's dtype
+  at::Tensor cos, sin;       // [rows, head_dim / 2] fp32
+
+  at::Tensor all_latents;     // [image tokens, in_channels] fp32, of all ranks
+  at::Tensor latents;         // [image rows, in_channels] of the compute dtype
+  at::Tensor velocity;        // [image rows, in_channels] fp32
+  at::Tensor positive;        // the same, of the first of two branches
+  at::Tensor txt;             // [2 branches, text rows, d]
+  at::Tensor modulation;      // [2 branches, n] fp32, of one step
+  at::Tensor sigma_step;      // [] fp32
+  at::Tensor true_cfg_scale;  // [] fp32
+};
+
+}  // namespace flux

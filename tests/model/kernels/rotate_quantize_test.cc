@@ -1,0 +1,97 @@
+#include "model/kernels/rotate_quantize.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "model/kernels/rotation.h"
+
+namespace flux {
+namespace {
+
+Activation room(int64_t rows, int64_t width) {
+  return {at::empty({rows, width}, at::kChar), at::empty({rows}, at::kFloat)};
+}
+
+Activation quantized(const at::Tensor& x) {
+  const Activation out = room(x.size(0), x.size(1));
+  rotate_quantize(x, out);
+  return out;
+}
+
+/// The rotation as a matrix: blocks of H D on the diagonal, by the definition of a Hadamard matrix.
+at::Tensor rotation(int64_t width) {
+  const int64_t block = rotation_block(width);
+  const auto matrix = at::zeros({width, width}, at::kDouble);
+  for (int64_t row = 0; row < width; ++row) {
+    for (int64_t c = 0; c < block; ++c) {
+      const bool negative = __builtin_popcountll(static_cast<uint64_t>(row % block & c)) % 2 != 0;
+      const bool sign = (rotation_signs[c / 32] >> (c % 32) & 1) != 0;
+      matrix.index_put_({at::tensor(row), at::tensor(row / block * block + c)},
+                        at::tensor(negative != sign ? -1.0 : 1.0, at::kDouble));
+    }
+  }
+  return matrix;
+}
+
+class RotateQuantize : public testing::TestWithParam<int64_t> {};
+
+TEST_P(RotateQuantize, RoundsRotatedRowsToAStep) {
+  const auto x = at::randn({5, GetParam()});
+  const Activation out = quantized(x);
+  const auto exact = at::mm(x.to(at::kDouble), rotation(GetParam()).t());
+  const auto steps = exact / out.scales.to(at::kDouble).unsqueeze(1);
+  EXPECT_LE((out.values.to(at::kDouble) - steps).abs().max().item<double>(), 0.5 + 1e-3);
+  EXPECT_TRUE((out.values.abs().amax(1) == 127).all().item<bool>());
+}
+
+TEST_P(RotateQuantize, ReadsStridedRowsOfEveryDtype) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const auto wide = at::randn({4, GetParam() + 16}).to(dtype);
+    const auto x = wide.narrow(1, 8, GetParam());
+    const Activation out = quantized(x), expected = quantized(x.to(at::kFloat).contiguous());
+    EXPECT_TRUE(at::equal(out.values, expected.values));
+    EXPECT_TRUE(at::equal(out.scales, expected.scales));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Widths, RotateQuantize, testing::Values(16, 48, 128, 256, 640, 3072));
+
+TEST(RotationBlock, DividesTheWidth) {
+  EXPECT_EQ(rotation_block(3072), 256);
+  EXPECT_EQ(rotation_block(15360), 256);
+  EXPECT_EQ(rotation_block(640), 128);
+  EXPECT_EQ(rotation_block(48), 16);
+}
+
+TEST(RotateQuantizeRows, OfZerosAreZeros) {
+  const Activation out = quantized(at::zeros({2, 64}));
+  EXPECT_EQ(out.values.abs().max().item<int>(), 0);
+  EXPECT_EQ(out.scales.abs().max().item<float>(), 0);
+}
+
+TEST(RotateQuantizeRows, ThatAreNotFiniteStaySo) {
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    const auto x = at::randn({3, 64});
+    x[1][7] = bad;
+    const Activation out = quantized(x);
+    EXPECT_EQ(out.scales.isfinite().sum().item<int>(), 2);
+    EXPECT_FALSE(std::isfinite(out.scales[1].item<float>()));
+  }
+}
+
+TEST(RotateQuantizeRows, TakeTheLargestValuesOfFp16) {
+  const Activation out = quantized(at::full({1, 256}, 65504.0, at::kHalf));
+  EXPECT_TRUE(out.scales.isfinite().all().item<bool>());
+}
+
+TEST(QuantizeRows, RoundHalvesToEven) {
+  const Activation out = room(1, 4);
+  quantize_rows(at::tensor({127.0F, 0.5F, 1.5F, -2.5F}).unsqueeze(0), out);
+  EXPECT_TRUE(at::equal(out.values, at::tensor({127, 0, 2, -2}).to(at::kChar).unsqueeze(0)));
+  EXPECT_EQ(out.scales.item<float>(), 1);
+}
+
+}  // namespace
+}  // namespace flux
