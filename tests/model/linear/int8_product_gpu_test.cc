@@ -1,0 +1,215 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "built_with.h"
+
+#if FLUX_CUDA
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include "model/kernels/dispatch.h"
+#include "model/linear/int8_product_cuda.h"
+
+namespace flux {
+namespace {
+
+constexpr int64_t kMargin = 64;  // columns beside y, which is a range of a wider buffer
+constexpr double kUntouched = 7;
+
+struct Operands {
+  at::Tensor x, x_scales, weight, weight_scales, bias;
+};
+
+at::Tensor codes(int64_t rows, int64_t columns) {
+  return at::randint(-127, 128, {rows, columns}, at::dtype(at::kChar).device(at::kCUDA));
+}
+
+/// Products have a standard deviation of about two.
+Operands random(int64_t rows, int64_t out, int64_t in) {
+  const auto floats = at::dtype(at::kFloat).device(at::kCUDA);
+  const double scale = std::sqrt(2 / std::sqrt(static_cast<double>(in))) / 73;
+  return {codes(rows, in), (at::rand({rows}, floats) + 0.5) * scale, codes(out, in),
+          (at::rand({out}, floats) + 0.5) * scale, at::randn({out}, floats)};
+}
+
+Int8ProductOnDevice on_device(const Operands& o, const at::Tensor& y, bool gelu) {
+  return {.x = o.x.const_data_ptr<int8_t>(),
+          .x_scales = o.x_scales.const_data_ptr<float>(),
+          .weight = o.weight.const_data_ptr<int8_t>(),
+          .weight_scales = o.weight_scales.const_data_ptr<float>(),
+          .bias = o.bias.const_data_ptr<float>(),
+          .y = y.data_ptr(),
+          .precision = precision_of(y),
+          .y_stride = y.stride(0),
+          .rows = y.size(0),
+          .out = y.size(1),
+          .in = o.x.size(1),
+          .gelu = gelu};
+}
+
+/// Of the first rows of x; undefined where no such kernel runs here. What surrounds y must stay as it is.
+at::Tensor product(const Operands& o, int64_t rows, at::ScalarType dtype, bool gelu, int architecture) {
+  const int64_t out = o.weight.size(0);
+  const auto buffer = at::full({rows + 1, out + 2 * kMargin}, kUntouched, at::dtype(dtype).device(at::kCUDA));
+  const auto y = buffer.narrow(0, 0, rows).narrow(1, kMargin, out);
+  const cudaError_t error = launch_int8_product(on_device(o, y, gelu), architecture, c10::cuda::getCurrentCUDAStream());
+  if (error == cudaErrorNotSupported) return {};
+  C10_CUDA_CHECK(error);
+  for (const auto& beside :
+       {buffer.narrow(0, rows, 1), buffer.narrow(1, 0, kMargin), buffer.narrow(1, kMargin + out, kMargin)})
+    EXPECT_TRUE((beside == kUntouched).all().item<bool>());
+  return y;
+}
+
+std::vector<int> architectures() {
+  std::vector<int> supported;
+  for (const int architecture : {75, 80, 90})
+    if (product(random(1, 8, 16), 1, at::kFloat, false, architecture).defined()) supported.push_back(architecture);
+  EXPECT_FALSE(supported.empty());
+  return supported;
+}
+
+/// a b + c rounded once to fp32. The sum of doubles is rounded to odd, which no further rounding can tell from exact.
+at::Tensor fused(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+  const auto exact_product = a.to(at::kDouble) * b.to(at::kDouble);
+  const auto addend = c.to(at::kDouble).expand_as(exact_product).contiguous();
+  auto sum = exact_product + addend;
+  const auto added = sum - exact_product;
+  const auto error = (exact_product - (sum - added)) + (addend - added);
+  const auto even = at::bitwise_and(sum.view(at::kLong), 1) == 0;
+  sum = at::where((error != 0).logical_and(even), at::nextafter(sum, error.sign() * HUGE_VAL), sum);
+  return sum.to(at::kFloat);
+}
+
+/// Before the GELU.
+at::Tensor expected(const Operands& o) {
+  const auto sums = at::mm(o.x.to(at::kDouble), o.weight.to(at::kDouble).t()).to(at::kFloat);  // exact, rounded once
+  return fused(o.x_scales.unsqueeze(1), o.weight_scales * sums, o.bias);
+}
+
+at::Tensor gelu_in_double(const at::Tensor& x) {
+  const auto v = x.to(at::kDouble);
+  return v / (1 + at::exp(-2 * std::sqrt(2 / M_PI) * (v + 0.044715 * v.pow(3))));
+}
+
+/// Distance of values of y's dtype, in units in the last place of what is expected. What is so small that its GELU's
+/// exponential is infinite in fp32 may be 0 as well.
+double ulps(const at::Tensor& y, const at::Tensor& exact) {
+  const bool half = y.scalar_type() == at::kHalf;
+  const auto exponent = std::get<1>(at::frexp(exact)).clamp_min(half ? -13 : -115).to(at::kDouble);
+  const auto ulp = at::exp2(exponent - 1 - (half ? 10 : 7));
+  return ((y.to(at::kDouble) - exact).abs() / ulp).max().item<double>();
+}
+
+struct Shape {
+  int64_t out, in;
+};
+
+class Int8ProductGpu : public testing::TestWithParam<Shape> {
+ protected:
+  void SetUp() override {
+    if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  }
+};
+
+TEST_P(Int8ProductGpu, IsRoundedOnlyWhereTheEquationSaysSo) {
+  const auto [out, in] = GetParam();
+  const auto operands = random(4608, out, in);
+  const auto before = expected(operands);
+  const auto after = gelu_in_double(before);
+  for (const int architecture : architectures()) {
+    for (const int64_t rows : {1, 3, 128, 515, 4608}) {
+      SCOPED_TRACE(std::to_string(architecture) + ", rows " + std::to_string(rows));
+      for (const auto dtype : {at::kBFloat16, at::kHalf, at::kFloat})
+        EXPECT_TRUE(at::equal(product(operands, rows, dtype, false, architecture), before.narrow(0, 0, rows).to(dtype)))
+            << dtype;
+      for (const auto dtype : {at::kBFloat16, at::kHalf})
+        EXPECT_LE(ulps(product(operands, rows, dtype, true, architecture), after.narrow(0, 0, rows)), 2) << dtype;
+    }
+  }
+}
+
+// All that the transformer multiplies, and shapes that fill no tile.
+INSTANTIATE_TEST_SUITE_P(Products, Int8ProductGpu,
+                         testing::Values(Shape{6144, 3072}, Shape{3072, 3072}, Shape{12288, 3072}, Shape{3072, 12288},
+                                         Shape{3072, 15360}, Shape{128, 128}, Shape{384, 128}, Shape{64, 256},
+                                         Shape{200, 144}, Shape{8, 16}));
+
+class Int8ProductOfOneShapeGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  }
+};
+
+/// Sums as large as they come: codes of 127 alone.
+TEST_F(Int8ProductOfOneShapeGpu, SumsDoNotOverflow) {
+  auto operands = random(256, 128, 15360);
+  operands.x.fill_(127);
+  operands.weight.fill_(127);
+  operands.weight.narrow(0, 0, 64).fill_(-127);
+  for (const int architecture : architectures())
+    EXPECT_TRUE(at::equal(product(operands, 256, at::kFloat, false, architecture), expected(operands)));
+}
+
+/// A GELU's exponential may be infinite; what is not finite must not become so.
+TEST_F(Int8ProductOfOneShapeGpu, GeluOfAnything) {
+  constexpr double infinite = std::numeric_limits<double>::infinity();
+  const auto options = at::dtype(at::kFloat).device(at::kCUDA);
+  const auto scales = at::tensor({100.0, 1e4, 1e30, 0.0, infinite, std::nan("")}, options);
+  const int64_t rows = scales.size(0);
+  // Columns 0 to 7 are -scale, 8 to 15 scale.
+  const Operands operands{at::ones({rows, 16}, options.dtype(at::kChar)), scales,
+                          at::cat({at::full({8, 16}, -1), at::full({8, 16}, 1)}).to(options.dtype(at::kChar)),
+                          at::full({16}, 1.0 / 16, options), at::zeros({16}, options)};
+  for (const int architecture : architectures()) {
+    for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+      const auto y = product(operands, rows, dtype, true, architecture);
+      EXPECT_TRUE((y.narrow(0, 0, 4).narrow(1, 0, 8) == 0).all().item<bool>());
+      EXPECT_TRUE(
+          at::equal(y.narrow(0, 0, 5).narrow(1, 8, 8), scales.narrow(0, 0, 5).to(dtype).unsqueeze(1).expand({5, 8})));
+      EXPECT_TRUE(y.narrow(0, 4, 2).isfinite().logical_not().all().item<bool>());
+    }
+  }
+}
+
+TEST_F(Int8ProductOfOneShapeGpu, IsCapturedInGraphs) {
+  const auto operands = random(300, 384, 256);
+  const auto stream = c10::cuda::getStreamFromPool();
+  for (const int architecture : architectures()) {
+    const auto y = at::zeros({300, 384}, operands.bias.options().dtype(at::kBFloat16));
+    C10_CUDA_CHECK(cudaDeviceSynchronize());
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    C10_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+    C10_CUDA_CHECK(launch_int8_product(on_device(operands, y, true), architecture, stream));
+    C10_CUDA_CHECK(cudaStreamEndCapture(stream, &graph));
+    C10_CUDA_CHECK(cudaGraphInstantiate(&executable, graph, 0));
+    C10_CUDA_CHECK(cudaGraphLaunch(executable, stream));
+    C10_CUDA_CHECK(cudaStreamSynchronize(stream));
+    EXPECT_TRUE(at::equal(y, product(operands, 300, at::kBFloat16, true, architecture)));
+    C10_CUDA_CHECK(cudaGraphExecDestroy(executable));
+    C10_CUDA_CHECK(cudaGraphDestroy(graph));
+  }
+}
+
+TEST_F(Int8ProductOfOneShapeGpu, RefusesWhatItCannotDo) {
+  const auto operands = random(16, 64, 64);
+  const auto y = at::empty({16, 64}, operands.bias.options());
+  const auto stream = c10::cuda::getCurrentCUDAStream();
+  EXPECT_EQ(launch_int8_product(on_device(operands, y, true), 80, stream), cudaErrorInvalidValue);  // fp32 and GELU
+  EXPECT_EQ(launch_int8_product(on_device(operands, y, false), 70, stream), cudaErrorInvalidValue);
+  auto odd = on_device(operands, y, false);
+  odd.in = 24;
+  EXPECT_EQ(launch_int8_product(odd, 80, stream), cudaErrorInvalidValue);
+  odd = on_device(operands, y.narrow(1, 1, 56), false);
+  EXPECT_EQ(launch_int8_product(odd, 80, stream), cudaErrorInvalidValue);
+}
+
+}  // namespace
+}  // namespace flux
+#endif
