@@ -43,7 +43,8 @@ def vae():
         scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False)
 
 
-def write_model(folder):
+def write_small_files(folder):
+    """All of a model folder but its components."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(DEMO / "model_index.json", folder)
     for tokenizer in ("tokenizer", "tokenizer_2"):
@@ -52,6 +53,10 @@ def write_model(folder):
         fields = json.loads(config.read_text())
         config.write_text(json.dumps(fields | {"model_max_length": 77 if tokenizer == "tokenizer" else 512}))
     FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True).save_pretrained(folder / "scheduler")
+
+
+def write_model(folder):
+    write_small_files(folder)
     torch.set_default_dtype(torch.bfloat16)
     for component in (transformer, text_encoder, text_encoder_2, vae):
         torch.manual_seed(0)
@@ -68,22 +73,23 @@ def noise():
     return FluxPipeline._pack_latents(drawn.float(), *shape)
 
 
-def draw_fp32(pipe):
+def draw_fp32(pipe, request=REQUEST, latents=None):
     """Stage by stage: the encoders and the transformer do not fit together."""
-    fields = dict(REQUEST)
+    fields, device = dict(request), pipe.device
+    latents = noise() if latents is None else latents
     for encoder in (pipe.text_encoder, pipe.text_encoder_2):
         encoder.to(torch.float32)
     prompt_embeds, pooled, _ = pipe.encode_prompt(
-        fields.pop("prompt"), None, device="cuda", max_sequence_length=REQUEST["max_sequence_length"])
+        fields.pop("prompt"), None, device=device, max_sequence_length=request["max_sequence_length"])
     pipe.text_encoder = pipe.text_encoder_2 = encoder = None
     torch.cuda.empty_cache()
     pipe.transformer.to(torch.float32)
-    latents = pipe(prompt_embeds=prompt_embeds, pooled_prompt_embeds=pooled, latents=noise(), output_type="latent",
+    latents = pipe(prompt_embeds=prompt_embeds, pooled_prompt_embeds=pooled, latents=latents, output_type="latent",
                    **fields).images
     pipe.transformer = None
     torch.cuda.empty_cache()
     pipe.vae.to(torch.float32)
-    latents = pipe._unpack_latents(latents, REQUEST["height"], REQUEST["width"], pipe.vae_scale_factor)
+    latents = pipe._unpack_latents(latents, request["height"], request["width"], pipe.vae_scale_factor)
     with torch.no_grad():
         pixels = pipe.vae.decode(latents / pipe.vae.config.scaling_factor + pipe.vae.config.shift_factor).sample
     return pipe.image_processor.postprocess(pixels, output_type="np")[0]
