@@ -64,6 +64,7 @@ Json row(const RankPlace& place, const StepTimes& times) {
           {"rows", times.rows},
           {"step", as_json(times.milliseconds)},
           {"floor_ms", times.floor},
+          {"floor_products", times.floor_products == FloorProducts::fp8 ? "fp8" : "dense"},
           {"of_floor", times.milliseconds.median / times.floor},
           {"tflops", times.tera_flop / times.milliseconds.median * 1e3},
           {"launch_ms", times.launch},
@@ -83,11 +84,13 @@ std::string bytes_text(const Json& of) {
 
 std::string step_text(const Json& rank) {
   return fmt::format(
-      "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to launch; "
+      "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the {} floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to "
+      "launch; "
       "{}\n",
       rank["rank"].get<int>(), rank["host"].get<std::string>(), rank["card"].get<std::string>(),
       rank["rows"].get<int64_t>(), as_text(rank["step"]), rank["of_floor"].get<double>(),
-      rank["floor_ms"].get<double>(), rank["tflops"].get<double>(), rank["launch_ms"].get<double>(), bytes_text(rank));
+      rank["floor_products"].get<std::string>(), rank["floor_ms"].get<double>(), rank["tflops"].get<double>(),
+      rank["launch_ms"].get<double>(), bytes_text(rank));
 }
 
 /// What was measured, and with what.

@@ -10,11 +10,15 @@
 
 namespace flux {
 
+/// What the floor multiplies in: the step's dtype, or e4m3.
+enum class FloorProducts { dense, fp8 };
+
 /// What a denoising step takes on one rank.
 struct StepTimes {
-  Spread milliseconds;    // of a step, on the rank's device
-  double launch = 0;      // milliseconds in which the host queues a step
-  double floor = 0;       // milliseconds of the step's matrix products and attention alone, one after the other
+  Spread milliseconds;  // of a step, on the rank's device
+  double launch = 0;    // milliseconds in which the host queues a step
+  double floor = 0;     // milliseconds of the step's matrix products and attention alone, one after the other
+  FloorProducts floor_products = FloorProducts::dense;
   double tera_flop = 0;   // of a step
   int64_t rows = 0;       // of the joint sequence on this rank
   int64_t weights = 0;    // bytes

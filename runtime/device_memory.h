@@ -12,7 +12,11 @@ class DeviceMemory {
   explicit DeviceMemory(at::Device device);
 
   int64_t at_first() const { return at_first_; }
-  int64_t peak() const;  // at any time since
+  int64_t peak() const;      // at any time since
+  int64_t reserved() const;  // and what ATen took from the driver for it
+
+  /// What ATen holds and nobody uses goes back to the driver.
+  void give_back() const;
 
  private:
   at::Device device_;

@@ -115,6 +115,9 @@ void Worker::finish() {
   to_decode_.discard();
   to_denoise_.discard();
   for (auto& thread : threads_) thread.join();
+  if (memory_ && place().device.is_cuda())
+    spdlog::debug("{} MiB on its card when loaded, at most {} while it worked, of which the allocator took {} there",
+                  memory_->at_first() >> 20, memory_->peak() >> 20, memory_->reserved() >> 20);
 }
 
 void Worker::put(Order order) {
@@ -140,7 +143,10 @@ void Worker::start(const char* stage, void (Worker::*body)(), StageStream::Turn 
 }
 
 void Worker::loaded() {
-  if (--loading_ == 0) report(Ready{});
+  if (--loading_ != 0) return;
+  memory_.emplace(place().device);
+  memory_->give_back();
+  report(Ready{});
 }
 
 void Worker::encode() {

@@ -9,6 +9,7 @@
 #include "model/checkpoint/weights.h"
 #include "parallel/rank/stage_stream.h"
 #include "parallel/world.h"
+#include "runtime/device_memory.h"
 #include "runtime/heartbeat.h"
 #include "runtime/inbox.h"
 #include "runtime/messages.h"
@@ -52,6 +53,7 @@ class Worker {
   Inbox<Denoise> to_denoise_;
   std::atomic<int> loading_ = 0;  // stages
   Heartbeat heartbeat_;
+  std::optional<DeviceMemory> memory_;  // from when everything is loaded
   std::vector<std::thread> threads_;
 };
 

@@ -8,6 +8,57 @@ namespace flux {
 namespace {
 
 constexpr int warps_per_block = 8;
+constexpr int heads_together = 4;
+
+/// Scales a vector of pairs and turns each by its angle.
+template <typename T, int Pairs>
+__device__ void rotate(Vector<T, 2 * Pairs>& vector, float scale, const Vector<float, 2 * Pairs>& weight,
+                       const Vector<float, Pairs>& cos, const Vector<float, Pairs>& sin) {
+#pragma unroll
+  for (int p = 0; p < Pairs; ++p) {
+    const float a = static_cast<float>(vector.values[2 * p]) * scale * weight.values[2 * p];
+    const float b = static_cast<float>(vector.values[2 * p + 1]) * scale * weight.values[2 * p + 1];
+    vector.values[2 * p] = static_cast<T>(a * cos.values[p] - b * sin.values[p]);
+    vector.values[2 * p + 1] = static_cast<T>(b * cos.values[p] + a * sin.values[p]);
+  }
+}
+
+/// `lanes` threads of a warp normalise and rotate `heads_together` heads of one token, a vector of each in a thread:
+/// what belongs to the token is read once, and the heads' loads are under way at once.
+template <typename T, int Pairs>
+__global__ void rms_norm_rope_heads(HeadsOnDevice x, const float* weight, const float* cos, const float* sin,
+                                    int lanes) {
+  constexpr int N = 2 * Pairs;
+  const int64_t group =
+      (static_cast<int64_t>(blockIdx.x) * warps_per_block + threadIdx.y) * (warp / lanes) + threadIdx.x / lanes;
+  const int64_t groups = x.heads / heads_together;  // of a token
+  const int64_t token = group / groups;
+  const bool inside = token < x.tokens;  // the warp sums together
+  const int64_t first = threadIdx.x % lanes * N;
+  T* heads = static_cast<T*>(x.values) + token * x.token_stride + group % groups * heads_together * x.head_dim + first;
+
+  Vector<T, N> vectors[heads_together];
+  float squares[heads_together] = {};
+#pragma unroll
+  for (int h = 0; h < heads_together; ++h)
+    if (inside) vectors[h] = load<T, N>(heads + h * x.head_dim);
+#pragma unroll
+  for (int h = 0; h < heads_together; ++h) {
+    for (int k = 0; inside && k < N; ++k)
+      squares[h] += static_cast<float>(vectors[h].values[k]) * static_cast<float>(vectors[h].values[k]);
+    for (int step = lanes / 2; step > 0; step /= 2) squares[h] += __shfl_xor_sync(0xffffffff, squares[h], step);
+  }
+  if (!inside) return;
+  const auto w = load<float, N>(weight + first);
+  const auto c = load<float, Pairs>(cos + (token * x.head_dim + first) / 2);
+  const auto s = load<float, Pairs>(sin + (token * x.head_dim + first) / 2);
+#pragma unroll
+  for (int h = 0; h < heads_together; ++h) {
+    const float scale = rsqrtf(squares[h] / static_cast<float>(x.head_dim) + 1e-6F);
+    rotate<T, Pairs>(vectors[h], scale, w, c, s);
+    store(heads + h * x.head_dim, vectors[h]);
+  }
+}
 
 /// `lanes` threads of a warp normalise and rotate one head of one token, each `Pairs` pairs of neighbours at a time.
 template <typename T, int Pairs>
@@ -33,12 +84,7 @@ __global__ void rms_norm_rope(HeadsOnDevice x, const float* weight, const float*
     const auto w = load<float, N>(weight + i);
     const auto c = load<float, Pairs>(cos + (token * x.head_dim + i) / 2);
     const auto s = load<float, Pairs>(sin + (token * x.head_dim + i) / 2);
-    for (int p = 0; p < Pairs; ++p) {
-      const float a = static_cast<float>(vector.values[2 * p]) * scale * w.values[2 * p];
-      const float b = static_cast<float>(vector.values[2 * p + 1]) * scale * w.values[2 * p + 1];
-      vector.values[2 * p] = static_cast<T>(a * c.values[p] - b * s.values[p]);
-      vector.values[2 * p + 1] = static_cast<T>(b * c.values[p] + a * s.values[p]);
-    }
+    rotate<T, Pairs>(vector, scale, w, c, s);
     store(head + i, vector);
   }
 }
@@ -58,9 +104,12 @@ cudaError_t launch_pairs(const HeadsOnDevice& x, const float* weight, const floa
   const int64_t vectors = x.head_dim / (2 * Pairs);
   const bool whole = vectors < warp && (vectors & (vectors - 1)) == 0;  // a part of a warp does a head in one go
   const int lanes = whole ? static_cast<int>(vectors) : warp;
+  const bool together = whole && x.heads % heads_together == 0;
+  const int64_t rows = x.tokens * x.heads / (together ? heads_together : 1);
   const int64_t rows_per_block = static_cast<int64_t>(warps_per_block) * (warp / lanes);
-  const auto blocks = static_cast<unsigned>((x.tokens * x.heads + rows_per_block - 1) / rows_per_block);
-  rms_norm_rope<T, Pairs><<<blocks, dim3(warp, warps_per_block), 0, stream>>>(x, weight, cos, sin, lanes);
+  const auto blocks = static_cast<unsigned>((rows + rows_per_block - 1) / rows_per_block);
+  const auto kernel = together ? rms_norm_rope_heads<T, Pairs> : rms_norm_rope<T, Pairs>;
+  kernel<<<blocks, dim3(warp, warps_per_block), 0, stream>>>(x, weight, cos, sin, lanes);
   return cudaGetLastError();
 }
 

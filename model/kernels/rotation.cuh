@@ -43,12 +43,9 @@ __device__ inline void rotate(float (&v)[8], int block) {
     }
   }
   for (int distance = 1; distance < block / 8; distance *= 2) {
-    const bool second = (lane & distance) != 0;
+    const float own = (lane & distance) != 0 ? -1 : 1;  // the second of a pair is what is taken away
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const float other = __shfl_xor_sync(0xffffffff, v[i], distance);
-      v[i] = second ? other - v[i] : v[i] + other;
-    }
+    for (int i = 0; i < 8; ++i) v[i] = fmaf(own, v[i], __shfl_xor_sync(0xffffffff, v[i], distance));
   }
 }
 

@@ -35,11 +35,11 @@ void dense_product(const at::Tensor& x, const at::Tensor& weight, const at::Tens
 }
 
 DenseProduct::DenseProduct(const Matrix& matrix)
-    : weight_(matrix.weights.memory({matrix.out, matrix.in}, matrix.weights.placing().compute)),
-      bias_(matrix.read_bias(matrix.weights.placing().compute)) {
+    : weight_(matrix.weights.memory({matrix.out, matrix.in}, matrix.weights.placing().compute)) {
   const int64_t rows = matrix.rows_each();
   for (size_t part = 0; part < matrix.parts.size(); ++part)
     matrix.weights.read(matrix.parts[part] + ".weight", weight_.narrow(0, static_cast<int64_t>(part) * rows, rows));
+  bias_ = matrix.read_bias(matrix.weights.placing().compute);
   if (bias_.defined()) wide_bias_ = matrix.weights.widened(bias_);
 }
 

@@ -30,17 +30,39 @@ void require_width(const Matrix& matrix) {
                   ": give --quantize none or int8-weights");
 }
 
+#if FLUX_CUDA
+/// The kernel's gelu is not as exact as fp32.
+void launch(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out, bool gelu) {
+  const c10::cuda::CUDAGuard device(out.device());
+  const auto* card = at::cuda::getCurrentDeviceProperties();
+  C10_CUDA_CHECK(launch_int8_product({.x = x.values.const_data_ptr<int8_t>(),
+                                      .x_scales = x.scales.const_data_ptr<float>(),
+                                      .weight = weight.values.const_data_ptr<int8_t>(),
+                                      .weight_scales = weight.scales.const_data_ptr<float>(),
+                                      .bias = bias.const_data_ptr<float>(),
+                                      .y = out.data_ptr(),
+                                      .precision = precision_of(out),
+                                      .y_stride = out.stride(0),
+                                      .rows = x.rows(),
+                                      .out = out.size(1),
+                                      .in = x.values.size(1),
+                                      .gelu = gelu},
+                                     int8_architecture(10 * card->major + card->minor),
+                                     at::cuda::getCurrentCUDAStream()));
+}
+#endif
+
 }  // namespace
 
 Int8Product::Int8Product(const Matrix& matrix) {
   require_width(matrix);
   const Weights& weights = matrix.weights;
   weight_ = {weights.memory({matrix.out, matrix.in}, at::kChar), weights.memory({matrix.out}, at::kFloat)};
-  bias_ = matrix.read_bias(at::kFloat);
-  if (!bias_.defined()) bias_ = weights.memory({matrix.out}, at::kFloat).zero_();
   matrix.each_block(
       [&](int64_t first, const at::Tensor& rows) { rotate_quantize(rows, weight_.narrow(first, rows.size(0))); });
   weight_.scales.div_(rotation_block(matrix.in));  // a power of two
+  bias_ = matrix.read_bias(at::kFloat);
+  if (!bias_.defined()) bias_ = weights.memory({matrix.out}, at::kFloat).zero_();
 }
 
 void int8_product_aten(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out,
@@ -68,22 +90,9 @@ void Int8Product::operator()(const Activation& x, const at::Tensor& out, Epilogu
   if (x.rows() == 0) return;
 #if FLUX_CUDA
   if (out.is_cuda()) {
-    const c10::cuda::CUDAGuard device(out.device());
-    const auto* card = at::cuda::getCurrentDeviceProperties();
-    C10_CUDA_CHECK(launch_int8_product({.x = x.values.const_data_ptr<int8_t>(),
-                                        .x_scales = x.scales.const_data_ptr<float>(),
-                                        .weight = weight_.values.const_data_ptr<int8_t>(),
-                                        .weight_scales = weight_.scales.const_data_ptr<float>(),
-                                        .bias = bias_.const_data_ptr<float>(),
-                                        .y = out.data_ptr(),
-                                        .precision = precision_of(out),
-                                        .y_stride = out.stride(0),
-                                        .rows = x.rows(),
-                                        .out = out.size(1),
-                                        .in = x.values.size(1),
-                                        .gelu = epilogue == Epilogue::gelu},
-                                       int8_architecture(10 * card->major + card->minor),
-                                       at::cuda::getCurrentCUDAStream()));
+    const bool gelu = epilogue == Epilogue::gelu, apart = gelu && out.scalar_type() == at::kFloat;
+    launch(x, weight_, bias_, out, gelu && !apart);
+    if (apart) at::Tensor(out).copy_(at::gelu(out, "tanh"));
     return;
   }
 #endif

@@ -10,8 +10,8 @@ bool possible(const Int8ProductOnDevice& p) {
   const int64_t bytes = p.precision == Precision::fp32 ? 4 : 2;
   return p.rows > 0 && p.out > 0 && p.in > 0 && p.rows <= INT_MAX && p.out <= INT_MAX && p.in <= INT_MAX &&
          p.in % 16 == 0 && p.out % 8 == 0 && p.y_stride >= p.out && p.y_stride * bytes % 16 == 0 && aligned(p.x, 16) &&
-         aligned(p.x_scales, 16) && aligned(p.weight, 16) && aligned(p.weight_scales, 16) && aligned(p.bias, 16) &&
-         aligned(p.y, 16) && !(p.gelu && p.precision == Precision::fp32);
+         aligned(p.x_scales, sizeof(float)) && aligned(p.weight, 16) && aligned(p.weight_scales, 16) &&
+         aligned(p.bias, 16) && aligned(p.y, 16) && !(p.gelu && p.precision == Precision::fp32);
 }
 
 }  // namespace
@@ -35,6 +35,13 @@ cudaError_t PreparedKernel::prepare(const void* kernel, int architecture, int sh
   if (error == cudaSuccess) error = cudaDeviceGetAttribute(multiprocessors, cudaDevAttrMultiProcessorCount, card);
   if (error == cudaSuccess && at < multiprocessors_.size()) multiprocessors_[at] = *multiprocessors;
   return error;
+}
+
+int int8_architecture(int capability) {
+#ifdef FLUX_INT8_SM90
+  if (capability == 90) return 90;
+#endif
+  return capability >= 80 ? 80 : 75;
 }
 
 cudaError_t launch_int8_product(const Int8ProductOnDevice& product, int architecture, cudaStream_t stream) {

@@ -9,7 +9,7 @@
 namespace flux {
 
 /// Device memory of an int8 product. Rows of x and weight are packed. `in` is a multiple of 16 and `out` of 8; all
-/// pointers, and rows of y, are aligned to 16 bytes.
+/// pointers but x_scales, and rows of y, are aligned to 16 bytes.
 struct Int8ProductOnDevice {
   const int8_t* x;             // [rows, in]
   const float* x_scales;       // [rows]
@@ -28,5 +28,8 @@ struct Int8ProductOnDevice {
 /// architecture: 75, 80 or 90, whose kernel runs. A card runs those of its own and older architectures, but 90's only
 /// on 9.0. cudaErrorNotSupported: this build has none of that architecture for this card.
 cudaError_t launch_int8_product(const Int8ProductOnDevice& product, int architecture, cudaStream_t stream);
+
+/// The architecture whose kernel is the fastest that this build has for a card of this compute capability (89).
+int int8_architecture(int capability);
 
 }  // namespace flux

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/kernels/dequantize.h"
 #include "model/kernels/rotate_quantize.h"
 #include "model/linear/dense_product.h"
 
@@ -9,28 +10,32 @@ namespace flux {
 namespace {
 
 constexpr int64_t kWidenedValues = 16 << 20;  // at a time
+constexpr int64_t kAlignedColumns = 256;      // a product into columns that start anywhere is several times slower
 
 }  // namespace
 
 Int8WeightsProduct::Int8WeightsProduct(const Matrix& matrix)
     : weight_{matrix.weights.memory({matrix.out, matrix.in}, at::kChar),
-              matrix.weights.memory({matrix.out}, at::kFloat)},
-      bias_(matrix.read_bias(at::kFloat)) {
+              matrix.weights.memory({matrix.out}, at::kFloat)} {
   matrix.each_block([&](int64_t first, const at::Tensor& rows) {
     quantize_rows(rows.to(at::kFloat), weight_.narrow(first, rows.size(0)));
   });
+  bias_ = matrix.read_bias(matrix.weights.placing().compute);
+  if (bias_.defined()) wide_bias_ = matrix.weights.widened(bias_);
 }
 
 void Int8WeightsProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
   const int64_t columns = out.size(1);
-  const int64_t columns_each = std::clamp<int64_t>(kWidenedValues / weight_.values.size(1), 1, columns);
+  const int64_t columns_each =
+      std::max(kAlignedColumns, kWidenedValues / weight_.values.size(1) / kAlignedColumns * kAlignedColumns);
+  const at::Tensor& bias = out.scalar_type() == at::kFloat ? wide_bias_ : bias_;
   for (int64_t first = 0; first < columns; first += columns_each) {
     const int64_t count = std::min(columns_each, columns - first);
     const Activation block = weight_.narrow(first, count);
-    at::Tensor y = at::empty({x.rows(), count}, out.options().dtype(at::kFloat));
-    dense_product(x.values, block.values.to(x.values.scalar_type()), {}, y, Epilogue::none);
-    bias_.defined() ? at::addcmul_out(y, bias_.narrow(0, first, count), y, block.scales) : y.mul_(block.scales);
-    out.narrow(1, first, count).copy_(epilogue == Epilogue::gelu ? at::gelu_(y, "tanh") : y);
+    const at::Tensor weight = at::empty(block.values.sizes(), x.values.options());
+    dequantize(block, weight);
+    dense_product(x.values, weight, bias.defined() ? bias.narrow(0, first, count) : bias, out.narrow(1, first, count),
+                  epilogue);
   }
 }
 

@@ -4,9 +4,8 @@
 
 namespace flux {
 
-/// W8A16: out = epilogue(scale of the weight's row * (x codes^T) + bias). Codes are exact in every compute dtype, so a
-/// block of them at a time is widened and multiplied as a dense weight, its sums in fp32. For products of few rows,
-/// whose time is that of reading the weight.
+/// W8A16: weight = scale of its row * codes, rounded once to the compute dtype, a block of rows at a time, and
+/// multiplied as a dense one.
 class Int8WeightsProduct : public Product {
  public:
   explicit Int8WeightsProduct(const Matrix& matrix);
@@ -14,8 +13,9 @@ class Int8WeightsProduct : public Product {
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
 
  private:
-  Activation weight_;  // [out, in]
-  at::Tensor bias_;    // [out] fp32, undefined when absent
+  Activation weight_;     // [out, in]
+  at::Tensor bias_;       // [out], undefined when absent
+  at::Tensor wide_bias_;  // the same in fp32: a bias is added in the dtype of what it is added to
 };
 
 }  // namespace flux

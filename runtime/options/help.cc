@@ -56,7 +56,8 @@ const std::map<std::string_view, VerbText>& verb_texts() {
 }
 
 constexpr const char* sources_of_options =
-    "Every option may also stand in a textproto (--config; height: 768) and in the environment\n"
+    "Every option may also stand in a textproto (--config; height: 768, quantize: int8_weights) and in the "
+    "environment\n"
     "(FLUX_DIST_HEIGHT=768; empty: not set). A flag wins over the environment, that over --config, that over\n"
     "the model's default. --print-config shows the result and where each value came from.\n";
 

@@ -44,7 +44,7 @@ class OnACpu(unittest.TestCase):
         measurement, versions = flux_dist.parse(child.run([*flux_dist.command(PROGRAM, job), "--threads", "1"]))
         self.assertEqual(sum(measurement["rows"]), 32)
         self.assertGreater(measurement["own_floor_ms"], 0)
-        self.assertRegex(versions["flux-dist"], r"^\d+\.\d+\.\d+ \(\w+\)$")
+        self.assertRegex(versions["flux-dist"], r"^\d+\.\d+\.\d+ \([-\w]+\)$")
 
     def test_a_peer_that_fails_is_in_the_output(self):
         result = child.measure("peer.py", {"peer": "diffusers-eager", "model": "/nowhere", "device": "cpu",

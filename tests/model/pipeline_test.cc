@@ -62,7 +62,7 @@ class Stages {
         sequence_(everybody(world, device)),
         encoder_(checkpoint_, {device}),
         decoder_(checkpoint_, {device}),
-        denoiser_(checkpoint_, {device}, *sequence_, {.image_tokens = 35, .text_tokens = 32}) {}
+        denoiser_(checkpoint_, {device}, *sequence_, {.image_tokens = 35, .text_tokens = 64}) {}
 
   at::Tensor draw(Prompt prompt) {  // [height, width, 3], as int32
     prompt.picture.token_side = checkpoint_.folder.vae.token_side();

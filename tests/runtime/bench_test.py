@@ -39,7 +39,7 @@ class Bench(unittest.TestCase):
     def test_text_for_people(self):
         result = run([PROGRAM, "bench", *SMALL])
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertRegex(result.stdout, r"^a step of 64 x 64 pixels and \d+ text tokens in fp32, over thread\nrank 0 .* x the floor of ")
+        self.assertRegex(result.stdout, r"^a step of 64 x 64 pixels and \d+ text tokens in fp32, quantized: none, over thread\nrank 0 .* x the dense floor of ")
 
     def test_what_it_does_not_measure_is_refused(self):
         result = run([PROGRAM, "bench", "everything", *SMALL])

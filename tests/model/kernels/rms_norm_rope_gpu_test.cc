@@ -20,8 +20,9 @@ class RmsNormRopeGpu : public testing::TestWithParam<Case> {
 TEST_P(RmsNormRopeGpu, EqualsItsTwin) {
   const auto [dtype, head_dim] = GetParam();
   const double rounding = dtype == at::kFloat ? 1e-6 : dtype == at::kHalf ? 1.0 / 1024 : 1.0 / 128;
-  for (const int64_t tokens : {0, 1, 37, 1000}) {
-    const auto on_card = at::randn({tokens, 2, 3, head_dim}).to(at::kCUDA, dtype);
+  for (const auto& [tokens, heads] :
+       std::vector<std::pair<int64_t, int64_t>>{{0, 3}, {1, 3}, {37, 8}, {1000, 3}, {999, 24}}) {
+    const auto on_card = at::randn({tokens, 2, heads, head_dim}).to(at::kCUDA, dtype);
     const auto here = on_card.cpu();
     const auto weight = at::randn({head_dim});
     const auto angle = at::randn({tokens, head_dim / 2}) * 10;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "parallel/rank/errors.h"
@@ -42,7 +43,8 @@ std::string sample(const Option& option) {
 
 /// As it stands in a textproto.
 std::string in_textproto(const Option& option) {
-  const std::string value = sample(option);
+  std::string value = sample(option);
+  std::replace(value.begin(), value.end(), '-', '_');  // of names of choices
   static const std::set<std::string> texts = {"TEXT", "TIME", "NAME", "K/N"};
   const bool quoted =
       texts.contains(option.metavar) || option.metavar.find("FILE") == 0 || option.metavar.find("FOLDER") == 0;
@@ -173,7 +175,7 @@ INSTANTIATE_TEST_SUITE_P(Options, EveryOption, ::testing::ValuesIn(options_but_c
                          [](const auto& option) { return option.param.name; });
 
 TEST(Invocation, WhatComesInLaterVersionsIsUnknown) {
-  for (const std::string flag : {"--quantize", "--memory-limit", "--trace", "--simulate"}) {
+  for (const std::string flag : {"--exchange", "--memory-limit", "--trace", "--simulate"}) {
     EXPECT_EQ(problem({"generate", flag, "1"}),
               "flux-dist generate: " + flag + " is none of its options; see flux-dist generate --help");
   }

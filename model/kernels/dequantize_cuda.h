@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "model/kernels/precision.h"
+
+namespace flux {
+
+/// Device memory of dequantize.h's arguments, packed.
+struct Dequantize {
+  const int8_t* codes;  // [rows, width]
+  const float* scales;  // [rows]
+  void* out;            // [rows, width], of `precision`
+  Precision precision;
+  int64_t rows, width;
+};
+
+/// dequantize queued on the stream.
+cudaError_t launch_dequantize(const Dequantize& arguments, cudaStream_t stream);
+
+}  // namespace flux

@@ -1,0 +1,78 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "built_with.h"
+#include "model/kernels/dequantize.h"
+#include "model/kernels/residual_norm.h"
+#include "model/kernels/rotate_quantize.h"
+
+#if FLUX_CUDA
+namespace flux {
+namespace {
+
+Activation room(const at::Tensor& like) {
+  return {at::empty(like.sizes(), like.options().dtype(at::kChar)),
+          at::empty({like.size(0)}, like.options().dtype(at::kFloat))};
+}
+
+/// As bits: what is no number equals itself.
+bool equal_bits(const at::Tensor& a, const at::Tensor& b) {
+  return at::equal(a.cpu().view(at::kInt), b.cpu().view(at::kInt));
+}
+
+class RotateQuantizeGpu : public testing::TestWithParam<std::tuple<at::ScalarType, int64_t>> {
+ protected:
+  void SetUp() override {
+    if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  }
+  at::ScalarType dtype() const { return std::get<0>(GetParam()); }
+  int64_t width() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(RotateQuantizeGpu, EqualsItsTwinBitForBit) {
+  const auto wide = (at::randn({67, width() + 32}) * at::rand({67, 1}) * 100).to(dtype());
+  wide[3].zero_();
+  wide[5][20] = std::numeric_limits<float>::infinity();
+  const auto x = wide.narrow(1, 16, width());
+  const auto there = wide.cuda().narrow(1, 16, width());
+  const Activation expected = room(x), out = room(there);
+  rotate_quantize_aten(x, expected);
+  rotate_quantize(there, out);
+  EXPECT_TRUE(equal_bits(out.scales.isfinite().to(at::kInt), expected.scales.isfinite().to(at::kInt)));
+  const auto finite = expected.scales.isfinite().nonzero().squeeze(1);
+  EXPECT_EQ(finite.size(0), 66);
+  EXPECT_TRUE(equal_bits(out.scales.cpu().index_select(0, finite), expected.scales.index_select(0, finite)));
+  EXPECT_TRUE(at::equal(out.values.cpu().index_select(0, finite), expected.values.index_select(0, finite)));
+}
+
+/// The norm's sums round otherwise on a card: a code may be off by one where it lay between two.
+TEST_P(RotateQuantizeGpu, FollowsTheNormInOnePass) {
+  if (width() > 4096) GTEST_SKIP() << "no norm is as wide";
+  const auto residual = at::randn({67, width()}).to(dtype()), y = at::randn({67, width()}).to(dtype());
+  const auto gate = at::randn({width()}), shift = at::randn({width()}), scale = at::randn({width()});
+  const auto there = residual.cuda();
+  const Activation expected = room(residual), out = room(there);
+  add_and_norm_aten(residual, gate, y, {shift, scale}, expected);
+  add_and_norm(there, gate.cuda(), y.cuda(), {shift.cuda(), scale.cuda()}, out);
+  EXPECT_TRUE(at::allclose(out.scales.cpu(), expected.scales, 1e-3, 0));
+  const auto off = (out.values.cpu().to(at::kInt) - expected.values.to(at::kInt)).abs();
+  EXPECT_LE(off.max().item<int>(), 1);
+  EXPECT_LE(off.to(at::kFloat).mean().item<float>(), 0.01);
+}
+
+TEST_P(RotateQuantizeGpu, CodesAreWidenedAsTheirTwinDoes) {
+  const Activation codes{at::randint(-127, 128, {9, width()}, at::kChar), at::rand({9})};
+  const auto expected = at::empty({9, width()}, dtype()), out = expected.cuda();
+  dequantize_aten(codes, expected);
+  dequantize({codes.values.cuda(), codes.scales.cuda()}, out);
+  EXPECT_TRUE(at::equal(out.cpu(), expected));
+}
+
+INSTANTIATE_TEST_SUITE_P(Widths, RotateQuantizeGpu,
+                         testing::Combine(testing::Values(at::kFloat, at::kBFloat16, at::kHalf),
+                                          testing::Values(16, 48, 128, 640, 3072, 12288, 15360)));
+
+}  // namespace
+}  // namespace flux
+#endif
