@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "launch/verbs.h"
 #include "parallel/rank/errors.h"
+#include "runtime/fit.h"
 #include "runtime/options/convert.h"
 #include "runtime/source/model_defaults.h"
 #include "runtime/source/picture_size.h"
@@ -27,11 +29,14 @@ std::vector<int64_t> card_sizes(const PlanOptions& options, DeviceChoice device)
   return {options.card_gib.begin(), options.card_gib.end()};
 }
 
-std::vector<RankFacts> assumed_ranks(int ranks, size_t cards) {
+std::vector<RankFacts> assumed_ranks(int ranks, const std::vector<int64_t>& card_gib) {
   RankFacts facts{.host = "host", .process = 0, .cores = ranks, .cards = {}};
-  for (size_t i = 0; i < cards; ++i) {
-    facts.cards.push_back(
-        {.index = static_cast<int>(i), .uuid = fmt::format("card {}", i), .name = "", .capability = oldest_with_bf16});
+  for (size_t i = 0; i < card_gib.size(); ++i) {
+    facts.cards.push_back({.index = static_cast<int>(i),
+                           .uuid = fmt::format("card {}", i),
+                           .name = "",
+                           .capability = oldest_with_bf16,
+                           .total_bytes = card_gib[i] << 30});
   }
   std::vector<RankFacts> world(static_cast<size_t>(ranks), facts);
   for (int rank = 0; rank < ranks; ++rank) world[static_cast<size_t>(rank)].process = rank;
@@ -52,12 +57,14 @@ int plan(Settings settings) {
                       .max_sequence_length = options.max_sequence_length,
                       .card_memory = {}};
   const std::vector<int64_t> sizes = card_sizes(options, placing.device);
-  const std::vector<RankFacts> ranks = assumed_ranks(options.ranks, sizes.size());
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] > 0) request.card_memory[ranks.front().cards[i].uuid] = sizes[i] << 30;
+  const std::vector<RankFacts> ranks = assumed_ranks(options.ranks, sizes);
+  for (const Card& card : ranks.front().cards) {
+    const int64_t limit = placing.memory_limit > 0 ? placing.memory_limit : card.total_bytes;
+    if (limit > 0) request.card_memory[card.uuid] = card.total_bytes > 0 ? std::min(card.total_bytes, limit) : limit;
   }
-  const Demand demand{request.picture.tokens(), options.max_sequence_length};
-  const Plan made = make_plan(folder, place(placing, 0, ranks, demand), request);
+  Placement placement = place(placing, 0, ranks, {request.picture.tokens(), options.max_sequence_length});
+  settle_formats(placement, folder, placing, ranks);
+  const Plan made = make_plan(folder, placement, request);
   std::cout << (operation_options(settings).json ? as_json(made) : as_text(made)) << std::flush;
   return 0;
 }

@@ -2,6 +2,15 @@
 
 #include <c10/core/CachingDeviceAllocator.h>
 
+#include "built_with.h"
+
+#if FLUX_CUDA
+#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+
+#include <algorithm>
+#endif
+
 namespace flux {
 namespace {
 
@@ -20,6 +29,15 @@ DeviceMemory::DeviceMemory(at::Device device) : device_(device) {
 int64_t DeviceMemory::peak() const { return device_.is_cpu() ? 0 : stats(device_).allocated_bytes[0].peak; }
 
 int64_t DeviceMemory::reserved() const { return device_.is_cpu() ? 0 : stats(device_).reserved_bytes[0].peak; }
+
+#if FLUX_CUDA
+void DeviceMemory::limit(at::Device device, int64_t bytes) {
+  const auto total = static_cast<double>(at::cuda::getDeviceProperties(device.index())->totalGlobalMem);
+  c10::cuda::CUDACachingAllocator::setMemoryFraction(std::min(1.0, static_cast<double>(bytes) / total), device.index());
+}
+#else
+void DeviceMemory::limit(at::Device, int64_t) {}
+#endif
 
 void DeviceMemory::give_back() const {
   if (!device_.is_cpu()) allocator(device_).emptyCache();

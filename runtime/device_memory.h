@@ -15,6 +15,9 @@ class DeviceMemory {
   int64_t peak() const;      // at any time since
   int64_t reserved() const;  // and what ATen took from the driver for it
 
+  /// ATen takes no more than so many bytes.
+  static void limit(at::Device device, int64_t bytes);
+
   /// What ATen holds and nobody uses goes back to the driver.
   void give_back() const;
 

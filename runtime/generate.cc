@@ -21,6 +21,7 @@
 #include "model/full_precision.h"
 #include "parallel/rank/errors.h"
 #include "runtime/coordinator.h"
+#include "runtime/fit.h"
 #include "runtime/inspection.h"
 #include "runtime/journal.h"
 #include "runtime/metrics.h"
@@ -87,6 +88,7 @@ Agreement agree(const GenerateRequest& request, World& world) {
   together(world, [&] {
     agreement.facts.placement =
         place(request.placement, request.operation.threads, facts, demand.anything() ? demand : Demand{});
+    if (agreement.drawable) fit_to_cards(agreement.facts.placement, request.folder, request.placement, facts);
     if (request.output == nullptr) return;
     agreement.facts.identity = model_identity(request.folder);
     const PastRun* past = request.output->past();

@@ -21,11 +21,26 @@ enum class TransportChoice { automatic, mpi, nccl };
 enum class ImageFormat { png, jpg };
 enum class ProgressStyle { automatic, bar, lines, none };
 
+/// What --quantize and the like say; absent: auto.
+struct FormatChoices {
+  std::optional<Format> transformer{}, text_encoder{}, modulation{};
+
+  /// `transformer_else`: where the transformer's is left open. The others follow it: their products have few rows, and
+  /// weights alone lose less.
+  Formats resolved(Format transformer_else) const {
+    const Format chosen = transformer.value_or(transformer_else);
+    const Format followed = chosen == Format::dense ? Format::dense : Format::int8_weights;
+    const Format text = text_encoder.value_or(followed);
+    return {chosen, text, modulation.value_or(text_encoder ? text : followed)};
+  }
+};
+
 /// Who computes what.
 struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
   DtypeChoice dtype = DtypeChoice::automatic;
-  Formats formats{};
+  FormatChoices formats{};
+  int64_t memory_limit = 0;  // bytes of each card; 0: all of it
   TransportChoice transport = TransportChoice::automatic;
   std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: from the world
   std::optional<int> ranks_per_replica{};  // absent: from the world

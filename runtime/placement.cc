@@ -227,7 +227,7 @@ Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptio
   for (auto& replica : placement.replicas)
     replica.transport = transport_of(options.transport, placement, replica, facts, cuda);
   placement.dtype = dtype_of(options.dtype, placement, facts, cuda);
-  placement.formats = options.formats;
+  placement.formats = options.formats.resolved(Format::dense);
   return placement;
 }
 

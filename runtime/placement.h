@@ -38,6 +38,7 @@ struct RankPlace {
   std::string card;       // UUID, empty on a CPU
   std::string card_name;  // its model
   int threads = 1;        // for ATen
+  int64_t memory = 0;     // bytes that ATen may take of the card; 0: no limit
 };
 
 /// One replica of the transformer: its world ranks in the order of the sequence.

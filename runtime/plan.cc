@@ -49,13 +49,46 @@ int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& r
   return values * static_cast<int64_t>(c10::elementSize(dtype));
 }
 
+/// A context, kernels and the handles of libraries, and of several ranks joined by NCCL its buffers. On an H100.
+int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
+  if (place.card.empty()) return 0;
+  constexpr int64_t mib = 1 << 20, process = 1000 * mib, nccl = 900 * mib;
+  const bool joined = place.replica >= 0 && placement.replicas[place.replica].transport == Transport::nccl;
+  return joined ? process + nccl : process;
+}
+
+/// An encoding: T5's widest layer. A decoding: three maps of the picture's size, of the second-narrowest channels.
+int64_t encoder_workspace(const ModelFolder& folder, const Placement& placement) {
+  const auto element = static_cast<int64_t>(c10::elementSize(placement.dtype));
+  const T5Config& t5 = folder.text_encoder_2;
+  const int64_t tokens = placement.demand.text_tokens;
+  const int64_t encoding = tokens * (4 * t5.d_ff + 2 * t5.num_heads * tokens) * element;
+  const auto& channels = folder.vae.block_out_channels;
+  const int64_t pixels = placement.demand.image_tokens * folder.vae.token_side() * folder.vae.token_side();
+  const int64_t decoding = 3 * pixels * channels[channels.size() > 1 ? 1 : 0] * element;
+  return encoding + decoding;
+}
+
+/// Attention's result, and what the library adds.
+int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, size_t ranks) {
+  const int64_t tokens = placement.demand.image_tokens + placement.demand.text_tokens;
+  return 3 * (tokens / static_cast<int64_t>(ranks) + 1) * config.hidden_size() *
+         static_cast<int64_t>(c10::elementSize(placement.dtype));
+}
+
 RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, const RankPlace& place,
                         const PlanRequest& request) {
   RankBytes bytes;
-  if (place.encodes) bytes.weights = encoder_weights(shapes, placement);
+  bytes.outside = outside_bytes(placement, place);
+  if (place.encodes) {
+    bytes.weights = encoder_weights(shapes, placement);
+    bytes.workspace = encoder_workspace(shapes.folder, placement);
+  }
   bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
   if (place.replica < 0) return bytes;
-  Imagined sequence(place.position, static_cast<int>(placement.replicas[place.replica].ranks.size()));
+  const size_t ranks = placement.replicas[place.replica].ranks.size();
+  bytes.workspace += denoiser_workspace(shapes.folder.transformer, placement, ranks);
+  Imagined sequence(place.position, static_cast<int>(ranks));
   const Denoiser denoiser(shapes, {at::kMeta, placement.dtype, placement.formats.transformer}, sequence,
                           placement.demand);
   bytes.weights["transformer"] = denoiser.weight_bytes();
@@ -74,7 +107,7 @@ Prompt asked(const PlanRequest& request) {
 }  // namespace
 
 int64_t RankBytes::total() const {
-  return std::accumulate(weights.begin(), weights.end(), buffers,
+  return std::accumulate(weights.begin(), weights.end(), buffers + workspace + outside,
                          [](int64_t sum, const auto& kind) { return sum + kind.second; });
 }
 

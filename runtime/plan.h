@@ -15,6 +15,8 @@ namespace flux {
 struct RankBytes {
   std::map<std::string, int64_t> weights;  // by kind: text_encoder, text_encoder_2, modulation, vae, transformer
   int64_t buffers = 0;                     // the denoiser's arena, and conditioning
+  int64_t workspace = 0;                   // results in between, at most
+  int64_t outside = 0;                     // of the driver, its libraries and NCCL, as measured: no allocator counts it
 
   int64_t total() const;
 };
@@ -25,7 +27,7 @@ struct CardBytes {
   int64_t needed = 0;
   int64_t memory = 0;  // of the card; 0: not known
 
-  bool fits() const { return needed <= memory; }
+  bool fits() const { return memory == 0 || needed <= memory; }
 };
 
 /// What goes where, without touching a card or a weight.
@@ -46,7 +48,7 @@ struct PlanRequest {
   std::map<std::string, int64_t> card_memory;
 };
 
-/// Builds the model's own modules over a source that has shapes and no values, and adds up what they read.
+/// Builds the model's own modules over a source that has shapes and no values, and adds up what they keep.
 Plan make_plan(const ModelFolder& folder, const Placement& placement, const PlanRequest& request);
 
 std::string as_text(const Plan& plan);

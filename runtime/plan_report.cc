@@ -26,10 +26,10 @@ Json rank_json(const Plan& plan, size_t i) {
   Json stages = Json::array();
   if (place.encodes) stages = {"encoder", "decoder"};
   if (place.replica >= 0) stages.push_back("denoiser");
-  return {{"rank", place.rank},         {"stages", stages},         {"replica", place.replica},
-          {"position", place.position}, {"text", place.text},       {"device", place.card.empty() ? "cpu" : "cuda"},
-          {"card", place.card},         {"weights", bytes.weights}, {"buffers", bytes.buffers},
-          {"total", bytes.total()}};
+  return {{"rank", place.rank},           {"stages", stages},         {"replica", place.replica},
+          {"position", place.position},   {"text", place.text},       {"device", place.card.empty() ? "cpu" : "cuda"},
+          {"card", place.card},           {"weights", bytes.weights}, {"buffers", bytes.buffers},
+          {"workspace", bytes.workspace}, {"outside", bytes.outside}, {"total", bytes.total()}};
 }
 
 Json card_json(const CardBytes& card) {
@@ -51,7 +51,10 @@ std::string as_text(const Plan& plan) {
     text += fmt::format("rank {:<3} {:>9} on {}: {}\n", place.rank, gib(plan.ranks[i].total()),
                         place.card.empty() ? "the CPU" : place.card, duties(plan, place));
     for (const auto& [kind, bytes] : plan.ranks[i].weights) text += fmt::format("  {:>13}  {}\n", gib(bytes), kind);
-    text += fmt::format("  {:>13}  buffers\n", gib(plan.ranks[i].buffers));
+    text += fmt::format("  {:>13}  buffers\n  {:>13}  workspace\n", gib(plan.ranks[i].buffers),
+                        gib(plan.ranks[i].workspace));
+    if (plan.ranks[i].outside > 0)
+      text += fmt::format("  {:>13}  the driver, libraries and NCCL\n", gib(plan.ranks[i].outside));
   }
   for (const auto& [name, card] : plan.cards) {
     text += fmt::format("\n{}: ranks {} need {} GiB", name, fmt::join(card.ranks, ", "), gib(card.needed));
@@ -61,10 +64,7 @@ std::string as_text(const Plan& plan) {
                       card.fits() ? fmt::format("fits and leaves {}", gib(card.memory - card.needed)) : "DOES NOT FIT");
     }
   }
-  if (!plan.cards.empty())
-    text +=
-        "\nWorkspace of CUDA, NCCL, the encoders and the VAE comes on top: at 1024 x 1024 about 2 GiB a rank, 5 the "
-        "encoder's.\n";
+  if (!plan.cards.empty()) text += "\n";
   return text + fmt::format("\nsigmas {:.4f}\n", fmt::join(plan.sigmas, " "));
 }
 

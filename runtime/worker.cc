@@ -97,6 +97,7 @@ Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
       heartbeat_([this](const Step& step) { report(step); }) {
   const RankPlace& mine = place();
   loading_ = (mine.encodes ? 1 : 0) + (mine.decodes ? 1 : 0) + (mine.replica >= 0 ? 1 : 0);
+  if (mine.memory > 0) DeviceMemory::limit(mine.device, mine.memory);
   try {
     if (mine.encodes) start("the encoder", &Worker::encode, StageStream::Turn::brief);
     if (mine.decodes) start("the decoder", &Worker::decode, StageStream::Turn::brief);

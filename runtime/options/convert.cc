@@ -41,8 +41,10 @@ DtypeChoice plain(proto::Dtype::Value value) {
   throw std::logic_error("dtype");
 }
 
-Format plain(proto::Quantization::Value value) {
+std::optional<Format> plain(proto::Quantization::Value value) {
   switch (value) {
+    case proto::Quantization::auto_:
+      return std::nullopt;
     case proto::Quantization::none:
       return Format::dense;
     case proto::Quantization::int8:
@@ -51,15 +53,6 @@ Format plain(proto::Quantization::Value value) {
       return Format::int8_weights;
   }
   throw std::logic_error("quantization");
-}
-
-/// The encoder's parts follow the transformer where nothing else is said: their products have few rows, and weights
-/// alone lose less.
-Formats formats(const proto::Options& options) {
-  const Format followed = options.quantize() == proto::Quantization::none ? Format::dense : Format::int8_weights;
-  return {.transformer = plain(options.quantize()),
-          .text_encoder = options.has_quantize_text_encoder() ? plain(options.quantize_text_encoder()) : followed,
-          .modulation = options.has_quantize_modulation() ? plain(options.quantize_modulation()) : followed};
 }
 
 TransportChoice plain(proto::Transport::Value value) {
@@ -130,7 +123,9 @@ PlacementOptions placement_options(const Settings& settings) {
   PlacementOptions placement;
   placement.device = plain(options.device());
   placement.dtype = plain(options.dtype());
-  placement.formats = formats(options);
+  placement.formats = {plain(options.quantize()), plain(options.quantize_text_encoder()),
+                       plain(options.quantize_modulation())};
+  if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());
   placement.replicas.assign(options.replicas().begin(), options.replicas().end());
   if (options.has_ranks_per_replica()) placement.ranks_per_replica = options.ranks_per_replica();

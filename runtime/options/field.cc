@@ -70,9 +70,9 @@ std::string text_problem(const std::string& text, proto::Flag::Kind kind) {
   if (!is_utf8(text)) return "is not UTF-8";
   if (text.find('\0') != std::string::npos) return "holds a NUL character";
   if ((kind == proto::Flag::path || kind == proto::Flag::name) && text.empty()) return "is empty";
-  if (kind == proto::Flag::duration) {
+  if (kind == proto::Flag::duration || kind == proto::Flag::memory) {
     try {
-      parse_duration(text);
+      kind == proto::Flag::duration ? void(parse_duration(text)) : void(parse_memory(text));
     } catch (const Invalid& error) {
       return error.what();
     }
@@ -190,17 +190,33 @@ std::string absolute_path(const FieldDescriptor& field, const std::string& path,
   }
 }
 
-std::chrono::milliseconds parse_duration(std::string_view text) {
-  static const std::map<std::string_view, double> units = {{"ms", 1}, {"s", 1e3}, {"min", 60e3}, {"h", 3600e3}};
-  constexpr double longest = 365.0 * 24 * 3600e3;
+namespace {
+
+/// A number and its unit, times the unit; 0 where it is none.
+double with_unit(std::string_view text, const std::map<std::string_view, double>& units) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const auto unit = units.find(text.substr(static_cast<size_t>(end - text.data())));
-  const double milliseconds = unit == units.end() ? 0 : value * unit->second;
-  if (error != std::errc() || !(milliseconds >= 1) || milliseconds > longest) {
+  return error != std::errc() || unit == units.end() ? 0 : value * unit->second;
+}
+
+}  // namespace
+
+std::chrono::milliseconds parse_duration(std::string_view text) {
+  static const std::map<std::string_view, double> units = {{"ms", 1}, {"s", 1e3}, {"min", 60e3}, {"h", 3600e3}};
+  constexpr double longest = 365.0 * 24 * 3600e3;
+  const double milliseconds = with_unit(text, units);
+  if (!(milliseconds >= 1) || milliseconds > longest)
     throw Invalid(quoted(text) + " is not a time such as 500ms, 60s, 10min or 1h");
-  }
   return std::chrono::milliseconds(std::llround(milliseconds));
+}
+
+int64_t parse_memory(std::string_view text) {
+  static const std::map<std::string_view, double> units = {{"MiB", 1 << 20}, {"GiB", 1 << 30}};
+  constexpr double most = 0x1p50;
+  const double bytes = with_unit(text, units);
+  if (!(bytes >= 1) || bytes > most) throw Invalid(quoted(text) + " is not a size such as 14GiB or 14000MiB");
+  return std::llround(bytes);
 }
 
 }  // namespace flux

@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -31,5 +32,8 @@ std::string absolute_path(const google::protobuf::FieldDescriptor& field, const 
 
 /// 500ms, 60s, 10min, 1h. Throws Invalid.
 std::chrono::milliseconds parse_duration(std::string_view text);
+
+/// 14GiB, 14.5GiB, 14000MiB: bytes. Throws Invalid.
+int64_t parse_memory(std::string_view text);
 
 }  // namespace flux

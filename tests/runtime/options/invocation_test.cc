@@ -34,6 +34,7 @@ std::string problem(const Arguments& arguments, const Environment& environment =
 std::string sample(const Option& option) {
   if (option.yes_no) return "true";
   if (option.name == "sigmas") return "0.5";
+  if (option.name == "memory_limit") return "14GiB";
   if (option.name == "timeout" || option.name == "startup_timeout") return "90s";
   if (option.metavar.find('|') != std::string::npos && std::islower(option.metavar.front())) {
     return option.metavar.substr(option.metavar.rfind('|') + 1);
@@ -45,7 +46,7 @@ std::string sample(const Option& option) {
 std::string in_textproto(const Option& option) {
   std::string value = sample(option);
   std::replace(value.begin(), value.end(), '-', '_');  // of names of choices
-  static const std::set<std::string> texts = {"TEXT", "TIME", "NAME", "K/N"};
+  static const std::set<std::string> texts = {"TEXT", "TIME", "SIZE", "NAME", "K/N"};
   const bool quoted =
       texts.contains(option.metavar) || option.metavar.find("FILE") == 0 || option.metavar.find("FOLDER") == 0;
   return option.name + ": " + (quoted ? "\"" + value + "\"" : value) + "\n";
@@ -175,7 +176,7 @@ INSTANTIATE_TEST_SUITE_P(Options, EveryOption, ::testing::ValuesIn(options_but_c
                          [](const auto& option) { return option.param.name; });
 
 TEST(Invocation, WhatComesInLaterVersionsIsUnknown) {
-  for (const std::string flag : {"--exchange", "--memory-limit", "--trace", "--simulate"}) {
+  for (const std::string flag : {"--exchange", "--shares", "--trace", "--simulate"}) {
     EXPECT_EQ(problem({"generate", flag, "1"}),
               "flux-dist generate: " + flag + " is none of its options; see flux-dist generate --help");
   }
