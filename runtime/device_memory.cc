@@ -32,6 +32,7 @@ int64_t DeviceMemory::reserved() const { return device_.is_cpu() ? 0 : stats(dev
 
 #if FLUX_CUDA
 void DeviceMemory::limit(at::Device device, int64_t bytes) {
+  at::globalContext().lazyInitDevice(device.type());
   const auto total = static_cast<double>(at::cuda::getDeviceProperties(device.index())->totalGlobalMem);
   c10::cuda::CUDACachingAllocator::setMemoryFraction(std::min(1.0, static_cast<double>(bytes) / total), device.index());
 }

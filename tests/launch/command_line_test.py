@@ -197,13 +197,19 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(flux_dist("tokenize", "--model", DEMO), "--prompt is missing")
 
     def test_plan_as_json(self):
-        result = flux_dist("plan", "--model", DEMO, "--ranks", 3, "--card-gib", 1, "--json", "--height", 128,
+        result = flux_dist("plan", "--model", DEMO, "--ranks", 3, "--card-gib", 3, "--json", "--height", 128,
                            "--width", 128, "--num-inference-steps", 4)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         plan = json.loads(result.stdout)
         self.assertEqual([rank["rank"] for rank in plan["ranks"]], [0, 1, 2])
         self.assertEqual(plan["ranks"][0]["stages"], ["encoder", "decoder"])
         self.assertTrue(plan["fits"])
+        self.assertEqual(plan["quantize"], "none")
+        too_small = json.loads(flux_dist("plan", "--model", DEMO, "--ranks", 3, "--card-gib", 3, "--memory-limit", "900MiB",
+                                         "--json").stdout)
+        self.assertEqual((too_small["fits"], too_small["quantize"]),
+                         (False, "int8, text encoder int8-weights, modulation int8-weights"))
+        self.assert_refused(flux_dist("plan", "--model", DEMO, "--memory-limit", "14"), '--memory-limit: "14" is not a size')
         self.assertEqual((len(plan["sigmas"]), plan["sigmas"][0], plan["sigmas"][-1]), (5, 1.0, 0.0))
         self.assert_refused(flux_dist("plan", "--model", DEMO, "--ranks", 4, "--replicas", 2), "-n 3, -n 5")
         plan = json.loads(flux_dist("plan", "--model", DEMO, "--json", "--sigmas", "1,0.9,0.1").stdout)

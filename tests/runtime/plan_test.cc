@@ -143,7 +143,7 @@ TEST(Plan, MoreRanksHoldSmallerBuffersAndTheSameWeights) {
 
 TEST(Plan, RanksOnOneCardAddUp) {
   PlanRequest request = request_of(128);
-  request.card_memory = {{"card 0", int64_t{3} << 30}, {"card 1", 1 << 20}};
+  request.card_memory = {{"card 0", int64_t{4} << 30}, {"card 1", 1 << 20}};
   const Plan plan = make_plan(demo(), placed(3, 2, request), request);
   ASSERT_EQ(plan.cards.size(), 2U);
   const CardBytes& shared = plan.cards.at("card 0");
