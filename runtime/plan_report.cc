@@ -64,7 +64,7 @@ std::string as_text(const Plan& plan) {
                       card.fits() ? fmt::format("fits and leaves {}", gib(card.memory - card.needed)) : "DOES NOT FIT");
     }
   }
-  if (!plan.cards.empty()) text += "\n";
+  if (!plan.cards.empty()) text += '\n';
   return text + fmt::format("\nsigmas {:.4f}\n", fmt::join(plan.sigmas, " "));
 }
 

@@ -21,13 +21,14 @@
 namespace flux {
 namespace {
 
-constexpr int64_t kMultiple = 16;  // of columns: what a tensor core takes at once
+constexpr int64_t kMultiple = 16;    // of columns: what a tensor core takes at once
+constexpr int64_t kWidest = 16'384;  // what the kernel that rotates a row holds
 
 void require_width(const Matrix& matrix) {
-  if (matrix.in % kMultiple != 0)
+  if (matrix.in % kMultiple != 0 || matrix.in > kWidest)
     throw Invalid(matrix.weights.full_name(matrix.parts.front()) + " has " + std::to_string(matrix.in) +
-                  " inputs, and int8 takes multiples of " + std::to_string(kMultiple) +
-                  ": give --quantize none or int8-weights");
+                  " inputs, and int8 takes multiples of " + std::to_string(kMultiple) + " up to " +
+                  std::to_string(kWidest) + ": give --quantize none or int8-weights");
 }
 
 #if FLUX_CUDA
