@@ -13,7 +13,7 @@ AppendedFile::AppendedFile(const std::filesystem::path& path)
 
 AppendedFile::AppendedFile(const std::filesystem::path& path, int64_t bytes)
     : file_(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC), bytes_(bytes) {
-  file_.cut(bytes);
+  file_.shorten(bytes);
 }
 
 void AppendedFile::append(std::string_view line) {

@@ -40,6 +40,11 @@ class Descriptor {
     if (ftruncate(fd_, bytes) != 0) errno = 0;
   }
 
+  /// Ends the file after `bytes`, which it may already do.
+  void shorten(int64_t bytes) {
+    if (lseek(fd_, 0, SEEK_END) > bytes && ftruncate(fd_, bytes) != 0) fail("shorten");
+  }
+
   /// Waits until no other process has the file locked, for some seconds at most: there are file systems without locks,
   /// and processes that are stopped. Held as long as this lives.
   void wait_for_turn() const {
