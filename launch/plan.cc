@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <iostream>
 
 #include "launch/verbs.h"
@@ -58,13 +57,9 @@ int plan(Settings settings) {
                       .card_memory = {}};
   const std::vector<int64_t> sizes = card_sizes(options, placing.device);
   const std::vector<RankFacts> ranks = assumed_ranks(options.ranks, sizes);
-  for (const Card& card : ranks.front().cards) {
-    const int64_t limit = placing.memory_limit > 0 ? placing.memory_limit : card.total_bytes;
-    if (limit > 0) request.card_memory[card.uuid] = card.total_bytes > 0 ? std::min(card.total_bytes, limit) : limit;
-  }
+  request.card_memory = card_memory(ranks, placing.memory_limit);
   Placement placement = place(placing, 0, ranks, {request.picture.tokens(), options.max_sequence_length});
-  settle_formats(placement, folder, placing, ranks);
-  const Plan made = make_plan(folder, placement, request);
+  const Plan made = settle_formats(placement, folder, placing.formats, request);
   std::cout << (operation_options(settings).json ? as_json(made) : as_text(made)) << std::flush;
   return 0;
 }

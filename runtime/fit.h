@@ -1,21 +1,28 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "model/config.h"
 #include "runtime/options.h"
 #include "runtime/placement.h"
+#include "runtime/plan.h"
 
 namespace flux {
 
-/// Settles the formats that the options leave open, none first, so that every card holds its ranks: by its whole memory
-/// or --memory-limit, and never by what is free. False where none does: then they are the smallest. `facts` are those
-/// that the placement was made of.
-bool settle_formats(Placement& placement, const ModelFolder& folder, const PlacementOptions& options,
-                    const std::vector<RankFacts>& facts);
+/// Bytes of every card that the ranks see, by name, as far as the limit (0: none) goes; 0: not known.
+std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit);
 
-/// The same, and what each rank may take under --memory-limit. Where no formats fit, throws Invalid: which card lacks
-/// how much, and the smallest change that helps.
+/// Settles the formats that the choices leave open, none first, so that every card of the request holds its ranks: by
+/// its memory, never by what is free. Returns the plan; where no formats fit, that of the smallest.
+Plan settle_formats(Placement& placement, const ModelFolder& folder, const FormatChoices& choices,
+                    const PlanRequest& request);
+
+/// The same for the cards that there are, and what each rank may take under --memory-limit. Where no formats fit,
+/// throws Invalid: which card lacks how much, and the smallest change that helps. `facts` are those that the placement
+/// was made of.
 void fit_to_cards(Placement& placement, const ModelFolder& folder, const PlacementOptions& options,
                   const std::vector<RankFacts>& facts);
 

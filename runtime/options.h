@@ -31,7 +31,7 @@ struct FormatChoices {
     const Format chosen = transformer.value_or(transformer_else);
     const Format followed = chosen == Format::dense ? Format::dense : Format::int8_weights;
     const Format text = text_encoder.value_or(followed);
-    return {chosen, text, modulation.value_or(text_encoder ? text : followed)};
+    return {chosen, text, modulation.value_or(text)};
   }
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/plan.h"
 
+#include <algorithm>
 #include <numeric>
 #include <stdexcept>
 
@@ -110,6 +111,10 @@ Prompt asked(const PlanRequest& request) {
 int64_t RankBytes::total() const {
   return std::accumulate(weights.begin(), weights.end(), buffers + workspace + outside,
                          [](int64_t sum, const auto& kind) { return sum + kind.second; });
+}
+
+bool Plan::fits() const {
+  return std::ranges::all_of(cards, [](const auto& card) { return card.second.fits(); });
 }
 
 Plan make_plan(const ModelFolder& folder, const Placement& placement, const PlanRequest& request) {

@@ -37,6 +37,8 @@ struct Plan {
   std::vector<RankBytes> ranks;
   std::map<std::string, CardBytes> cards;  // by name; empty on CPUs
   std::vector<float> sigmas;               // steps + 1
+
+  bool fits() const;  // every card whose memory is known
 };
 
 /// What is drawn, and the memory of each card (bytes, by name; may be empty).

@@ -78,13 +78,11 @@ std::string as_json(const Plan& plan) {
                {"sigmas", plan.sigmas}};
   for (size_t i = 0; i < plan.ranks.size(); ++i) json["ranks"].push_back(rank_json(plan, i));
   bool known = !plan.cards.empty();
-  bool fits = true;
   for (const auto& [name, card] : plan.cards) {
     json["cards"][name] = card_json(card);
     known = known && card.memory > 0;
-    fits = fits && card.fits();
   }
-  if (known) json["fits"] = fits;
+  if (known) json["fits"] = plan.fits();
   return json.dump(2) + "\n";
 }
 

@@ -39,12 +39,11 @@ DenseProduct::DenseProduct(const Matrix& matrix)
   const int64_t rows = matrix.rows_each();
   for (size_t part = 0; part < matrix.parts.size(); ++part)
     matrix.weights.read(matrix.parts[part] + ".weight", weight_.narrow(0, static_cast<int64_t>(part) * rows, rows));
-  bias_ = matrix.read_bias(matrix.weights.placing().compute);
-  if (bias_.defined()) wide_bias_ = matrix.weights.widened(bias_);
+  bias_ = matrix.read_bias();
 }
 
 void DenseProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
-  dense_product(x.values, weight_, out.scalar_type() == at::kFloat ? wide_bias_ : bias_, out, epilogue);
+  dense_product(x.values, weight_, bias_.of(out), out, epilogue);
 }
 
 }  // namespace flux

@@ -17,9 +17,8 @@ class DenseProduct : public Product {
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
 
  private:
-  at::Tensor weight_;     // [out, in]
-  at::Tensor bias_;       // [out], undefined when absent
-  at::Tensor wide_bias_;  // the same in fp32: a bias is added in the dtype of what it is added to
+  at::Tensor weight_;  // [out, in]
+  DenseBias bias_;
 };
 
 }  // namespace flux

@@ -93,7 +93,8 @@ void Int8Product::operator()(const Activation& x, const at::Tensor& out, Epilogu
   if (out.is_cuda()) {
     const bool gelu = epilogue == Epilogue::gelu, apart = gelu && out.scalar_type() == at::kFloat;
     launch(x, weight_, bias_, out, gelu && !apart);
-    if (apart) at::Tensor(out).copy_(at::gelu(out, "tanh"));
+    at::Tensor y = out;  // ATen works in place on what is not const
+    if (apart) at::gelu_(y, "tanh");
     return;
   }
 #endif

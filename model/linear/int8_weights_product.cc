@@ -20,15 +20,14 @@ Int8WeightsProduct::Int8WeightsProduct(const Matrix& matrix)
   matrix.each_block([&](int64_t first, const at::Tensor& rows) {
     quantize_rows(rows.to(at::kFloat), weight_.narrow(first, rows.size(0)));
   });
-  bias_ = matrix.read_bias(matrix.weights.placing().compute);
-  if (bias_.defined()) wide_bias_ = matrix.weights.widened(bias_);
+  bias_ = matrix.read_bias();
 }
 
 void Int8WeightsProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
   const int64_t columns = out.size(1);
   const int64_t columns_each =
       std::max(kAlignedColumns, kWidenedValues / weight_.values.size(1) / kAlignedColumns * kAlignedColumns);
-  const at::Tensor& bias = out.scalar_type() == at::kFloat ? wide_bias_ : bias_;
+  const at::Tensor& bias = bias_.of(out);
   for (int64_t first = 0; first < columns; first += columns_each) {
     const int64_t count = std::min(columns_each, columns - first);
     const Activation block = weight_.narrow(first, count);

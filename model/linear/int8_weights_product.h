@@ -13,9 +13,8 @@ class Int8WeightsProduct : public Product {
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
 
  private:
-  Activation weight_;     // [out, in]
-  at::Tensor bias_;       // [out], undefined when absent
-  at::Tensor wide_bias_;  // the same in fp32: a bias is added in the dtype of what it is added to
+  Activation weight_;  // [out, in]
+  DenseBias bias_;
 };
 
 }  // namespace flux

@@ -20,6 +20,11 @@ at::Tensor Matrix::read_bias(at::ScalarType dtype) const {
   return values;
 }
 
+DenseBias Matrix::read_bias() const {
+  const at::Tensor narrow = read_bias(weights.placing().compute);
+  return {narrow, narrow.defined() ? weights.widened(narrow) : narrow};
+}
+
 void Matrix::each_block(const std::function<void(int64_t, const at::Tensor&)>& visit) const {
   for (size_t part = 0; part < parts.size(); ++part) {
     const int64_t begin = static_cast<int64_t>(part) * rows_each();

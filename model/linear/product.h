@@ -17,6 +17,13 @@ namespace flux {
 
 enum class Bias { present, absent };
 
+/// A bias is added in the dtype of what it is added to: the compute dtype, or fp32.
+struct DenseBias {
+  at::Tensor narrow, wide;  // [out]; undefined when absent
+
+  const at::Tensor& of(const at::Tensor& out) const { return out.scalar_type() == at::kFloat ? wide : narrow; }
+};
+
 /// A weight [out, in] and its bias [out] as a checkpoint has them: `parts` stacked by rows.
 struct Matrix {
   const Weights& weights;
@@ -28,6 +35,7 @@ struct Matrix {
 
   /// In this dtype; undefined where there is none.
   at::Tensor read_bias(at::ScalarType dtype) const;
+  DenseBias read_bias() const;
 
   /// The weight's rows first ... first + rows.size(0), as stored, on the device, from the first to the last.
   void each_block(const std::function<void(int64_t first, const at::Tensor& rows)>& visit) const;

@@ -23,10 +23,6 @@ class Arena {
 
   int64_t bytes() const { return bytes_; }
 
- private:
-  int64_t bytes_ = 0;
-
- public:
   at::Tensor keys_values;    // [tokens, 2, heads, head_dim], of all ranks
   at::Tensor residual;       // [rows, d] of the residual's dtype
   at::Tensor normed;         // [rows, d]: int8 where the blocks multiply int8
@@ -46,6 +42,9 @@ class Arena {
   at::Tensor modulation;      // [2 branches, n] fp32, of one step
   at::Tensor sigma_step;      // [] fp32
   at::Tensor true_cfg_scale;  // [] fp32
+
+ private:
+  int64_t bytes_ = 0;
 };
 
 }  // namespace flux

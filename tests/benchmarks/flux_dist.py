@@ -36,7 +36,7 @@ def parse(text):
             "name": "flux-dist", "ms": slowest["step"]["median_ms"], "p5_ms": slowest["step"]["p5_ms"],
             "p95_ms": slowest["step"]["p95_ms"], "launch_ms": slowest["launch_ms"], "rows": [r["rows"] for r in ranks],
             "own_floor_ms": max(rank["floor_ms"] for rank in ranks), "transport": said["transport"],
-            "peak_bytes": max(rank["weights_bytes"] + rank["buffers_bytes"] for rank in ranks),
+            "peak_bytes": max(rank["weights_bytes"] + rank["buffers_bytes"] + rank["workspace_bytes"] for rank in ranks),
             "text_tokens": said["text_tokens"]}
         return measurement, {"flux-dist": f"{said['program']} ({said['revision']})", "flux-dist's torch": said["torch"],
                              "flux-dist's cuda": said["cuda"], "nccl": said["nccl"]}
