@@ -3,8 +3,8 @@
   python tests/benchmarks/beside.py diffusers-compiled -o compiled.json
   python tests/benchmarks/beside.py diffusers-ulysses --gpus 2 -o ulysses.json
 
-PEER is diffusers-eager or diffusers-compiled (one card), diffusers-ulysses or diffusers-ulysses-compiled (--gpus cards
-through torchrun), or none: flux-dist and the floor alone. In this order, each in processes of its own: the floor (what
+PEER is diffusers-eager or diffusers-compiled (one card), diffusers-ulysses or diffusers-ring, each also -compiled (--gpus
+cards through torchrun), or none: flux-dist and the floor alone. In this order, each in processes of its own: the floor (what
 the step's matrix products and attention take by torch's library kernels, in bf16 and with fp8 products), flux-dist's
 `bench step`, the peer's transformer, and the floor again, as clocks drift. The output has versions, cards, clocks, power,
 warnings, and of each measurement the median of a step, how many times the floor that is, and its peak memory. Without
@@ -29,7 +29,8 @@ from benchmarks import cards, child, flux_dist, sizes, table  # noqa: E402
 from benchmarks.child import Wrong  # noqa: E402
 
 PEERS = {"diffusers-eager": False, "diffusers-compiled": False, "diffusers-ulysses": True,
-         "diffusers-ulysses-compiled": True, "none": None}  # whether it takes several cards
+         "diffusers-ulysses-compiled": True, "diffusers-ring": True, "diffusers-ring-compiled": True,
+         "none": None}  # whether it takes several cards
 DRIFT = 0.03
 
 

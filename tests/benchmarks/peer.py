@@ -1,4 +1,4 @@
-"""diffusers' FluxTransformer2DModel, one step: on one card, or on several with Ulysses. Started by beside.py.
+"""diffusers' FluxTransformer2DModel, one step: on one card, or on several with Ulysses or a ring. Started by beside.py.
 
 Compiled: block by block (compile_repeated_blocks) with fused QKV projections, which is diffusers' own advice for FLUX.1.
 Attention is cuDNN's where it takes the model, else torch's choice. A step includes the modulation of its timestep, as in
@@ -60,6 +60,12 @@ def divides(job, ranks):
     return all(number % ranks == 0 for number in (rows * columns, job["text_tokens"], heads))
 
 
+def context_parallel(job, ranks):
+    if job["peer"].startswith("diffusers-ring"):
+        return ContextParallelConfig(ring_degree=ranks)
+    return ContextParallelConfig(ulysses_degree=ranks, ulysses_anything=not divides(job, ranks))
+
+
 def first_step(model, arguments, backends):
     """Takes the first attention that the model's sizes allow; returns its name."""
     for backend in backends:
@@ -94,10 +100,9 @@ def work(job):
         if compiled:
             model.fuse_qkv_projections()
         if ranks > 1:
-            model.enable_parallelism(config=ContextParallelConfig(
-                ulysses_degree=ranks, ulysses_anything=not divides(job, ranks)))
+            model.enable_parallelism(config=context_parallel(job, ranks))
         if compiled:
-            model.compile_repeated_blocks(fullgraph=ranks == 1)  # Ulysses breaks the graph
+            model.compile_repeated_blocks(fullgraph=ranks == 1)  # what ranks say to each other breaks the graph
         if cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
