@@ -13,6 +13,7 @@
 
 #include "parallel/group.h"
 #include "parallel/nccl/handle.h"
+#include "parallel/nccl/memory.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
 #include "parallel/rank/thread_name.h"
@@ -21,6 +22,9 @@ namespace flux {
 namespace {
 
 using c10::cuda::CUDAStream;
+
+/// Bytes from which copy engines gather sooner than kernels do: an engine takes 30 us longer to begin.
+constexpr int64_t kWorthAnEngine = 4 << 20;
 
 ncclDataType_t type_of(const at::Tensor& value) {
   static const std::map<at::ScalarType, ncclDataType_t> types = {
@@ -51,7 +55,7 @@ class NcclCommunicator : public Communicator {
       : host_(std::move(host)),
         device_(device),
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
-        nccl_(*host_, id, device, deadlines),
+        nccl_(std::make_shared<NcclHandle>(*host_, id, device, deadlines)),
         monitor_([this] { watch(); }) {}
 
   ~NcclCommunicator() override {
@@ -65,7 +69,10 @@ class NcclCommunicator : public Communicator {
 
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }
-  at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override { return at::empty(sizes, options); }
+  at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override {
+    const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
+    return bytes < kWorthAnEngine ? at::empty(sizes, options) : nccl_memory(nccl_, sizes, options);
+  }
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
@@ -82,7 +89,7 @@ class NcclCommunicator : public Communicator {
   std::unique_ptr<HostGroup> host_;
   at::Device device_;
   CUDAStream stream_;
-  NcclHandle nccl_;
+  std::shared_ptr<NcclHandle> nccl_;  // and its memory's
   std::mutex mutex_;
   std::condition_variable changed_;
   bool closing_ = false;
@@ -103,7 +110,7 @@ Pending NcclCommunicator::queue(const std::string& name, const at::Tensor& tenso
   at::cuda::CUDAEvent ready;
   ready.record(c10::cuda::getCurrentCUDAStream(device_.index()));
   ready.block(stream_);
-  nccl_.queue(name, [&](ncclComm_t comm) { return call(comm, stream_.stream()); });
+  nccl_->queue(name, [&](ncclComm_t comm) { return call(comm, stream_.stream()); });
   const auto moved = std::make_shared<at::cuda::CUDAEvent>();
   moved->record(stream_);
   return Pending([this, name, moved] {
@@ -154,9 +161,9 @@ void NcclCommunicator::watch() {
   name_this_thread("nccl watch");
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return closing_; })) {
-    if (const std::string fault = nccl_.fault(); !fault.empty()) host_->abort(fault);
+    if (const std::string fault = nccl_->fault(); !fault.empty()) host_->abort(fault);
     if (!host_->aborted()) continue;
-    nccl_.abort();
+    nccl_->abort();
     return;
   }
 }

@@ -23,6 +23,7 @@ void NcclHandle::start(const ncclUniqueId& id, at::Device device, std::chrono::m
     const c10::cuda::CUDAGuard guard(device);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 1;
+    config.CTAPolicy = NCCL_CTA_POLICY_ZERO;  // gathers by copy engines, where memory is registered
     return ncclCommInitRankConfig(&comm_, host_.size(), id, host_.rank(), &config);
   });
   const Clock::time_point end = Clock::now() + deadline;
@@ -55,6 +56,11 @@ void NcclHandle::queue(const std::string& name, const std::function<ncclResult_t
     returned_.notify_all();
   }
   check(name, result);
+}
+
+void NcclHandle::unless_aborted(const std::function<void(ncclComm_t)>& give_back) {
+  const std::lock_guard lock(mutex_);
+  if (!aborted_) give_back(comm_);
 }
 
 void NcclHandle::check(const std::string& name, ncclResult_t result) {

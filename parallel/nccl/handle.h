@@ -18,7 +18,8 @@ namespace flux {
 /// the first one, connecting the ranks), abort() from another thread ends. Calls come from one thread at a time.
 class NcclHandle {
  public:
-  /// Collective over the ranks of `host`. Throws TimedOut after the startup deadline, Aborted when NCCL fails.
+  /// Collective over the ranks of `host`, which outlives every call but unless_aborted(). Throws TimedOut after the
+  /// startup deadline, Aborted when NCCL fails.
   NcclHandle(HostGroup& host, const ncclUniqueId& id, at::Device device, Deadlines deadlines);
   ~NcclHandle();
   NcclHandle(const NcclHandle&) = delete;
@@ -26,6 +27,9 @@ class NcclHandle {
 
   /// Queues what `call` asks of NCCL, and returns when it is queued. On an error the whole group is aborted.
   void queue(const std::string& name, const std::function<ncclResult_t(ncclComm_t)>& call);
+
+  /// Gives something back that the communicator knows of, which is gone already when it was aborted.
+  void unless_aborted(const std::function<void(ncclComm_t)>& give_back);
 
   /// What went wrong behind the back of the host, or that a call is not taken in within its deadline; empty if all is
   /// well.

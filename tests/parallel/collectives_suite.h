@@ -116,6 +116,21 @@ TEST_P(Collectives, GatherLargeTensors) {
   });
 }
 
+/// Over NCCL, by copy engines.
+TEST_P(Collectives, GatherWithinOneBufferAgainAndAgain) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const int64_t n = 1 << 20;
+    const at::Tensor all = group.buffer({group.size(), n}, at::TensorOptions(device).dtype(at::kInt));
+    for (int call = 0; call < 5; ++call) {
+      all.fill_(-1);
+      all[group.rank()].fill_(10 * call + group.rank());
+      group.all_gather(all, repeated(1, group.size())).wait();
+      for (int rank = 0; rank < group.size(); ++rank)
+        EXPECT_TRUE(all[rank].eq(10 * call + rank).all().item<bool>()) << call << " " << rank;
+    }
+  });
+}
+
 TEST_P(Collectives, ManySmallCallsStayInOrder) {
   on_ranks([](World&, Group group, at::Device device) {
     for (int call = 0; call < 300; ++call) gather(group, device, repeated(call % 3, group.size()), {2}, at::kInt, call);
