@@ -8,27 +8,29 @@ namespace {
 
 constexpr int threads = 256;
 
-/// A block does a row, N neighbours a thread at a time.
+/// A thread does N neighbours of a row, wherever that begins: rows may be as short as a head.
 template <typename T, int N>
 __global__ void dequantize(Dequantize a) {
-  const float scale = a.scales[blockIdx.x];
-  const int8_t* codes = a.codes + blockIdx.x * a.width;
-  T* out = static_cast<T*>(a.out) + blockIdx.x * a.width;
-  for (int64_t at = static_cast<int64_t>(threadIdx.x) * N; at < a.width; at += threads * N) {
-    const auto vector = load<int8_t, N>(codes + at);
-    Vector<T, N> result;
+  const uint32_t at = (blockIdx.x * threads + threadIdx.x) * N;
+  if (at >= a.rows * a.width) return;
+  const float scale = a.scales[at / static_cast<uint32_t>(a.width)];
+  const auto codes = load<int8_t, N>(a.codes + at);
+  Vector<T, N> result;
 #pragma unroll
-    for (int i = 0; i < N; ++i) result.values[i] = static_cast<T>(scale * static_cast<float>(vector.values[i]));
-    store(out + at, result);
-  }
+  for (int i = 0; i < N; ++i) result.values[i] = static_cast<T>(scale * static_cast<float>(codes.values[i]));
+  store(static_cast<T*>(a.out) + at, result);
 }
 
 template <typename T>
 cudaError_t launch(const Dequantize& a, cudaStream_t stream) {
-  if (a.rows * a.width == 0) return cudaSuccess;
+  const int64_t values = a.rows * a.width;
+  if (values == 0) return cudaSuccess;
+  if (values > INT32_MAX) return cudaErrorInvalidValue;
   constexpr int N = 8;
   const bool wide = a.width % N == 0 && aligned(a.codes, N) && aligned(a.out, N * sizeof(T));
-  (wide ? dequantize<T, N> : dequantize<T, 1>)<<<static_cast<unsigned>(a.rows), threads, 0, stream>>>(a);
+  const int64_t each = threads * (wide ? N : 1);
+  (wide ? dequantize<T, N>
+        : dequantize<T, 1>)<<<static_cast<unsigned>((values + each - 1) / each), threads, 0, stream>>>(a);
   return cudaGetLastError();
 }
 

@@ -14,7 +14,7 @@ struct Dequantize {
   const float* scales;  // [rows]
   void* out;            // [rows, width], of `precision`
   Precision precision;
-  int64_t rows, width;
+  int64_t rows, width;  // at most 2^31 values
 };
 
 /// dequantize queued on the stream.

@@ -1,6 +1,7 @@
 #include "model/kernels/rotate_quantize.h"
 
 #include "built_with.h"
+#include "model/kernels/quantize_rows.h"
 #include "model/kernels/rotation.h"
 
 #if FLUX_CUDA
@@ -37,16 +38,9 @@ at::Tensor rotated(const at::Tensor& x) {
 
 }  // namespace
 
-void quantize_rows(const at::Tensor& rows, const Activation& out) {
-  if (rows.size(0) == 0) return;
-  const auto largest = rows.abs().amax(1);
-  const auto most = at::full_like(largest, 127);  // a tensor: by a scalar ATen divides through its reciprocal
-  out.scales.copy_(largest / most);
-  const auto inverse = at::where(largest == 0, 0, most / largest);
-  out.values.copy_((rows * inverse.unsqueeze(1)).round().nan_to_num(0, 127, -127).clamp(-127, 127));
+void rotate_quantize_aten(const at::Tensor& x, const Activation& out) {
+  quantize_rows_aten(rotated(x.to(at::kFloat)), out);
 }
-
-void rotate_quantize_aten(const at::Tensor& x, const Activation& out) { quantize_rows(rotated(x.to(at::kFloat)), out); }
 
 void rotate_quantize(const at::Tensor& x, const Activation& out) {
 #if FLUX_CUDA

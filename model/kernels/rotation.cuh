@@ -11,11 +11,10 @@ constexpr int most_threads = 512;
 /// As many threads as hold a row of so many vectors, in whole warps.
 inline int64_t threads_for(int64_t vectors) { return ((vectors + kept - 1) / kept + warp - 1) / warp * warp; }
 
-/// The largest of all threads' values as unsigned integers: for floats without a sign the largest, or what is no
-/// number.
+/// As warp_largest, of all threads.
 __device__ inline unsigned block_largest(unsigned value) {
   __shared__ unsigned of_warps[most_threads / warp];
-  for (int step = warp / 2; step > 0; step /= 2) value = max(value, __shfl_xor_sync(0xffffffff, value, step));
+  value = warp_largest(value);
   if (threadIdx.x % warp == 0) of_warps[threadIdx.x / warp] = value;
   __syncthreads();
   unsigned largest = 0;

@@ -49,4 +49,10 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
+/// The largest of all lanes' values as unsigned integers: for floats without a sign the largest, or what is no number.
+__device__ inline unsigned warp_largest(unsigned value) {
+  for (int step = warp / 2; step > 0; step /= 2) value = max(value, __shfl_xor_sync(0xffffffff, value, step));
+  return value;
+}
+
 }  // namespace flux

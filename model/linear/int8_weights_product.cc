@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "model/kernels/dequantize.h"
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_rows.h"
 #include "model/linear/dense_product.h"
 
 namespace flux {
@@ -17,9 +17,8 @@ constexpr int64_t kAlignedColumns = 256;      // a product into columns that sta
 Int8WeightsProduct::Int8WeightsProduct(const Matrix& matrix)
     : weight_{matrix.weights.memory({matrix.out, matrix.in}, at::kChar),
               matrix.weights.memory({matrix.out}, at::kFloat)} {
-  matrix.each_block([&](int64_t first, const at::Tensor& rows) {
-    quantize_rows(rows.to(at::kFloat), weight_.narrow(first, rows.size(0)));
-  });
+  matrix.each_block(
+      [&](int64_t first, const at::Tensor& rows) { quantize_rows(rows, weight_.narrow(first, rows.size(0))); });
   bias_ = matrix.read_bias();
 }
 

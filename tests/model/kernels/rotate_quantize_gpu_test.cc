@@ -4,6 +4,7 @@
 
 #include "built_with.h"
 #include "model/kernels/dequantize.h"
+#include "model/kernels/quantize_rows.h"
 #include "model/kernels/residual_norm.h"
 #include "model/kernels/rotate_quantize.h"
 
@@ -30,20 +31,32 @@ class RotateQuantizeGpu : public testing::TestWithParam<std::tuple<at::ScalarTyp
   int64_t width() const { return std::get<1>(GetParam()); }
 };
 
-TEST_P(RotateQuantizeGpu, EqualsItsTwinBitForBit) {
-  const auto wide = (at::randn({67, width() + 32}) * at::rand({67, 1}) * 100).to(dtype());
+using Quantize = void(const at::Tensor&, const Activation&);
+
+/// A row of zeros, one that is not finite, and strides.
+void expect_equal_bits(Quantize& twin, Quantize& kernel, at::ScalarType dtype, int64_t width) {
+  const auto wide = (at::randn({67, width + 32}) * at::rand({67, 1}) * 100).to(dtype);
   wide[3].zero_();
   wide[5][20] = std::numeric_limits<float>::infinity();
-  const auto x = wide.narrow(1, 16, width());
-  const auto there = wide.cuda().narrow(1, 16, width());
+  const auto x = wide.narrow(1, 16, width);
+  const auto there = wide.cuda().narrow(1, 16, width);
   const Activation expected = room(x), out = room(there);
-  rotate_quantize_aten(x, expected);
-  rotate_quantize(there, out);
+  twin(x, expected);
+  kernel(there, out);
   EXPECT_TRUE(equal_bits(out.scales.isfinite().to(at::kInt), expected.scales.isfinite().to(at::kInt)));
   const auto finite = expected.scales.isfinite().nonzero().squeeze(1);
   EXPECT_EQ(finite.size(0), 66);
   EXPECT_TRUE(equal_bits(out.scales.cpu().index_select(0, finite), expected.scales.index_select(0, finite)));
   EXPECT_TRUE(at::equal(out.values.cpu().index_select(0, finite), expected.values.index_select(0, finite)));
+}
+
+TEST_P(RotateQuantizeGpu, EqualsItsTwinBitForBit) {
+  expect_equal_bits(rotate_quantize_aten, rotate_quantize, dtype(), width());
+}
+
+TEST_P(RotateQuantizeGpu, UnrotatedRowsEqualTheirTwinBitForBit) {
+  expect_equal_bits(quantize_rows_aten, quantize_rows, dtype(), width());
+  expect_equal_bits(quantize_rows_aten, quantize_rows, dtype(), width() + 7);
 }
 
 /// The norm's sums round otherwise on a card: a code may be off by one where it lay between two.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/kernels/quantize_rows.h"
 #include "model/kernels/rotation.h"
 
 namespace flux {

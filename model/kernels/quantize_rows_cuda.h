@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "model/kernels/precision.h"
+
+namespace flux {
+
+/// Device memory of quantize_rows.h's arguments.
+struct QuantizeRows {
+  const void* x;  // [rows, width]
+  Precision precision;
+  int64_t stride;  // elements between rows of x
+  int8_t* codes;   // [rows, width], packed
+  float* scales;   // [rows]
+  int64_t rows, width;
+};
+
+/// quantize_rows queued on the stream.
+cudaError_t launch_quantize_rows(const QuantizeRows& arguments, cudaStream_t stream);
+
+}  // namespace flux
