@@ -7,6 +7,7 @@
 
 #include "launch/verbs.h"
 #include "parallel/rank/errors.h"
+#include "runtime/arrangements.h"
 #include "runtime/fit.h"
 #include "runtime/options/convert.h"
 #include "runtime/source/model_defaults.h"
@@ -17,29 +18,49 @@ namespace {
 
 constexpr int oldest_with_bf16 = 80;  // compute capability of the cards that are assumed
 
-/// One size stands for a card of each rank; several are all the cards there are, dealt as generate does.
-std::vector<int64_t> card_sizes(const PlanOptions& options, DeviceChoice device) {
-  if (device == DeviceChoice::cpu && !options.card_gib.empty())
-    throw Invalid("--card-gib: --device cpu uses no cards; leave one of them out");
-  if (device == DeviceChoice::cpu) return {};
-  const auto ranks = static_cast<size_t>(options.ranks);
-  if (options.card_gib.empty()) return std::vector<int64_t>(device == DeviceChoice::cuda ? ranks : 0, 0);
-  if (options.card_gib.size() == 1) return std::vector<int64_t>(ranks, options.card_gib.front());
-  return {options.card_gib.begin(), options.card_gib.end()};
-}
-
-std::vector<RankFacts> assumed_ranks(int ranks, const std::vector<int64_t>& card_gib) {
-  RankFacts facts{.host = "host", .process = 0, .cores = ranks, .cards = {}};
-  for (size_t i = 0; i < card_gib.size(); ++i) {
+/// Cards of these sizes.
+RankFacts assumed_host(const std::vector<int>& cards) {
+  RankFacts facts{.host = "host", .process = 0, .cores = 1, .cards = {}};
+  for (size_t i = 0; i < cards.size(); ++i) {
     facts.cards.push_back({.index = static_cast<int>(i),
                            .uuid = fmt::format("card {}", i),
                            .name = "",
                            .capability = oldest_with_bf16,
-                           .total_bytes = card_gib[i] << 30});
+                           .total_bytes = int64_t{cards[i]} << 30});
   }
-  std::vector<RankFacts> world(static_cast<size_t>(ranks), facts);
+  return facts;
+}
+
+/// One size stands for a card of each rank; several are all the cards there are, dealt as generate does.
+std::vector<RankFacts> assumed_ranks(const PlanOptions& options, DeviceChoice device) {
+  const int ranks = options.ranks.value_or(1);
+  std::vector<int> cards = options.cards;
+  if (cards.empty() && device == DeviceChoice::cuda) cards = {0};
+  if (cards.size() == 1) cards.resize(static_cast<size_t>(ranks), cards.front());
+  RankFacts host = assumed_host(cards);
+  host.cores = ranks;
+  std::vector<RankFacts> world(static_cast<size_t>(ranks), host);
   for (int rank = 0; rank < ranks; ++rank) world[static_cast<size_t>(rank)].process = rank;
   return world;
+}
+
+void print_plan(const ModelFolder& folder, const PlanOptions& options, const PlacementOptions& placing,
+                PlanRequest request, bool json) {
+  const std::vector<RankFacts> ranks = assumed_ranks(options, placing.device);
+  request.card_memory = card_memory(ranks, placing.memory_limit);
+  Placement placement = place(placing, 0, ranks, {request.picture.tokens(), options.max_sequence_length});
+  const Plan made = settle(placement, folder, placing, request);
+  std::cout << (json ? as_json(made) : as_text(made)) << std::flush;
+}
+
+void print_arrangements(const ModelFolder& folder, const PlanOptions& options, const PlacementOptions& placing,
+                        PlanRequest request, bool json) {
+  if (!placing.replicas.empty() || placing.ranks_per_replica)
+    throw Invalid("--replicas and --ranks-per-replica want --ranks: without it, plan tells which fit");
+  const RankFacts host = assumed_host(options.cards);
+  request.card_memory = card_memory({host}, placing.memory_limit);
+  const std::vector<Plan> found = arrangements(folder, placing, host, request);
+  std::cout << (json ? as_json(found) : as_text(found)) << std::flush;
 }
 
 }  // namespace
@@ -49,18 +70,16 @@ int plan(Settings settings) {
   add_model_defaults(settings, folder);
   const PlanOptions options = plan_options(settings);
   const PlacementOptions placing = placement_options(settings);
-  PlanRequest request{.picture = drawn_picture(settings, folder.vae.token_side(),
-                                               [](const std::string& text) { spdlog::warn("{}", text); }),
-                      .num_inference_steps = options.num_inference_steps,
-                      .sigmas = options.sigmas,
-                      .max_sequence_length = options.max_sequence_length,
-                      .card_memory = {}};
-  const std::vector<int64_t> sizes = card_sizes(options, placing.device);
-  const std::vector<RankFacts> ranks = assumed_ranks(options.ranks, sizes);
-  request.card_memory = card_memory(ranks, placing.memory_limit);
-  Placement placement = place(placing, 0, ranks, {request.picture.tokens(), options.max_sequence_length});
-  const Plan made = settle_formats(placement, folder, placing.formats, request);
-  std::cout << (operation_options(settings).json ? as_json(made) : as_text(made)) << std::flush;
+  if (placing.device == DeviceChoice::cpu && !options.cards.empty())
+    throw Invalid("--cards: --device cpu uses no cards; leave one of them out");
+  const PlanRequest request{.picture = drawn_picture(settings, folder.vae.token_side(),
+                                                     [](const std::string& text) { spdlog::warn("{}", text); }),
+                            .num_inference_steps = options.num_inference_steps,
+                            .sigmas = options.sigmas,
+                            .max_sequence_length = options.max_sequence_length,
+                            .card_memory = {}};
+  const bool json = operation_options(settings).json, search = !options.ranks && !options.cards.empty();
+  (search ? print_arrangements : print_plan)(folder, options, placing, request, json);
   return 0;
 }
 

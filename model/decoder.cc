@@ -15,7 +15,9 @@ struct Decoder::Parts {
 
 Decoder::Decoder(const Checkpoint& checkpoint, Placing placing)
     : parts_(new Parts{checkpoint.folder.vae, placing,
-                       VaeDecoder(Weights(checkpoint.open("vae"), placing), checkpoint.folder.vae)}) {}
+                       in_one_piece(Weights(checkpoint.open("vae"), placing), [&](const Weights& weights) {
+                         return VaeDecoder(weights, checkpoint.folder.vae);
+                       })}) {}
 
 Decoder::~Decoder() = default;
 

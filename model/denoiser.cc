@@ -56,14 +56,16 @@ struct Canvas {
 }  // namespace
 
 struct Denoiser::Parts {
-  Parts(const Checkpoint& checkpoint, const Placing& placing, Communicator& communicator, const Demand& largest)
+  Parts(const Checkpoint& checkpoint, const Placing& placing, Communicator& communicator, const Demand& largest,
+        Format exchange)
       : config(checkpoint.folder.transformer),
         sequence(communicator),
         text_ranks(flux::text_ranks(largest.text_tokens, largest.image_tokens, sequence.size())),
         weights(checkpoint.open("transformer"), placing),
-        transformer(weights, config, sequence.rank() < text_ranks),
+        transformer(in_one_piece(
+            weights, [&](const Weights& memory) { return Transformer(memory, config, sequence.rank() < text_ranks); })),
         demand(largest),
-        arena(config, demand, weights.placing(), sequence),
+        arena(config, demand, weights.placing(), sequence, exchange),
         replay(placing.device.is_cuda() && sequence.capturable()) {}
 
   Canvas& canvas_for(const Picture& picture, const Conditioning& conditioning) {
@@ -112,8 +114,9 @@ struct Denoiser::Parts {
   std::optional<Canvas> canvas;
 };
 
-Denoiser::Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest)
-    : parts_(std::make_unique<Parts>(checkpoint, placing, sequence, largest)) {}
+Denoiser::Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest,
+                   Format exchange)
+    : parts_(std::make_unique<Parts>(checkpoint, placing, sequence, largest, exchange)) {}
 
 Denoiser::~Denoiser() = default;
 

@@ -24,6 +24,9 @@ class EncoderModules {
   /// Of weights, by component: text_encoder, text_encoder_2, and modulation for what is the transformer's.
   std::map<std::string, int64_t> bytes() const;
 
+  /// Of weights that are streamed, in pinned memory.
+  int64_t bytes_on_host() const;
+
   ClipText clip;
   T5Encoder t5;
   Linear context_embedder;

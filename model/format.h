@@ -19,6 +19,7 @@ struct Formats {
   Format transformer = Format::dense;
   Format text_encoder = Format::dense;  // text_encoder_2, T5
   Format modulation = Format::dense;    // the AdaLN linears of the transformer
+  Format exchange = Format::dense;      // not kept: keys and values on their way between ranks; dense or int8
 
   bool operator==(const Formats&) const = default;
 };

@@ -113,7 +113,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
     Denoiser denoiser(checkpoint, {place.device, placement.dtype, placement.formats.transformer}, *sequence,
-                      placement.demand);
+                      placement.demand, placement.formats.exchange);
     world.exchange("loaded");  // which takes some longer than others: the deadline of a step is not for that
     const DeviceMemory memory(place.device);
     times.weights = denoiser.weight_bytes();

@@ -16,19 +16,23 @@ constexpr int64_t kSteps = 50;
 std::string gib(int64_t bytes) { return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1 << 30)); }
 
 /// The smallest change that helps.
-std::string advice(const Placement& placement, const ModelFolder& folder, const FormatChoices& asked,
+std::string advice(const Placement& placement, const ModelFolder& folder, const PlacementOptions& asked,
                    const PlanRequest& request) {
-  FormatChoices choices = asked;
+  FormatChoices choices = asked.formats;
   choices.transformer = Format::int8;
   const Formats int8 = choices.resolved(Format::int8);
-  const auto int8_fits = [&](const Demand& demand) {
+  const auto fits = [&](const Demand& demand, Residency residency) {
     Placement changed = placement;
     changed.formats = int8;
+    changed.encoder_residency = residency;
     changed.demand = demand;
     return make_plan(folder, changed, request).fits();
   };
   const bool is_int8 = placement.formats == int8;
-  if (!is_int8 && int8_fits(placement.demand)) return "give --quantize int8";
+  if (!is_int8 && fits(placement.demand, placement.encoder_residency)) return "give --quantize int8";
+  if (fits(placement.demand, Residency::streamed))
+    return std::string("give ") + (is_int8 ? "" : "--quantize int8 and ") + "--encoder-residency streamed";
+  const auto int8_fits = [&](const Demand& demand) { return fits(demand, placement.encoder_residency); };
   const int64_t token_side = folder.vae.token_side();
   for (const int64_t side : {1024, 768, 512, 256}) {
     const Demand smaller{(side / token_side) * (side / token_side), placement.demand.text_tokens};
@@ -58,11 +62,14 @@ std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, 
   return memory;
 }
 
-Plan settle_formats(Placement& placement, const ModelFolder& folder, const FormatChoices& choices,
-                    const PlanRequest& request) {
+Plan settle(Placement& placement, const ModelFolder& folder, const PlacementOptions& options,
+            const PlanRequest& request) {
+  using enum Residency;
   Plan plan;
-  for (const Format format : {Format::dense, Format::int8}) {
-    placement.formats = choices.resolved(format);
+  for (const auto& [format, residency] :
+       {std::pair(Format::dense, resident), std::pair(Format::int8, resident), std::pair(Format::int8, streamed)}) {
+    placement.formats = options.formats.resolved(format);
+    placement.encoder_residency = options.encoder_residency.value_or(residency);
     plan = make_plan(folder, placement, request);
     if (plan.fits()) break;
   }
@@ -76,10 +83,9 @@ void fit_to_cards(Placement& placement, const ModelFolder& folder, const Placeme
                             .num_inference_steps = kSteps,
                             .max_sequence_length = placement.demand.text_tokens,
                             .card_memory = card_memory(facts, options.memory_limit)};
-  const Plan plan = settle_formats(placement, folder, options.formats, request);
+  const Plan plan = settle(placement, folder, options, request);
   if (!plan.fits())
-    refuse(plan, options.memory_limit > 0 ? " (--memory-limit)" : "",
-           advice(placement, folder, options.formats, request));
+    refuse(plan, options.memory_limit > 0 ? " (--memory-limit)" : "", advice(placement, folder, options, request));
   if (options.memory_limit == 0) return;
   for (const auto& [name, card] : plan.cards)
     for (const int rank : card.ranks)

@@ -15,12 +15,13 @@ namespace flux {
 /// Bytes of every card that the ranks see, by name, as far as the limit (0: none) goes; 0: not known.
 std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit);
 
-/// Settles the formats that the choices leave open, none first, so that every card of the request holds its ranks: by
-/// its memory, never by what is free. Returns the plan; where no formats fit, that of the smallest.
-Plan settle_formats(Placement& placement, const ModelFolder& folder, const FormatChoices& choices,
-                    const PlanRequest& request);
+/// Settles what the options leave open of formats and residency, so that every card of the request holds its ranks: by
+/// its memory, never by what is free. Nothing is quantized where that fits; what is streamed is so where nothing else
+/// fits. Returns the plan; where none fits, the smallest.
+Plan settle(Placement& placement, const ModelFolder& folder, const PlacementOptions& options,
+            const PlanRequest& request);
 
-/// The same for the cards that there are, and what each rank may take under --memory-limit. Where no formats fit,
+/// The same for the cards that there are, and what each rank may take under --memory-limit. Where nothing fits,
 /// throws Invalid: which card lacks how much, and the smallest change that helps. `facts` are those that the placement
 /// was made of.
 void fit_to_cards(Placement& placement, const ModelFolder& folder, const PlacementOptions& options,

@@ -12,6 +12,7 @@
 
 #include "model/format.h"
 #include "model/request.h"
+#include "model/residency.h"
 
 namespace flux {
 
@@ -24,6 +25,7 @@ enum class ProgressStyle { automatic, bar, lines, none };
 /// What --quantize and the like say; absent: auto.
 struct FormatChoices {
   std::optional<Format> transformer{}, text_encoder{}, modulation{};
+  Format exchange = Format::dense;
 
   /// `transformer_else`: where the transformer's is left open. The others follow it: their products have few rows, and
   /// weights alone lose less.
@@ -31,7 +33,7 @@ struct FormatChoices {
     const Format chosen = transformer.value_or(transformer_else);
     const Format followed = chosen == Format::dense ? Format::dense : Format::int8_weights;
     const Format text = text_encoder.value_or(followed);
-    return {chosen, text, modulation.value_or(text)};
+    return {chosen, text, modulation.value_or(text), exchange};
   }
 };
 
@@ -40,7 +42,8 @@ struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
   DtypeChoice dtype = DtypeChoice::automatic;
   FormatChoices formats{};
-  int64_t memory_limit = 0;  // bytes of each card; 0: all of it
+  std::optional<Residency> encoder_residency{};  // absent: streamed where nothing else fits
+  int64_t memory_limit = 0;                      // bytes of each card; 0: all of it
   TransportChoice transport = TransportChoice::automatic;
   std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: from the world
   std::optional<int> ranks_per_replica{};  // absent: from the world

@@ -89,32 +89,34 @@ bool use_cuda(DeviceChoice choice, const std::vector<RankFacts>& facts) {
   return false;
 }
 
-/// Deals cards to ranks: always the visible one with the fewest ranks on it.
+/// Deals cards to ranks: always the visible one with the fewest ranks on it, and among those with the fewest that hold
+/// text, for these hold most.
 class Dealer {
  public:
   explicit Dealer(const std::vector<RankFacts>& facts) : facts_(facts) {}
 
-  const Card& deal(int rank) {
-    const auto& cards = facts_[rank].cards;
-    const auto card = std::min_element(cards.begin(), cards.end(), [&](const Card& a, const Card& b) {
-      return ranks_on_[{facts_[rank].host, a.uuid}] < ranks_on_[{facts_[rank].host, b.uuid}];
-    });
+  const Card& deal(const RankPlace& place) {
+    const int rank = place.rank;
+    const auto load = [&](const Card& card) { return load_of_[{facts_[rank].host, card.uuid}]; };
+    const auto card = std::ranges::min_element(facts_[rank].cards, {}, load);
     if (card->capability < kOldestCapability)
       throw Invalid(named(facts_, rank) + ": " + card->name +
                     " is older than compute capability 7.5, which CUDA 13 needs");
-    ++ranks_on_[{facts_[rank].host, card->uuid}];
+    auto& [ranks, texts] = load_of_[{facts_[rank].host, card->uuid}];
+    ++ranks;
+    texts += place.text ? 1 : 0;
     return *card;
   }
 
  private:
   const std::vector<RankFacts>& facts_;
-  std::map<std::pair<std::string, std::string>, int> ranks_on_;  // by (host, UUID)
+  std::map<std::pair<std::string, std::string>, std::pair<int, int>> load_of_;  // ranks, texts; by (host, UUID)
 };
 
 void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
   Dealer dealer(facts);
   const auto give = [&](int rank) {
-    const Card& card = dealer.deal(rank);
+    const Card& card = dealer.deal(placement.ranks[rank]);
     placement.ranks[rank].device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(card.index));
     placement.ranks[rank].card = card.uuid;
     placement.ranks[rank].card_name = card.name;
@@ -228,6 +230,9 @@ Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptio
     replica.transport = transport_of(options.transport, placement, replica, facts, cuda);
   placement.dtype = dtype_of(options.dtype, placement, facts, cuda);
   placement.formats = options.formats.resolved(Format::dense);
+  placement.encoder_residency = options.encoder_residency.value_or(Residency::resident);
+  if (!cuda && placement.encoder_residency == Residency::streamed)
+    throw Invalid("--encoder-residency streamed: the ranks compute on CPUs, where the host's memory is all there is");
   return placement;
 }
 
@@ -251,6 +256,7 @@ std::string as_text(const Formats& formats) {
   if (formats.text_encoder != formats.transformer)
     text += std::string(", text encoder ") + format_name(formats.text_encoder);
   if (formats.modulation != formats.transformer) text += std::string(", modulation ") + format_name(formats.modulation);
+  if (formats.exchange != Format::dense) text += std::string(", exchange ") + format_name(formats.exchange);
   return text;
 }
 

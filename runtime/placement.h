@@ -11,6 +11,7 @@
 
 #include "model/format.h"
 #include "model/request.h"
+#include "model/residency.h"
 #include "parallel/rank/device.h"
 #include "parallel/world.h"
 #include "runtime/options.h"
@@ -54,6 +55,7 @@ struct Placement {
   Demand demand{};
   at::ScalarType dtype = at::kFloat;
   Formats formats{};
+  Residency encoder_residency = Residency::resident;  // of T5 and the modulation
 
   static constexpr int coordinator = 0;  // a rank; today it also encodes and decodes
 

@@ -34,13 +34,14 @@ class Imagined : public Communicator {
 };
 
 /// Of the very modules that would load, made without values.
-std::map<std::string, int64_t> encoder_weights(const Checkpoint& shapes, const Placement& placement) {
-  const Placing placing{at::kMeta, placement.dtype};
-  auto bytes = EncoderModules(shapes, placing, placement.formats).bytes();
-  const Weights vae(shapes.open("vae"), placing);
-  const VaeDecoder decoder(vae, shapes.folder.vae);
-  bytes["vae"] = vae.kept();
-  return bytes;
+void add_encoder_weights(const Checkpoint& shapes, const Placement& placement, RankBytes& bytes) {
+  const EncoderModules modules(shapes, {at::kMeta, placement.dtype, Format::dense, placement.encoder_residency},
+                               placement.formats);
+  bytes.weights = modules.bytes();
+  bytes.host = modules.bytes_on_host();
+  const Weights vae(shapes.open("vae"), {at::kMeta, placement.dtype});
+  in_one_piece(vae, [&](const Weights& weights) { return VaeDecoder(weights, shapes.folder.vae); });
+  bytes.weights["vae"] = vae.kept();
 }
 
 /// Of one prompt: embedded text and the modulation of all steps.
@@ -83,7 +84,7 @@ RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, co
   RankBytes bytes;
   bytes.outside = outside_bytes(placement, place);
   if (place.encodes) {
-    bytes.weights = encoder_weights(shapes, placement);
+    add_encoder_weights(shapes, placement, bytes);
     bytes.workspace = encoder_workspace(shapes.folder, placement);
   }
   bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
@@ -92,7 +93,7 @@ RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, co
   bytes.workspace += denoiser_workspace(shapes.folder.transformer, placement, ranks);
   Imagined sequence(place.position, static_cast<int>(ranks));
   const Denoiser denoiser(shapes, {at::kMeta, placement.dtype, placement.formats.transformer}, sequence,
-                          placement.demand);
+                          placement.demand, placement.formats.exchange);
   bytes.weights["transformer"] = denoiser.weight_bytes();
   bytes.buffers += denoiser.buffer_bytes();
   return bytes;

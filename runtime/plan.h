@@ -16,9 +16,10 @@ struct RankBytes {
   std::map<std::string, int64_t> weights;  // by kind: text_encoder, text_encoder_2, modulation, vae, transformer
   int64_t buffers = 0;                     // the denoiser's arena, and conditioning
   int64_t workspace = 0;                   // results in between, at most
+  int64_t host = 0;                        // of what is streamed, in pinned memory
   int64_t outside = 0;                     // of the driver, its libraries and NCCL, as measured: no allocator counts it
 
-  int64_t total() const;
+  int64_t total() const;  // on its device
 };
 
 /// What the ranks on one card hold together.

@@ -29,7 +29,8 @@ Json rank_json(const Plan& plan, size_t i) {
   return {{"rank", place.rank},           {"stages", stages},         {"replica", place.replica},
           {"position", place.position},   {"text", place.text},       {"device", place.card.empty() ? "cpu" : "cuda"},
           {"card", place.card},           {"weights", bytes.weights}, {"buffers", bytes.buffers},
-          {"workspace", bytes.workspace}, {"outside", bytes.outside}, {"total", bytes.total()}};
+          {"workspace", bytes.workspace}, {"outside", bytes.outside}, {"total", bytes.total()},
+          {"pinned_on_host", bytes.host}};
 }
 
 Json card_json(const CardBytes& card) {
@@ -44,8 +45,10 @@ Json card_json(const CardBytes& card) {
 }  // namespace
 
 std::string as_text(const Plan& plan) {
-  std::string text = fmt::format("{} x {} pixels in {}, quantized: {}; GiB of each rank\n\n", plan.picture.height,
-                                 plan.picture.width, dtype_name(plan.placement.dtype), as_text(plan.placement.formats));
+  std::string text = fmt::format(
+      "{} x {} pixels in {}, quantized: {}{}; GiB of each rank\n\n", plan.picture.height, plan.picture.width,
+      dtype_name(plan.placement.dtype), as_text(plan.placement.formats),
+      plan.placement.encoder_residency == Residency::streamed ? ", text encoder and modulation streamed" : "");
   for (size_t i = 0; i < plan.ranks.size(); ++i) {
     const RankPlace& place = plan.placement.ranks[i];
     text += fmt::format("rank {:<3} {:>9} on {}: {}\n", place.rank, gib(plan.ranks[i].total()),
@@ -53,6 +56,9 @@ std::string as_text(const Plan& plan) {
     for (const auto& [kind, bytes] : plan.ranks[i].weights) text += fmt::format("  {:>13}  {}\n", gib(bytes), kind);
     text += fmt::format("  {:>13}  buffers\n  {:>13}  workspace\n", gib(plan.ranks[i].buffers),
                         gib(plan.ranks[i].workspace));
+    if (plan.ranks[i].host > 0)
+      text += fmt::format("  (and {:>7} of the host's memory, pinned: what is streamed to the card)\n",
+                          gib(plan.ranks[i].host));
     if (plan.ranks[i].outside > 0)
       text += fmt::format("  {:>13}  the driver, libraries and NCCL\n", gib(plan.ranks[i].outside));
   }
@@ -71,6 +77,7 @@ std::string as_text(const Plan& plan) {
 std::string as_json(const Plan& plan) {
   Json json = {{"dtype", dtype_name(plan.placement.dtype)},
                {"quantize", as_text(plan.placement.formats)},
+               {"encoders_streamed", plan.placement.encoder_residency == Residency::streamed},
                {"height", plan.picture.height},
                {"width", plan.picture.width},
                {"ranks", Json::array()},

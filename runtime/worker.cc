@@ -151,7 +151,9 @@ void Worker::loaded() {
 }
 
 void Worker::encode() {
-  const Encoder encoder(checkpoint_, placing(), placement_.formats);
+  Placing of_encoder = placing();
+  of_encoder.residency = placement_.encoder_residency;
+  const Encoder encoder(checkpoint_, of_encoder, placement_.formats);
   if (place().device.is_cuda()) warm_up(encoder);
   loaded();
   while (const auto task = to_encode_.take()) {
@@ -186,7 +188,8 @@ void Worker::decode() {
 void Worker::denoise() {
   const Replica& replica = placement_.replicas[place().replica];
   const auto sequence = world_.group(replica.ranks, replica.transport, place().device);
-  Denoiser denoiser(checkpoint_, placing(placement_.formats.transformer), *sequence, placement_.demand);
+  Denoiser denoiser(checkpoint_, placing(placement_.formats.transformer), *sequence, placement_.demand,
+                    placement_.formats.exchange);
   loaded();
   while (auto task = to_denoise_.take()) {
     const Stopwatch watch;

@@ -36,11 +36,9 @@ bool is_weight_dtype(at::ScalarType dtype) {
 }
 
 Weights::Weights(std::shared_ptr<const TensorSource> source, Placing placing)
-    : source_(std::move(source)),
-      staging_(std::make_shared<Staging>()),
-      kept_(std::make_shared<int64_t>(0)),
-      placing_(placing) {
+    : source_(std::move(source)), staging_(std::make_shared<Staging>()), placing_(placing) {
   if (!source_->has_values()) placing_.device = at::kMeta;
+  memory_ = std::make_shared<WeightMemory>(placing_.device);
 }
 
 Weights Weights::operator[](std::string_view child) const {
@@ -63,11 +61,21 @@ Weights Weights::as(Format store) const {
   return weights;
 }
 
-at::Tensor Weights::memory(at::IntArrayRef shape, at::ScalarType dtype) const {
-  const auto memory = at::empty(shape, at::TensorOptions().dtype(dtype).device(placing_.device));
-  *kept_ += static_cast<int64_t>(memory.nbytes());
-  return memory;
+Weights Weights::of_shapes() const {
+  Weights weights = within(WeightMemory(at::kMeta));
+  weights.placing_.device = at::kMeta;
+  return weights;
 }
+
+Weights Weights::within(const WeightMemory& memory) const {
+  Weights weights = *this;
+  weights.memory_ = std::make_shared<WeightMemory>(memory);
+  return weights;
+}
+
+at::Tensor Weights::memory(at::IntArrayRef shape, at::ScalarType dtype) const { return memory_->take(shape, dtype); }
+
+at::Tensor Weights::host_memory(int64_t bytes) const { return memory_->take_host(bytes); }
 
 bool Weights::has(std::string_view name) const { return source_->find(full_name(name)) != nullptr; }
 

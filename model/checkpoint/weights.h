@@ -10,15 +10,18 @@
 
 #include "model/checkpoint/staging.h"
 #include "model/checkpoint/tensor_source.h"
+#include "model/checkpoint/weight_memory.h"
 #include "model/format.h"
+#include "model/residency.h"
 
 namespace flux {
 
-/// Where a module's weights go, in which dtype it computes, and how it keeps its large matrices.
+/// Where a module's weights go, in which dtype it computes, how it keeps its large matrices, and where its layers lie.
 struct Placing {
   at::Device device = at::kCPU;
   at::ScalarType compute = at::kFloat;
   Format store = Format::dense;
+  Residency residency = Residency::resident;
 };
 
 /// Dtypes that weights are read from: F32, BF16, F16 and F64.
@@ -36,15 +39,25 @@ class Weights {
   Weights in(at::ScalarType compute) const;
   Weights as(Format store) const;
 
+  /// Without values, over a book of its own: for who wants to know how much a module will take.
+  Weights of_shapes() const;
+
+  /// The same weights, kept in `memory`; or in one piece of this memory.
+  Weights within(const WeightMemory& memory) const;
+  Weights in_piece(int64_t bytes) const { return within(memory_->piece(bytes)); }
+
   const Placing& placing() const { return placing_; }
   bool has(std::string_view name) const;
   std::string full_name(std::string_view name) const;  // for messages
 
-  /// Bytes of all memory that modules got here, for good: the one book of what a component keeps.
-  int64_t kept() const { return *kept_; }
+  /// Bytes of all memory that modules got here, for good: the one book of what a component keeps, on its device and on
+  /// the host.
+  int64_t kept() const { return memory_->taken(); }
+  int64_t kept_on_host() const { return memory_->taken_of_host(); }
 
-  /// New memory on the device.
+  /// Memory on the device, and in bytes on the host.
   at::Tensor memory(at::IntArrayRef shape, at::ScalarType dtype) const;
+  at::Tensor host_memory(int64_t bytes) const;
 
   /// The same values in fp32: in new memory where they are not.
   at::Tensor widened(const at::Tensor& values) const;
@@ -73,9 +86,17 @@ class Weights {
 
   std::shared_ptr<const TensorSource> source_;
   std::shared_ptr<Staging> staging_;
-  std::shared_ptr<int64_t> kept_;  // bytes
+  std::shared_ptr<WeightMemory> memory_;
   std::string prefix_;
   Placing placing_;
 };
+
+/// What `build` makes of weights, in one piece of memory: how large that is, shapes alone tell first.
+template <typename Build>
+auto in_one_piece(const Weights& weights, const Build& build) {
+  const Weights shapes = weights.of_shapes();
+  build(shapes);
+  return build(weights.in_piece(shapes.kept()));
+}
 
 }  // namespace flux

@@ -6,18 +6,17 @@
 namespace flux {
 
 T5Encoder::T5Encoder(const Weights& weights, const T5Config& config)
-    : config_(config), compute_(weights.placing().compute) {
-  const auto d = config.d_model;
-  embedding_ = weights.tensor("shared.weight", {config.vocab_size, d});
+    : config_(config),
+      compute_(weights.placing().compute),
+      embedding_(weights.tensor("shared.weight", {config.vocab_size, config.d_model})),
+      relative_attention_(weights["encoder"]["block"][0]["layer"][0]["SelfAttention"].tensor(
+          "relative_attention_bias.weight", {config.relative_attention_num_buckets, config.num_heads})),
+      blocks_(weights["encoder"]["block"], config.num_layers,
+              [&](const Weights& blocks, int64_t index) { return block(blocks[index], config); }),
+      final_norm_(weights["encoder"].in(at::kFloat).tensor("final_layer_norm.weight", {config.d_model})) {}
 
-  const auto blocks = weights["encoder"]["block"];
-  relative_attention_ = blocks[0]["layer"][0]["SelfAttention"].tensor(
-      "relative_attention_bias.weight", {config.relative_attention_num_buckets, config.num_heads});
-  for (int64_t i = 0; i < config.num_layers; ++i) blocks_.push_back(block(blocks[i]["layer"], config));
-  final_norm_ = weights["encoder"].in(at::kFloat).tensor("final_layer_norm.weight", {d});
-}
-
-T5Encoder::Block T5Encoder::block(const Weights& layers, const T5Config& config) {
+T5Encoder::Block T5Encoder::block(const Weights& block, const T5Config& config) {
+  const auto layers = block["layer"];
   const auto d = config.d_model;
   const auto inner = config.num_heads * config.d_kv;
   const auto attention = layers[0]["SelfAttention"];
@@ -36,10 +35,10 @@ T5Encoder::Block T5Encoder::block(const Weights& layers, const T5Config& config)
 at::Tensor T5Encoder::operator()(const at::Tensor& ids) const {
   const auto bias = position_bias(ids.size(0));
   auto hidden = at::embedding(embedding_, ids).to(at::kFloat);
-  for (const auto& block : blocks_) {
+  blocks_.for_each([&](const Block& block) {
     hidden = hidden + attention(block, norm(hidden, block.attention_norm), bias);
     hidden = hidden + feed_forward(block, norm(hidden, block.feed_forward_norm));
-  }
+  });
   return norm(hidden, final_norm_);
 }
 

@@ -2,8 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <vector>
-
+#include "model/checkpoint/layers.h"
 #include "model/checkpoint/weights.h"
 #include "model/config.h"
 #include "model/linear/linear.h"
@@ -28,7 +27,7 @@ class T5Encoder {
     at::Tensor feed_forward_norm;  // [d_model]
     Linear wi, wo;                 // wi: [wi_0 | wi_1]
   };
-  static Block block(const Weights& layers, const T5Config& config);
+  static Block block(const Weights& block, const T5Config& config);
 
   at::Tensor norm(const at::Tensor& hidden, const at::Tensor& weight) const;
   at::Tensor attention(const Block& block, const at::Tensor& x, const at::Tensor& bias) const;
@@ -39,7 +38,7 @@ class T5Encoder {
   at::ScalarType compute_;
   at::Tensor embedding_;           // [vocab_size, d_model]
   at::Tensor relative_attention_;  // [buckets, heads]: block 0's, used by all
-  std::vector<Block> blocks_;
+  Layers<Block> blocks_;
   at::Tensor final_norm_;  // [d_model]
 };
 

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "model/transformer/joint_attention.h"
 #include "model/transformer/modulation_layout.h"
 
 namespace flux {
 
 at::ScalarType residual_dtype(at::ScalarType compute) { return compute == at::kBFloat16 ? at::kBFloat16 : at::kFloat; }
 
-Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence) {
+Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence,
+             Format exchange) {
   const at::ScalarType compute = placing.compute, residual_type = residual_dtype(compute);
   const int64_t d = config.hidden_size(), heads = config.num_attention_heads, head_dim = config.attention_head_dim;
   const int64_t tokens = demand.image_tokens + demand.text_tokens;
@@ -23,7 +25,12 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
     return counted(at::empty(sizes, options(dtype)));
   };
 
-  keys_values = counted(sequence.buffer({tokens, 2, heads, head_dim}, options(compute)));
+  if (exchange == Format::int8) {
+    keys_values = take({tokens, 2, heads, head_dim}, compute);
+    rounded = counted(sequence.buffer({tokens, JointAttention::rounded_bytes(heads, head_dim)}, options(at::kByte)));
+  } else {
+    keys_values = counted(sequence.buffer({tokens, 2, heads, head_dim}, options(compute)));
+  }
   residual = take({rows, d}, residual_type);
   q = take({rows, heads, head_dim}, compute);
   joined = take({rows, 5 * d}, compute);

@@ -18,12 +18,15 @@ at::ScalarType residual_dtype(at::ScalarType compute);
 /// the first rows; nothing is left there for the next one.
 class Arena {
  public:
-  /// Collective over `sequence`. Over a source of shapes alone the placing's device is meta.
-  Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence);
+  /// `exchange`: of keys and values, dense or int8. Collective over `sequence`. Over a source of shapes alone the
+  /// placing's device is meta.
+  Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence,
+        Format exchange = Format::dense);
 
   int64_t bytes() const { return bytes_; }
 
   at::Tensor keys_values;    // [tokens, 2, heads, head_dim], of all ranks
+  at::Tensor rounded;        // [tokens, bytes of a token] uint8, of all ranks, where keys and values travel as int8
   at::Tensor residual;       // [rows, d] of the residual's dtype
   at::Tensor normed;         // [rows, d]: int8 where the blocks multiply int8
   at::Tensor normed_scales;  // [rows] fp32, with int8

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/linear/activation.h"
 #include "model/transformer/cut.h"
 #include "parallel/communicator.h"
 
@@ -15,8 +16,13 @@ namespace flux {
 /// Every rank calls keys_values, send and attend in turn, also one that holds no rows.
 class JointAttention {
  public:
-  /// keys_values: [at least as many tokens as the cut has, 2, heads, head_dim], a buffer of the communicator's.
-  JointAttention(const at::Tensor& keys_values, const Cut& cut, Communicator& sequence);
+  /// keys_values: [at least as many tokens as the cut has, 2, heads, head_dim]. It travels itself, and is a buffer of
+  /// the communicator's; or where `rounded` is defined ([tokens, rounded_bytes] uint8, such a buffer) that does, int8
+  /// with a scale for each head of a token. Then all ranks' keys and values are rounded, this rank's too.
+  JointAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut, Communicator& sequence);
+
+  /// Of a token's keys and values and their scales.
+  static int64_t rounded_bytes(int64_t heads, int64_t head_dim) { return 2 * heads * (head_dim + 4); }
 
   /// This rank's keys and values, to be written before send: [rows, 2, heads, head_dim].
   const at::Tensor& keys_values() const { return mine_; }
@@ -28,10 +34,18 @@ class JointAttention {
   void attend(const at::Tensor& q, const at::Tensor& out);
 
  private:
+  /// A rank's rows as they travel: all codes, then all scales.
+  struct Rounded {
+    Activation codes;    // [rows * 2 * heads, head_dim]
+    at::Tensor widened;  // the same of keys and values
+  };
+
   Communicator& sequence_;
   std::vector<int64_t> rows_;  // by rank
   at::Tensor all_;             // [tokens, 2, heads, head_dim]
   at::Tensor mine_;
+  at::Tensor travels_;            // all of them, or what they are rounded to
+  std::vector<Rounded> rounded_;  // by rank; empty where nothing is rounded
   std::optional<Pending> travelling_;
 };
 

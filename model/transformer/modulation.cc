@@ -1,6 +1,8 @@
 #include "model/transformer/modulation.h"
 
 #include <cmath>
+#include <string>
+#include <utility>
 
 #include "model/kernels/rotate_quantize.h"
 
@@ -28,26 +30,37 @@ VecEmbedder::VecEmbedder(const Weights& weights, int64_t d, int64_t in)
 
 at::Tensor VecEmbedder::operator()(const at::Tensor& x) const { return linear_2_(at::silu(linear_1_(x))); }
 
+std::vector<Modulation::Columns> Modulation::columns_of(const TransformerConfig& config,
+                                                        const ModulationLayout& layout) {
+  std::vector<Columns> columns;
+  const auto add = [&](const std::string& norm, int64_t begin, int64_t vectors) {
+    columns.push_back({norm, begin, vectors * layout.d});
+  };
+  for (int64_t block = 0; block < config.num_layers; ++block) {
+    const std::string name = "transformer_blocks." + std::to_string(block);
+    add(name + ".norm1", layout.img(block), 6);
+    add(name + ".norm1_context", layout.txt(block), 6);
+  }
+  for (int64_t block = 0; block < config.num_single_layers; ++block)
+    add("single_transformer_blocks." + std::to_string(block) + ".norm", layout.single(block), 3);
+  add("norm_out", layout.norm_out(), 2);
+  return columns;
+}
+
 Modulation::Modulation(const Weights& transformer, const TransformerConfig& config)
     : layout_(config),
       placing_(transformer.placing()),
       timestep_embedder_(embedders(transformer)["timestep_embedder"], layout_.d, sinusoids),
-      text_embedder_(embedders(transformer)["text_embedder"], layout_.d, config.pooled_projection_dim) {
-  if (config.guidance_embeds) {
-    guidance_embedder_.emplace(embedders(transformer)["guidance_embedder"], layout_.d, sinusoids);
-  }
-  const auto add = [&](const Weights& norm, int64_t begin, int64_t vectors) {
-    linears_.push_back({Linear(norm, {"linear"}, vectors * layout_.d, layout_.d), begin, vectors * layout_.d});
-  };
-  for (int64_t block = 0; block < config.num_layers; ++block) {
-    add(transformer["transformer_blocks"][block]["norm1"], layout_.img(block), 6);
-    add(transformer["transformer_blocks"][block]["norm1_context"], layout_.txt(block), 6);
-  }
-  for (int64_t block = 0; block < config.num_single_layers; ++block) {
-    add(transformer["single_transformer_blocks"][block]["norm"], layout_.single(block), 3);
-  }
-  add(transformer["norm_out"], layout_.norm_out(), 2);
-}
+      guidance_embedder_(config.guidance_embeds
+                             ? std::optional<VecEmbedder>(std::in_place, embedders(transformer)["guidance_embedder"],
+                                                          layout_.d, sinusoids)
+                             : std::nullopt),
+      text_embedder_(embedders(transformer)["text_embedder"], layout_.d, config.pooled_projection_dim),
+      columns_(columns_of(config, layout_)),
+      linears_(transformer, static_cast<int64_t>(columns_.size()), [&](const Weights& weights, int64_t index) {
+        const Columns& of = columns_[static_cast<size_t>(index)];
+        return Linear(weights[of.norm], {"linear"}, of.size, layout_.d);
+      }) {}
 
 at::Tensor Modulation::vec(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const {
   const auto embedded = [&](const VecEmbedder& embedder, const at::Tensor& t) {
@@ -62,8 +75,12 @@ at::Tensor Modulation::operator()(const std::vector<float>& timesteps, double gu
                                   const at::Tensor& pooled) const {
   const auto activated = at::silu(vec(timesteps, guidance, pooled)).to(placing_.compute);
   auto table = at::empty({activated.size(0), layout_.size()}, activated.options());
-  const Activation input = as_input(linears_.front().linear.input(), activated);
-  for (const auto& [linear, begin, size] : linears_) linear(input, table.narrow(1, begin, size));
+  const Activation input = as_input(linears_.front().input(), activated);
+  auto columns = columns_.begin();
+  linears_.for_each([&](const Linear& linear) {
+    linear(input, table.narrow(1, columns->begin, columns->size));
+    ++columns;
+  });
   return table;
 }
 

@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "model/checkpoint/layers.h"
 #include "model/checkpoint/weights.h"
 #include "model/config.h"
 #include "model/linear/linear.h"
@@ -35,10 +37,13 @@ class Modulation {
   at::Tensor operator()(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const;
 
  private:
+  /// A norm's linear gives these columns of the table.
   struct Columns {
-    Linear linear;
+    std::string norm;
     int64_t begin, size;
   };
+
+  static std::vector<Columns> columns_of(const TransformerConfig& config, const ModulationLayout& layout);
 
   at::Tensor vec(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const;  // [steps, d]
 
@@ -47,7 +52,8 @@ class Modulation {
   VecEmbedder timestep_embedder_;
   std::optional<VecEmbedder> guidance_embedder_;
   VecEmbedder text_embedder_;
-  std::vector<Columns> linears_;
+  std::vector<Columns> columns_;
+  Layers<Linear> linears_;  // of each
 };
 
 }  // namespace flux

@@ -8,8 +8,21 @@ at::MemoryFormat map_format(at::Device device) {
   return device.is_cuda() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
 }
 
+namespace {
+
+/// [out, in, kernel, kernel], laid out as maps are.
+at::Tensor read_kernels(const Weights& weights, int64_t out, int64_t in, int64_t kernel) {
+  if (map_format(weights.placing().device) == at::MemoryFormat::Contiguous)
+    return weights.tensor("weight", {out, in, kernel, kernel});
+  const at::Tensor kernels = weights.memory({out, kernel, kernel, in}, weights.placing().compute).permute({0, 3, 1, 2});
+  weights.read("weight", kernels);
+  return kernels;
+}
+
+}  // namespace
+
 Convolution::Convolution(const Weights& weights, int64_t out, int64_t in, int64_t kernel)
-    : weight_(weights.tensor("weight", {out, in, kernel, kernel}).contiguous(map_format(weights.placing().device))),
+    : weight_(read_kernels(weights, out, in, kernel)),
       bias_(weights.tensor("bias", {out})),
       wide_bias_(weights.widened(bias_)),
       padding_(kernel / 2) {}

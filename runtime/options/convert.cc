@@ -55,6 +55,18 @@ std::optional<Format> plain(proto::Quantization::Value value) {
   throw std::logic_error("quantization");
 }
 
+std::optional<Residency> plain(proto::Residency::Value value) {
+  switch (value) {
+    case proto::Residency::auto_:
+      return std::nullopt;
+    case proto::Residency::resident:
+      return Residency::resident;
+    case proto::Residency::streamed:
+      return Residency::streamed;
+  }
+  throw std::logic_error("residency");
+}
+
 TransportChoice plain(proto::Transport::Value value) {
   switch (value) {
     case proto::Transport::auto_:
@@ -101,8 +113,8 @@ TextOptions text_options(const Settings& settings) {
 
 PlanOptions plan_options(const Settings& settings) {
   const proto::Options& options = settings.message();
-  PlanOptions plan{.ranks = options.ranks(),
-                   .card_gib = {options.card_gib().begin(), options.card_gib().end()},
+  PlanOptions plan{.ranks = options.has_ranks() ? std::optional<int>(options.ranks()) : std::nullopt,
+                   .cards = {options.cards().begin(), options.cards().end()},
                    .num_inference_steps = options.num_inference_steps(),
                    .sigmas = {options.sigmas().begin(), options.sigmas().end()},
                    .max_sequence_length = options.max_sequence_length()};
@@ -124,7 +136,9 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.device = plain(options.device());
   placement.dtype = plain(options.dtype());
   placement.formats = {plain(options.quantize()), plain(options.quantize_text_encoder()),
-                       plain(options.quantize_modulation())};
+                       plain(options.quantize_modulation()),
+                       options.exchange() == proto::Exchange::int8 ? Format::int8 : Format::dense};
+  placement.encoder_residency = plain(options.encoder_residency());
   if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());
   placement.replicas.assign(options.replicas().begin(), options.replicas().end());

@@ -25,8 +25,8 @@ struct TextOptions {
 
 /// What plan lays out beside the placement.
 struct PlanOptions {
-  int ranks = 1;
-  std::vector<int> card_gib;  // of each rank's card; one value: all alike; empty: nothing to fit into
+  std::optional<int> ranks;
+  std::vector<int> cards;  // GiB of each; empty: nothing to fit into
   int64_t num_inference_steps = 28;
   std::vector<double> sigmas{};
   int64_t max_sequence_length = 512;

@@ -33,7 +33,8 @@ const std::map<std::string_view, VerbText>& verb_texts() {
         "a card that is shared, raise it.\n"}},
       {"plan",
        {"Prints what goes on which rank and card, in bytes, and whether it fits. Touches no card.",
-        "  flux-dist plan --model black-forest-labs/FLUX.1-dev --ranks 4 --device cuda --card-gib 16\n"
+        "  flux-dist plan --model black-forest-labs/FLUX.1-dev --cards 16,16       # all that fits two 16 GB cards\n"
+        "  flux-dist plan --model black-forest-labs/FLUX.1-dev --cards 24 --ranks 4\n"
         "  flux-dist plan --config configs/flux1-dev.textproto --json\n"}},
       {"inspect",
        {"Prints what a checkpoint holds and what is missing.",

@@ -59,7 +59,7 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(flux_dist("generate", "--config", "x" * 300), "cannot be opened")
         self.assert_refused(flux_dist("generate", "--model", DEMO, "-p", "a", "--seed", 1, "--output-dir", "x" * 300),
                             "--output-dir")
-        self.assert_refused(flux_dist("plan", "--model", DEMO, "--device", "cpu", "--card-gib", 24), "--card-gib")
+        self.assert_refused(flux_dist("plan", "--model", DEMO, "--device", "cpu", "--cards", 24), "--cards")
         for ranks in (0, 3):
             self.assert_refused(flux_dist("doctor", "--log-dir", "/proc/none", ranks=ranks), "--log-dir")
 
@@ -197,7 +197,7 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(flux_dist("tokenize", "--model", DEMO), "--prompt is missing")
 
     def test_plan_as_json(self):
-        result = flux_dist("plan", "--model", DEMO, "--ranks", 3, "--card-gib", 3, "--json", "--height", 128,
+        result = flux_dist("plan", "--model", DEMO, "--ranks", 3, "--cards", 3, "--json", "--height", 128,
                            "--width", 128, "--num-inference-steps", 4)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         plan = json.loads(result.stdout)
@@ -205,7 +205,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(plan["ranks"][0]["stages"], ["encoder", "decoder"])
         self.assertTrue(plan["fits"])
         self.assertEqual(plan["quantize"], "none")
-        too_small = json.loads(flux_dist("plan", "--model", DEMO, "--ranks", 3, "--card-gib", 3, "--memory-limit", "900MiB",
+        too_small = json.loads(flux_dist("plan", "--model", DEMO, "--ranks", 3, "--cards", 3, "--memory-limit", "900MiB",
                                          "--json").stdout)
         self.assertEqual((too_small["fits"], too_small["quantize"]),
                          (False, "int8, text encoder int8-weights, modulation int8-weights"))

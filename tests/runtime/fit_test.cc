@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "parallel/rank/errors.h"
+#include "runtime/arrangements.h"
 #include "tests/reference.h"
 
 namespace flux {
@@ -18,6 +20,18 @@ ModelFolder model() {
   ModelFolder folder(source_folder() / "configs/demo");
   folder.transformer = {};
   return folder;
+}
+
+/// T5-XXL.
+T5Config flux_t5() {
+  T5Config t5 = model().text_encoder_2;
+  t5.vocab_size = 32128;
+  t5.d_model = 4096;
+  t5.d_kv = 64;
+  t5.d_ff = 10240;
+  t5.num_layers = 24;
+  t5.num_heads = 64;
+  return t5;
 }
 
 std::vector<RankFacts> world(int ranks, int cards, int64_t bytes) {
@@ -74,6 +88,64 @@ TEST(Fit, WhatIsGivenStays) {
   EXPECT_EQ(Case(16 * gib, options).fitted().formats, (Formats{Format::int8, Format::int8_weights, Format::dense}));
   options.formats.transformer = Format::dense;
   EXPECT_THAT(Case(16 * gib, options).problem(), HasSubstr("of the 16.0 GiB of Card X: give --quantize int8"));
+}
+
+/// The encoders are small in this model: a T5 as large as FLUX.1's is what one card does not hold beside the rest.
+TEST(Fit, StreamsTheEncodersWhereNothingElseFits) {
+  ModelFolder folder = model();
+  folder.text_encoder_2 = flux_t5();
+  const auto fitted = [&](int ranks, int cards, int64_t bytes, const PlacementOptions& options) {
+    const auto facts = world(ranks, cards, bytes);
+    Placement placement = place(options, 0, facts, {});
+    fit_to_cards(placement, folder, options, facts);
+    return placement;
+  };
+  EXPECT_EQ(fitted(1, 1, 24 * gib, {}).encoder_residency, Residency::resident);
+  const Placement one = fitted(1, 1, 16 * gib, {});
+  EXPECT_EQ(one.encoder_residency, Residency::streamed);
+  EXPECT_EQ(one.formats, int8);
+  const Placement two = fitted(3, 2, 16 * gib, {});
+  EXPECT_EQ(two.encoder_residency, Residency::streamed);
+  EXPECT_EQ(two.ranks[0].card, two.ranks[2].card) << "beside the rank that holds no text";
+  PlacementOptions options;
+  options.encoder_residency = Residency::resident;
+  try {
+    fitted(1, 1, 16 * gib, options);
+    FAIL();
+  } catch (const Invalid& error) {
+    EXPECT_THAT(error.what(), HasSubstr("give --encoder-residency streamed"));
+  }
+}
+
+TEST(Fit, OnCpusThereIsNothingToStreamTo) {
+  PlacementOptions options;
+  options.encoder_residency = Residency::streamed;
+  EXPECT_THROW(place(options, 0, world(1, 0, 0), {}), Invalid);
+}
+
+std::vector<std::string> flags_of(const std::vector<Plan>& found) {
+  std::vector<std::string> flags;
+  for (const auto& one : nlohmann::json::parse(as_json(found))) flags.push_back(one["options"]);
+  return flags;
+}
+
+TEST(Arrangements, NameWhatFitsTheBestFirst) {
+  ModelFolder folder = model();
+  folder.text_encoder_2 = flux_t5();
+  PlanRequest request{.picture = {.height = 1024, .width = 1024}, .card_memory = {}};
+  const auto on = [&](int cards, int64_t bytes) {
+    const RankFacts host = world(1, cards, bytes).front();
+    request.card_memory = card_memory({host}, 0);
+    return flags_of(arrangements(folder, {}, host, request));
+  };
+  EXPECT_THAT(on(2, 80 * gib), ::testing::ElementsAre("-n 3 --replicas 2", "-n 3", "-n 3 --replicas 2 --quantize int8",
+                                                      "-n 3 --quantize int8", "-n 1", "-n 2", "-n 1 --quantize int8",
+                                                      "-n 2 --quantize int8"));
+  EXPECT_THAT(on(1, 16 * gib), ::testing::ElementsAre("-n 1 --quantize int8 --encoder-residency streamed",
+                                                      "-n 2 --quantize int8 --encoder-residency streamed"));
+  EXPECT_EQ(on(2, 16 * gib).front(), "-n 3 --replicas 2 --quantize int8 --encoder-residency streamed");
+  EXPECT_THAT(on(1, 4 * gib), ::testing::IsEmpty());
+  EXPECT_THAT(as_text(std::vector<Plan>{}), HasSubstr("nothing fits"));
 }
 
 TEST(Fit, NamesTheCardAndTheSmallestChange) {
