@@ -1,5 +1,7 @@
 #include "model/linear/dense_product.h"
 
+#include <algorithm>
+
 #include "built_with.h"
 #include "model/linear/cublas_lt.h"
 
@@ -8,6 +10,9 @@ namespace {
 
 /// Fewer rows than this a CPU multiplies by another routine, which sums in another order.
 constexpr int64_t kFewRows = 4;
+
+constexpr int64_t kWidenedValues = 16 << 20;  // at a time
+constexpr int64_t kAlignedColumns = 256;      // a product into columns that start anywhere is several times slower
 
 at::Tensor with_more_rows(const at::Tensor& x) { return at::constant_pad_nd(x, {0, 0, 0, kFewRows - x.size(0)}); }
 
@@ -32,6 +37,19 @@ void dense_product(const at::Tensor& x, const at::Tensor& weight, const at::Tens
     if (bias.defined()) y.add_(bias);
   }
   if (epilogue == Epilogue::gelu) at::gelu_(y, "tanh");
+}
+
+void widened_product(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& out, Epilogue epilogue,
+                     const std::function<void(int64_t, const at::Tensor&)>& widen) {
+  const int64_t columns = out.size(1), width = x.size(1);
+  const int64_t columns_each = std::max(kAlignedColumns, kWidenedValues / width / kAlignedColumns * kAlignedColumns);
+  for (int64_t first = 0; first < columns; first += columns_each) {
+    const int64_t count = std::min(columns_each, columns - first);
+    const at::Tensor weight = at::empty({count, width}, x.options());
+    widen(first, weight);
+    dense_product(x, weight, bias.defined() ? bias.narrow(0, first, count) : bias, out.narrow(1, first, count),
+                  epilogue);
+  }
 }
 
 DenseProduct::DenseProduct(const Matrix& matrix)

@@ -33,7 +33,7 @@ class SmallModel {
       }
     }
     auto fields = json(path_ / "transformer" / "config.json");
-    fields.update({{"num_layers", 2}, {"num_single_layers", 2}, {"num_attention_heads", 3}});
+    fields.update({{"num_layers", 2}, {"num_single_layers", 2}, {"num_attention_heads", 4}});
     fields.update({{"attention_head_dim", 16}, {"axes_dims_rope", {4, 4, 8}}});
     std::ofstream(path_ / "transformer" / "config.json") << fields;
   }
@@ -106,7 +106,7 @@ double difference_on_cards(Format format) { return format == Format::int8 ? 1e-2
 TEST_P(DenoiserRanks, EqualOneRank) {
   const auto checkpoint = model_.checkpoint();
   const auto& config = checkpoint.folder.transformer;
-  for (const Format format : {Format::dense, Format::int8, Format::int8_weights}) {
+  for (const Format format : {Format::dense, Format::int8, Format::int8_weights, Format::nf4, Format::fp4}) {
     std::vector<at::Tensor> expected;
     const OneRank alone;
     Denoiser denoiser(checkpoint, {at::kCPU, at::kFloat, format}, *alone, largest);
