@@ -48,7 +48,8 @@ int plan(Settings settings) {
   const ModelFolder folder(model_path(settings));
   add_model_defaults(settings, folder);
   const PlanOptions options = plan_options(settings);
-  const PlacementOptions placing = placement_options(settings);
+  PlacementOptions placing = placement_options(settings);
+  placing.formats = with_stored_formats(placing.formats, folder);
   PlanRequest request{.picture = drawn_picture(settings, folder.vae.token_side(),
                                                [](const std::string& text) { spdlog::warn("{}", text); }),
                       .num_inference_steps = options.num_inference_steps,

@@ -4,6 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "parallel/rank/errors.h"
 
@@ -18,25 +21,43 @@ std::string gib(int64_t bytes) { return fmt::format("{:.1f} GiB", static_cast<do
 /// The smallest change that helps.
 std::string advice(const Placement& placement, const ModelFolder& folder, const FormatChoices& asked,
                    const PlanRequest& request) {
-  FormatChoices choices = asked;
-  choices.transformer = Format::int8;
-  const Formats int8 = choices.resolved(Format::int8);
-  const auto int8_fits = [&](const Demand& demand) {
+  std::vector<std::pair<std::string, Formats>> ways = {{"", placement.formats}};
+  for (const Format format : {Format::int8, Format::nf4}) {
+    FormatChoices choices = asked;
+    choices.transformer = format;
+    if (!folder.transformer.quantization.any())
+      ways.emplace_back(std::string("--quantize ") + format_name(format), choices.resolved(format));
+  }
+  const auto fits = [&](const Formats& formats, const Demand& demand) {
     Placement changed = placement;
-    changed.formats = int8;
+    changed.formats = formats;
     changed.demand = demand;
     return make_plan(folder, changed, request).fits();
   };
-  const bool is_int8 = placement.formats == int8;
-  if (!is_int8 && int8_fits(placement.demand)) return "give --quantize int8";
+  for (const auto& [give, formats] : ways)
+    if (!give.empty() && fits(formats, placement.demand)) return "give " + give;
   const int64_t token_side = folder.vae.token_side();
   for (const int64_t side : {1024, 768, 512, 256}) {
     const Demand smaller{(side / token_side) * (side / token_side), placement.demand.text_tokens};
-    if (smaller.image_tokens < placement.demand.image_tokens && int8_fits(smaller))
-      return fmt::format("give {}pictures of at most {} x {} pixels", is_int8 ? "" : "--quantize int8 and ", side,
-                         side);
+    if (smaller.image_tokens >= placement.demand.image_tokens) continue;
+    for (const auto& [give, formats] : ways)
+      if (fits(formats, smaller))
+        return fmt::format("give {}{}pictures of at most {} x {} pixels", give, give.empty() ? "" : " and ", side,
+                           side);
   }
   return "give each replica more ranks and cards (flux-dist plan tells what fits)";
+}
+
+/// One part's.
+std::optional<Format> followed(const std::optional<Format>& asked, const Quantization& stored, const char* flag,
+                               const char* component) {
+  if (!stored.any() || asked == stored.format) return stored.any() ? stored.format : asked;
+  if (asked)
+    throw Invalid(
+        fmt::format("{} {}: {} of this folder is quantized already, as {}: leave the option out, or take the "
+                    "folder that is not quantized",
+                    flag, format_name(*asked), component, format_name(stored.format)));
+  return stored.format;
 }
 
 [[noreturn]] void refuse(const Plan& plan, const std::string& limit, const std::string& what_to_do) {
@@ -49,6 +70,14 @@ std::string advice(const Placement& placement, const ModelFolder& folder, const 
 }
 
 }  // namespace
+
+FormatChoices with_stored_formats(const FormatChoices& asked, const ModelFolder& folder) {
+  const Quantization& transformer = folder.transformer.quantization;
+  return {.transformer = followed(asked.transformer, transformer, "--quantize", "transformer"),
+          .text_encoder = followed(asked.text_encoder, folder.text_encoder_2.quantization, "--quantize-text-encoder",
+                                   "text_encoder_2"),
+          .modulation = followed(asked.modulation, transformer, "--quantize-modulation", "transformer")};
+}
 
 std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit) {
   std::map<std::string, int64_t> memory;
