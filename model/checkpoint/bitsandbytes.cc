@@ -31,6 +31,13 @@ void require_scales(const TensorInfo& tensor, const at::Tensor& values) {
     fail(tensor, "holds a scale that is negative or not finite; download it again, or take an unquantized folder");
 }
 
+void require_codebook(const TensorInfo& tensor, const at::Tensor& values, Format format) {
+  const std::array<float, 16>& book = codebook(format);
+  const at::Tensor expected = at::tensor(at::ArrayRef<float>(book.data(), book.size()));
+  if (!values.allclose(expected, /*rtol=*/1e-5, /*atol=*/1e-7))
+    fail(tensor, std::string("is not the codebook of ") + format_name(format) + "; take an unquantized folder");
+}
+
 void require_form(const TensorInfo& tensor, at::ScalarType dtype, at::IntArrayRef shape) {
   if (tensor.dtype != dtype || shape != at::IntArrayRef(tensor.shape))
     fail(tensor, "has another dtype or shape than bitsandbytes gives it for its matrix and config.json");
@@ -179,10 +186,7 @@ void BitsAndBytes::add_four_bit(const TensorInfo& packed) {
   const TensorInfo& absmax = part(matrix, name + ".absmax", nested ? at::kByte : at::kFloat, {rows * blocks});
   const TensorInfo& map = part(matrix, name + ".quant_map", at::kFloat, {16});
   const Format format = quantization_.format;
-  const std::array<float, 16>& book = codebook(format);
-  const at::Tensor expected = at::tensor(at::ArrayRef<float>(book.data(), book.size()));
-  if (!values(map).allclose(expected, /*rtol=*/1e-5, /*atol=*/1e-7))
-    fail(map, std::string("is not the codebook of ") + format_name(format) + "; take an unquantized folder");
+  require_codebook(map, values(map), format);
   FourBit of{.codes = {}, .absmax = {}, .nested = nested ? nested_of(matrix, state) : at::Tensor()};
 
   const auto read_codes = [this, &packed](int64_t row, const at::Tensor& into) {

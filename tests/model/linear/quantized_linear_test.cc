@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "model/kernels/rotate_quantize.h"
+#include "model/linear/dense_product.h"
 #include "tests/model/comparison.h"
 #include "tests/model/linear/given.h"
 
@@ -69,6 +70,24 @@ TEST_P(QuantizedLinear, OfZerosIsItsBias) {
 
 TEST_P(QuantizedLinear, TakesNoRows) {
   EXPECT_EQ(of(at::randn({64, 128}))(at::empty({0, 128}, compute())).sizes(), (std::vector<int64_t>{0, 64}));
+}
+
+/// A weight of which each value is its row's number, larger than what is widened at a time.
+TEST(WidenedProduct, TakesALargeWeightInBlocks) {
+  constexpr int64_t columns = 2000, width = 1 << 15;
+  const at::Tensor x = at::zeros({2, width}), out = at::empty({2, columns}), bias = at::rand({columns});
+  x[0][5] = 1;
+  x[1][width - 1] = 2;
+  int64_t next = 0;
+  widened_product(x, bias, out, Epilogue::none, [&](int64_t first, const at::Tensor& rows) {
+    EXPECT_EQ(first, next);
+    EXPECT_LE(rows.numel(), 32 << 20);
+    next += rows.size(0);
+    rows.copy_(at::arange(first, next, at::kFloat).unsqueeze(1).expand(rows.sizes()));
+  });
+  EXPECT_EQ(next, columns);
+  const at::Tensor numbers = at::arange(columns, at::kFloat);
+  EXPECT_TRUE(at::equal(out[0], numbers + bias) && at::equal(out[1], 2 * numbers + bias));
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, QuantizedLinear,
