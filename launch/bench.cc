@@ -15,6 +15,7 @@
 #include "parallel/rank/errors.h"
 #include "runtime/bench_decode.h"
 #include "runtime/bench_step.h"
+#include "runtime/fit.h"
 #include "runtime/options/convert.h"
 #include "runtime/rank_facts.h"
 #include "runtime/roll_call.h"
@@ -176,7 +177,9 @@ int bench(Settings settings, World& world) {
   for (const Hello& hello : introduce(world, mine)) facts.push_back(hello.facts);
   Placement placement;
   together(world, [&] {
-    placement = place_one_replica(placement_options(settings), operation.threads, facts,
+    PlacementOptions placing = placement_options(settings);
+    placing.formats = with_stored_formats(placing.formats, subject->checkpoint.folder);
+    placement = place_one_replica(placing, operation.threads, facts,
                                   {subject->picture.tokens(), subject->options.max_sequence_length});
   });
   demand_full_precision();

@@ -69,7 +69,8 @@ int plan(Settings settings) {
   const ModelFolder folder(model_path(settings));
   add_model_defaults(settings, folder);
   const PlanOptions options = plan_options(settings);
-  const PlacementOptions placing = placement_options(settings);
+  PlacementOptions placing = placement_options(settings);
+  placing.formats = with_stored_formats(placing.formats, folder);
   if (placing.device == DeviceChoice::cpu && !options.cards.empty())
     throw Invalid("--cards: --device cpu uses no cards; leave one of them out");
   const PlanRequest request{.picture = drawn_picture(settings, folder.vae.token_side(),

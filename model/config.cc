@@ -6,6 +6,7 @@
 #include <string>
 
 #include "model/config_fields.h"
+#include "model/files/printable.h"
 #include "model/files/readable_file.h"
 #include "model/hugging_face_cache.h"
 #include "model/schedule.h"
@@ -59,6 +60,34 @@ void check_model_index(const fs::path& folder) {
   check("vae", {"AutoencoderKL"});
 }
 
+Quantization read_quantization(const ConfigFields& config) {
+  if (!config.has("quantization_config")) return {};
+  const ConfigFields fields = config.object("quantization_config");
+  constexpr auto otherwise = "take the folder that is not quantized, and give --quantize";
+  const std::string method = fields.text("quant_method", "bitsandbytes");
+  if (method != "bitsandbytes")
+    fields.fail("quant_method", quoted_name(method) + " is not implemented (bitsandbytes); " + otherwise);
+  const bool four = fields.flag("load_in_4bit", false), eight = fields.flag("load_in_8bit", false);
+  if (four == eight) fields.fail("load_in_4bit", "either it or load_in_8bit must be true");
+  if (eight) {
+    fields.must_be("llm_int8_has_fp16_weight", false);
+    return {.format = Format::int8_weights};
+  }
+  const std::string storage = fields.text("bnb_4bit_quant_storage", "uint8");
+  if (storage != "uint8")
+    fields.fail("bnb_4bit_quant_storage", quoted_name(storage) + " is not implemented (uint8); " + otherwise);
+  const bool nf4 = fields.one_of("bnb_4bit_quant_type", {"fp4", "nf4"}) == "nf4";
+  return {.format = nf4 ? Format::nf4 : Format::fp4, .nested = fields.flag("bnb_4bit_use_double_quant", false)};
+}
+
+/// Of components that are computed with as they are.
+void require_unquantized(const ConfigFields& config) {
+  if (config.has("quantization_config"))
+    config.fail("quantization_config",
+                "only transformer and text_encoder_2 are read quantized; take this component "
+                "from the published folder");
+}
+
 TransformerConfig read_transformer(const ConfigFields& fields) {
   fields.one_of("_class_name", {"FluxTransformer2DModel"});
   TransformerConfig config;
@@ -70,6 +99,7 @@ TransformerConfig read_transformer(const ConfigFields& fields) {
   config.joint_attention_dim = fields.size("joint_attention_dim", 4096, most_channels);
   config.pooled_projection_dim = fields.size("pooled_projection_dim", 768, most_channels);
   config.guidance_embeds = fields.flag("guidance_embeds", false);
+  config.quantization = read_quantization(fields);
   const auto axes = fields.sizes("axes_dims_rope", {16, 56, 56});
 
   if (fields.size("patch_size", 1) != 1) fields.fail("patch_size", "only 1 is implemented");
@@ -122,6 +152,7 @@ T5Config read_t5(const ConfigFields& fields) {
   config.relative_attention_num_buckets = fields.size("relative_attention_num_buckets", 32, 4, most_channels);
   config.relative_attention_max_distance = fields.size("relative_attention_max_distance", 128);
   config.layer_norm_epsilon = fields.positive("layer_norm_epsilon", 1e-6);
+  config.quantization = read_quantization(fields);
 
   if (config.d_kv * config.num_heads > 1 << 20) fields.fail("num_heads", "times d_kv is too large");
   // Up to a quarter of the buckets a distance has its own, further ones share by the logarithm: see T5Encoder.
@@ -133,6 +164,7 @@ T5Config read_t5(const ConfigFields& fields) {
 
 ClipConfig read_clip(const ConfigFields& fields) {
   fields.one_of("model_type", {"clip_text_model"});
+  require_unquantized(fields);
   ClipConfig config;
   config.vocab_size = fields.size("vocab_size", 49408);
   config.hidden_size = fields.size("hidden_size", 512, most_channels);
@@ -152,6 +184,7 @@ ClipConfig read_clip(const ConfigFields& fields) {
 
 VaeConfig read_vae(const ConfigFields& fields) {
   fields.one_of("_class_name", {"AutoencoderKL"});
+  require_unquantized(fields);
   fields.one_of("act_fn", {"silu", "swish"});
   VaeConfig config;
   config.latent_channels = fields.size("latent_channels", 4, most_channels);
@@ -247,6 +280,11 @@ ModelFolder::ModelFolder(const fs::path& model) : path(model_folder(model)) {
   scheduler = read_scheduler(ConfigFields(path / "scheduler" / "scheduler_config.json"));
   check_agreement(*this, transformer_fields);
   for (const char* tokenizer : {"tokenizer", "tokenizer_2"}) model_max_length(path / tokenizer, most_tokens);
+}
+
+Quantization ModelFolder::quantization_of(std::string_view component) const {
+  if (component == "transformer") return transformer.quantization;
+  return component == "text_encoder_2" ? text_encoder_2.quantization : Quantization{};
 }
 
 int64_t model_max_length(const fs::path& tokenizer, int64_t most) {

@@ -6,9 +6,20 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
+#include "model/format.h"
+
 namespace flux {
+
+/// How bitsandbytes quantized a component's matrices: quantization_config of its config.json.
+struct Quantization {
+  Format format = Format::dense;  // dense: it did not; nf4 or fp4; int8_weights: its 8 bits
+  bool nested = false;            // bnb_4bit_use_double_quant
+
+  bool any() const { return format != Format::dense; }
+};
 
 /// diffusers FluxTransformer2DModel
 struct TransformerConfig {
@@ -21,6 +32,7 @@ struct TransformerConfig {
   int64_t pooled_projection_dim = 768;  // CLIP's width
   bool guidance_embeds = true;
   std::array<int64_t, 3> axes_dims_rope = {16, 56, 56};
+  Quantization quantization{};
 
   int64_t hidden_size() const { return attention_head_dim * num_attention_heads; }
 };
@@ -36,6 +48,7 @@ struct T5Config {
   int64_t relative_attention_num_buckets = 32;
   int64_t relative_attention_max_distance = 128;
   double layer_norm_epsilon = 1e-6;
+  Quantization quantization{};
 };
 
 /// transformers CLIPTextModel
@@ -90,6 +103,8 @@ struct ModelFolder {
   ClipConfig text_encoder;
   VaeConfig vae;
   SchedulerConfig scheduler;
+
+  Quantization quantization_of(std::string_view component) const;  // of `transformer` and so on
 
   bool distilled() const { return !transformer.guidance_embeds; }  // FLUX.1-schnell
 };

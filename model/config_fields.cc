@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
@@ -15,8 +16,15 @@ namespace flux {
 using nlohmann::json;
 
 ConfigFields::ConfigFields(const std::filesystem::path& file)
-    : file_(file.string()), json_(std::make_shared<json>(read_json_object(file))) {
-  if (has("quantization_config")) fail("quantization_config", "quantised checkpoints are not supported");
+    : file_(file.string()), json_(std::make_shared<json>(read_json_object(file))) {}
+
+ConfigFields::ConfigFields(std::string where, std::shared_ptr<const json> fields)
+    : file_(std::move(where)), json_(std::move(fields)) {}
+
+ConfigFields ConfigFields::object(const char* field) const {
+  const json* value = find(field);
+  if (value == nullptr || !value->is_object()) fail(field, "must be an object");
+  return {file_ + ": " + field, std::shared_ptr<const json>(json_, value)};
 }
 
 void ConfigFields::fail(const std::string& field, const std::string& what) const {

@@ -26,6 +26,7 @@ class ConfigFields {
   std::string text(const char* field, const std::string& fallback) const;
   std::vector<int64_t> sizes(const char* field, const std::vector<int64_t>& fallback) const;
   std::vector<std::string> texts(const char* field, const std::vector<std::string>& fallback) const;
+  ConfigFields object(const char* field) const;
   bool has(const char* field) const;  // present and not null
 
   /// The field, one of `implemented`, the first of which is the default.
@@ -35,6 +36,8 @@ class ConfigFields {
   [[noreturn]] void fail(const std::string& field, const std::string& what) const;
 
  private:
+  ConfigFields(std::string where, std::shared_ptr<const nlohmann::json> fields);
+
   const nlohmann::json* find(const char* field) const;
   int64_t checked_size(const char* field, const nlohmann::json& value, int64_t least, int64_t most) const;
 

@@ -8,10 +8,14 @@ enum class Format {
   int8,   // W8A8: int8 codes with a scale a row, of rows that are rotated first (model/kernels/rotate_quantize.h);
           // what they multiply is rotated and rounded the same way
   int8_weights,  // W8A16: int8 codes with a scale a row; what they multiply stays as it is
+  nf4,  // W4A16: codes of 4 bits with a scale for every 64 values, as bitsandbytes has them (linear/four_bit.h)
+  fp4,  // the same with another codebook
 };
 
 /// What a product of this format multiplies: dense or int8.
 constexpr Format input_of(Format format) { return format == Format::int8 ? Format::int8 : Format::dense; }
+
+constexpr bool is_four_bit(Format format) { return format == Format::nf4 || format == Format::fp4; }
 
 /// Of a model's parts. What is small or sensitive is dense whatever they say: CLIP, the VAE, embeddings, norms, biases,
 /// and the transformer's first and last layer.
@@ -33,6 +37,10 @@ inline const char* format_name(Format format) {
       return "int8";
     case Format::int8_weights:
       return "int8-weights";
+    case Format::nf4:
+      return "nf4";
+    case Format::fp4:
+      return "fp4";
   }
   return "";
 }

@@ -13,8 +13,11 @@
 namespace flux {
 namespace {
 
-/// Those that nobody who has a choice would take are left out: weights alone are quantized for who asks for it.
-constexpr Format kFormats[] = {Format::dense, Format::int8};
+/// Others only where they are asked for.
+std::vector<Format> formats_of(const FormatChoices& asked) {
+  if (asked.transformer) return {*asked.transformer};
+  return {Format::dense, Format::int8, Format::nf4};
+}
 
 size_t drawing_cards(const Plan& plan) {
   std::set<std::string> cards;
@@ -56,6 +59,7 @@ std::optional<Plan> fitting(Placement placement, const ModelFolder& folder, cons
 std::vector<Plan> arrangements(const ModelFolder& folder, const PlacementOptions& options, const RankFacts& host,
                                const PlanRequest& request) {
   const Demand demand{request.picture.tokens(), request.max_sequence_length};
+  const std::vector<Format> formats = formats_of(options.formats);
   std::vector<Plan> found;
   for (size_t ranks = 1; ranks <= host.cards.size() + 1; ++ranks) {
     std::vector<RankFacts> world(ranks, host);
@@ -65,8 +69,7 @@ std::vector<Plan> arrangements(const ModelFolder& folder, const PlacementOptions
       PlacementOptions asked = options;
       asked.replicas = {static_cast<int>(replicas)};
       Placement placement = place(asked, 0, world, demand);
-      for (const Format format : kFormats) {
-        if (options.formats.transformer && *options.formats.transformer != format) continue;
+      for (const Format format : formats) {
         placement.formats = options.formats.resolved(format);
         if (auto plan = fitting(placement, folder, options, request)) found.push_back(std::move(*plan));
       }

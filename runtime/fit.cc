@@ -4,6 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "parallel/rank/errors.h"
 
@@ -18,29 +21,56 @@ std::string gib(int64_t bytes) { return fmt::format("{:.1f} GiB", static_cast<do
 /// The smallest change that helps.
 std::string advice(const Placement& placement, const ModelFolder& folder, const PlacementOptions& asked,
                    const PlanRequest& request) {
-  FormatChoices choices = asked.formats;
-  choices.transformer = Format::int8;
-  const Formats int8 = choices.resolved(Format::int8);
-  const auto fits = [&](const Demand& demand, Residency residency) {
+  struct Way {
+    std::string give;
+    Formats formats;
+    Residency residency;
+  };
+  std::vector<Way> ways;
+  const auto add = [&](const std::string& give, const Formats& formats, Residency residency) {
+    ways.push_back({give, formats, residency});
+    if (residency == Residency::streamed) return;
+    const std::string and_streamed = give + (give.empty() ? "" : " and ") + "--encoder-residency streamed";
+    ways.push_back({and_streamed, formats, Residency::streamed});
+  };
+  add("", placement.formats, placement.encoder_residency);
+  for (const Format format : {Format::int8, Format::nf4}) {
+    FormatChoices choices = asked.formats;
+    choices.transformer = format;
+    if (!folder.transformer.quantization.any() && choices.resolved(format) != placement.formats)
+      add(std::string("--quantize ") + format_name(format), choices.resolved(format), placement.encoder_residency);
+  }
+  const auto fits = [&](const Way& way, const Demand& demand) {
     Placement changed = placement;
-    changed.formats = int8;
-    changed.encoder_residency = residency;
+    changed.formats = way.formats;
+    changed.encoder_residency = way.residency;
     changed.demand = demand;
     return make_plan(folder, changed, request).fits();
   };
-  const bool is_int8 = placement.formats == int8;
-  if (!is_int8 && fits(placement.demand, placement.encoder_residency)) return "give --quantize int8";
-  if (fits(placement.demand, Residency::streamed))
-    return std::string("give ") + (is_int8 ? "" : "--quantize int8 and ") + "--encoder-residency streamed";
-  const auto int8_fits = [&](const Demand& demand) { return fits(demand, placement.encoder_residency); };
+  for (const Way& way : ways)
+    if (!way.give.empty() && fits(way, placement.demand)) return "give " + way.give;
   const int64_t token_side = folder.vae.token_side();
   for (const int64_t side : {1024, 768, 512, 256}) {
     const Demand smaller{(side / token_side) * (side / token_side), placement.demand.text_tokens};
-    if (smaller.image_tokens < placement.demand.image_tokens && int8_fits(smaller))
-      return fmt::format("give {}pictures of at most {} x {} pixels", is_int8 ? "" : "--quantize int8 and ", side,
-                         side);
+    if (smaller.image_tokens >= placement.demand.image_tokens) continue;
+    for (const Way& way : ways)
+      if (fits(way, smaller))
+        return fmt::format("give {}{}pictures of at most {} x {} pixels", way.give, way.give.empty() ? "" : " and ",
+                           side, side);
   }
   return "give each replica more ranks and cards (flux-dist plan tells what fits)";
+}
+
+/// One part's.
+std::optional<Format> followed(const std::optional<Format>& asked, const Quantization& stored, const char* flag,
+                               const char* component) {
+  if (!stored.any() || asked == stored.format) return stored.any() ? stored.format : asked;
+  if (asked)
+    throw Invalid(
+        fmt::format("{} {}: {} of this folder is quantized already, as {}: leave the option out, or take the "
+                    "folder that is not quantized",
+                    flag, format_name(*asked), component, format_name(stored.format)));
+  return stored.format;
 }
 
 [[noreturn]] void refuse(const Plan& plan, const std::string& limit, const std::string& what_to_do) {
@@ -53,6 +83,15 @@ std::string advice(const Placement& placement, const ModelFolder& folder, const 
 }
 
 }  // namespace
+
+FormatChoices with_stored_formats(const FormatChoices& asked, const ModelFolder& folder) {
+  const Quantization& transformer = folder.transformer.quantization;
+  return {.transformer = followed(asked.transformer, transformer, "--quantize", "transformer"),
+          .text_encoder = followed(asked.text_encoder, folder.text_encoder_2.quantization, "--quantize-text-encoder",
+                                   "text_encoder_2"),
+          .modulation = followed(asked.modulation, transformer, "--quantize-modulation", "transformer"),
+          .exchange = asked.exchange};
+}
 
 std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit) {
   std::map<std::string, int64_t> memory;

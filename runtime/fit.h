@@ -12,6 +12,10 @@
 
 namespace flux {
 
+/// What is left open of parts that the folder holds quantized is as they are there. Throws Invalid where something else
+/// is asked for: they are never quantized again.
+FormatChoices with_stored_formats(const FormatChoices& asked, const ModelFolder& folder);
+
 /// Bytes of every card that the ranks see, by name, as far as the limit (0: none) goes; 0: not known.
 std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit);
 

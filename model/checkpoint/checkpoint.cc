@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/checkpoint/bitsandbytes.h"
 #include "model/checkpoint/component.h"
 #include "model/checkpoint/computed.h"
 #include "model/checkpoint/expected_tensors.h"
@@ -27,19 +28,42 @@ std::shared_ptr<const TensorSource> with_published_t5_names(std::shared_ptr<cons
   return renamed(std::move(source), [&](const std::string& name) { return name == alias ? embedding : name; });
 }
 
+std::shared_ptr<const TensorSource> open_published(const ModelFolder& folder, const std::string& component) {
+  auto source = open_component(folder.path / component);
+  if (component == "text_encoder") source = with_published_clip_names(std::move(source));
+  if (component == "text_encoder_2") source = with_published_t5_names(std::move(source));
+  const Quantization quantization = folder.quantization_of(component);
+  return quantization.any() ? bitsandbytes_source(std::move(source), quantization) : source;
+}
+
+/// A source of which only headers are used.
+class WithoutValues : public TensorSource {
+ public:
+  explicit WithoutValues(std::shared_ptr<const TensorSource> source) : source_(std::move(source)) {}
+
+  std::string where() const override { return source_->where(); }
+  bool has_values() const override { return false; }
+  bool quantized() const override { return source_->quantized(); }
+  const TensorInfo* find(std::string_view name) const override { return source_->find(name); }
+  std::vector<std::string> names() const override { return source_->names(); }
+  void read(const TensorInfo& tensor, int64_t, const at::Tensor&) const override {
+    TORCH_INTERNAL_ASSERT(false, tensor.name, " is not to be read");
+  }
+
+ private:
+  std::shared_ptr<const TensorSource> source_;
+};
+
 }  // namespace
 
 Checkpoint published(const ModelFolder& folder) {
-  return {folder, [path = folder.path](const std::string& component) {
-            auto source = open_component(path / component);
-            if (component == "text_encoder") return with_published_clip_names(std::move(source));
-            if (component == "text_encoder_2") return with_published_t5_names(std::move(source));
-            return source;
-          }};
+  return {folder, [folder](const std::string& component) { return open_published(folder, component); }};
 }
 
 Checkpoint shapes_only(const ModelFolder& folder) {
-  return {folder, [folder](const std::string& component) {
+  return {folder, [folder](const std::string& component) -> std::shared_ptr<const TensorSource> {
+            if (folder.quantization_of(component).any())
+              return std::make_shared<WithoutValues>(open_published(folder, component));
             return shapes_only_source(expected_tensors(folder, component), (folder.path / component).string());
           }};
 }

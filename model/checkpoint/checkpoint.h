@@ -24,7 +24,8 @@ struct Checkpoint {
 /// A folder's own safetensors.
 Checkpoint published(const ModelFolder& folder);
 
-/// Names and shapes computed from the folder's configs; no weights need be there.
+/// Names and shapes computed from the folder's configs; no weights need be there, but for a quantized component, whose
+/// headers say which of its matrices are.
 Checkpoint shapes_only(const ModelFolder& folder);
 
 /// Values that depend on tensor name and seed alone, scaled so that activations stay finite; bf16. For benchmarks and

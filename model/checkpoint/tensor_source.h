@@ -36,6 +36,9 @@ class TensorSource {
   /// False when only shapes are known: then nothing may be read, and Weights gives meta tensors.
   virtual bool has_values() const { return true; }
 
+  /// True where matrices are quantized already: those that are not stay dense. See bitsandbytes.h.
+  virtual bool quantized() const { return false; }
+
   /// All names, sorted.
   virtual std::vector<std::string> names() const = 0;
 

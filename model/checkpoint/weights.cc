@@ -143,12 +143,24 @@ void Weights::read(std::string_view name, const at::Tensor& into) const {
   if (!into.is_meta()) load(info, into);
 }
 
+void Weights::read_stored(std::string_view name, const at::Tensor& into) const {
+  const TensorInfo* info = source_->find(full_name(name));
+  const bool fits =
+      info != nullptr && info->dtype == into.scalar_type() && into.sizes() == at::IntArrayRef(info->shape);
+  if (!fits)
+    throw Invalid(source_->where() + ": tensor " + quoted_name(full_name(name)) +
+                  " is not kept as config.json says, as " + text(into.sizes()) +
+                  "; take this component from the published folder");
+  if (!into.is_meta()) load(*info, into);
+}
+
 void Weights::each_block(std::string_view name, at::IntArrayRef shape,
                          const std::function<void(int64_t, const at::Tensor&)>& visit) const {
   const TensorInfo& info = checked(name, shape);
   if (placing_.device.is_meta()) return;
   each_host_block(info, [&](int64_t first, const at::Tensor& block) {
-    visit(first, block.to(placing_.device, /*non_blocking=*/true));
+    const at::Tensor there = block.to(placing_.device, /*non_blocking=*/true);
+    visit(first, there.scalar_type() == at::kDouble ? there.to(at::kFloat) : there);
   });
 }
 

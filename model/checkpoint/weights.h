@@ -48,6 +48,7 @@ class Weights {
 
   const Placing& placing() const { return placing_; }
   bool has(std::string_view name) const;
+  bool quantized() const { return source_->quantized(); }
   std::string full_name(std::string_view name) const;  // for messages
 
   /// Bytes of all memory that modules got here, for good: the one book of what a component keeps, on its device and on
@@ -70,10 +71,13 @@ class Weights {
   /// As tensor(), into rows of a larger one: for matrices stacked by rows. `into` is [rows, ...] of any dtype.
   void read(std::string_view name, const at::Tensor& into) const;
 
-  /// As tensor(), but each row block is handed to `visit` on the device as it was stored, with the number of its first
-  /// row: for who keeps it in another form. Over a source without values nothing is visited.
+  /// As tensor(), but each row block is handed to `visit` on the device as it was stored (F64 in fp32), with the number
+  /// of its first row: for who keeps it in another form. Over a source without values nothing is visited.
   void each_block(std::string_view name, at::IntArrayRef shape,
                   const std::function<void(int64_t first, const at::Tensor& rows)>& visit) const;
+
+  /// A tensor of a quantized matrix as it is, into memory of its dtype and shape on the device.
+  void read_stored(std::string_view name, const at::Tensor& into) const;
 
  private:
   const TensorInfo& checked(std::string_view name, at::IntArrayRef shape) const;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "model/linear/product.h"
 
 namespace flux {
@@ -8,6 +10,11 @@ namespace flux {
 /// [out, in] of one dtype; bias: [out] fp32, added where out is fp32; or of out's dtype; or undefined.
 void dense_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& out,
                    Epilogue epilogue);
+
+/// The same of a weight that is kept in fewer bits. `widen` writes its rows from `first` on, in x's dtype, as many as
+/// `rows` has: a block at a time.
+void widened_product(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& out, Epilogue epilogue,
+                     const std::function<void(int64_t first, const at::Tensor& rows)>& widen);
 
 /// The compute dtype.
 class DenseProduct : public Product {

@@ -13,6 +13,8 @@ class Int8WeightsProduct : public Product {
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
 
  private:
+  void read_stored(const Matrix& matrix) const;
+
   Activation weight_;  // [out, in]
   DenseBias bias_;
 };

@@ -5,7 +5,9 @@
 namespace flux {
 
 Linear::Linear(const Weights& weights, const std::vector<std::string>& parts, int64_t out, int64_t in, Bias bias)
-    : out_(out), input_(input_of(weights.placing().store)), product_(read_product({weights, parts, out, in, bias})) {}
+    : out_(out),
+      input_(input_of(Matrix{weights, parts, out, in, bias}.format())),
+      product_(read_product({weights, parts, out, in, bias})) {}
 
 void Linear::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
   (*product_)(x, out, epilogue);

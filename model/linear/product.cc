@@ -1,6 +1,9 @@
 #include "model/linear/product.h"
 
+#include <algorithm>
+
 #include "model/linear/dense_product.h"
+#include "model/linear/four_bit_product.h"
 #include "model/linear/int8_product.h"
 #include "model/linear/int8_weights_product.h"
 
@@ -10,6 +13,11 @@ int64_t Matrix::rows_each() const {
   const auto count = static_cast<int64_t>(parts.size());
   TORCH_CHECK(out % count == 0, out, " rows do not divide into ", count, " parts");
   return out / count;
+}
+
+Format Matrix::format() const {
+  const bool kept = std::ranges::all_of(parts, [&](const auto& part) { return weights.has(part + ".weight.codes"); });
+  return weights.quantized() && !kept ? Format::dense : weights.placing().store;
 }
 
 at::Tensor Matrix::read_bias(at::ScalarType dtype) const {
@@ -34,13 +42,16 @@ void Matrix::each_block(const std::function<void(int64_t, const at::Tensor&)>& v
 }
 
 std::unique_ptr<const Product> read_product(const Matrix& matrix) {
-  switch (matrix.weights.placing().store) {
+  switch (matrix.format()) {
     case Format::dense:
       return std::make_unique<DenseProduct>(matrix);
     case Format::int8:
       return std::make_unique<Int8Product>(matrix);
     case Format::int8_weights:
       return std::make_unique<Int8WeightsProduct>(matrix);
+    case Format::nf4:
+    case Format::fp4:
+      return std::make_unique<FourBitProduct>(matrix);
   }
   TORCH_INTERNAL_ASSERT(false, "no such format");
 }

@@ -33,6 +33,9 @@ struct Matrix {
 
   int64_t rows_each() const;  // of a part
 
+  /// How it is kept: as the weights' placing says, but dense where a quantized file has it so.
+  Format format() const;
+
   /// In this dtype; undefined where there is none.
   at::Tensor read_bias(at::ScalarType dtype) const;
   DenseBias read_bias() const;

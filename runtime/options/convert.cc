@@ -51,6 +51,10 @@ std::optional<Format> plain(proto::Quantization::Value value) {
       return Format::int8;
     case proto::Quantization::int8_weights:
       return Format::int8_weights;
+    case proto::Quantization::nf4:
+      return Format::nf4;
+    case proto::Quantization::fp4:
+      return Format::fp4;
   }
   throw std::logic_error("quantization");
 }

@@ -33,7 +33,7 @@ class SmallModel {
       }
     }
     auto fields = json(path_ / "transformer" / "config.json");
-    fields.update({{"num_layers", 2}, {"num_single_layers", 2}, {"num_attention_heads", 3}});
+    fields.update({{"num_layers", 2}, {"num_single_layers", 2}, {"num_attention_heads", 4}});
     fields.update({{"attention_head_dim", 16}, {"axes_dims_rope", {4, 4, 8}}});
     std::ofstream(path_ / "transformer" / "config.json") << fields;
   }
@@ -107,6 +107,8 @@ inline double difference_on_cards(bool rounded) { return rounded ? 1e-2 : 1e-5; 
 constexpr std::pair<Format, Format> formats[] = {{Format::dense, Format::dense},
                                                  {Format::int8, Format::dense},
                                                  {Format::int8_weights, Format::dense},
+                                                 {Format::nf4, Format::dense},
+                                                 {Format::fp4, Format::dense},
                                                  {Format::dense, Format::int8},
                                                  {Format::int8, Format::int8}};
 

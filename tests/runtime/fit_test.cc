@@ -138,20 +138,55 @@ TEST(Arrangements, NameWhatFitsTheBestFirst) {
     request.card_memory = card_memory({host}, 0);
     return flags_of(arrangements(folder, {}, host, request));
   };
-  EXPECT_THAT(on(2, 80 * gib), ::testing::ElementsAre("-n 3 --replicas 2", "-n 3", "-n 3 --replicas 2 --quantize int8",
-                                                      "-n 3 --quantize int8", "-n 1", "-n 2", "-n 1 --quantize int8",
-                                                      "-n 2 --quantize int8"));
+  EXPECT_THAT(on(2, 80 * gib),
+              ::testing::ElementsAre("-n 3 --replicas 2", "-n 3", "-n 3 --replicas 2 --quantize int8",
+                                     "-n 3 --quantize int8", "-n 3 --replicas 2 --quantize nf4", "-n 3 --quantize nf4",
+                                     "-n 1", "-n 2", "-n 1 --quantize int8", "-n 2 --quantize int8",
+                                     "-n 1 --quantize nf4", "-n 2 --quantize nf4"));
   EXPECT_THAT(on(1, 16 * gib), ::testing::ElementsAre("-n 1 --quantize int8 --encoder-residency streamed",
-                                                      "-n 2 --quantize int8 --encoder-residency streamed"));
+                                                      "-n 2 --quantize int8 --encoder-residency streamed",
+                                                      "-n 1 --quantize nf4", "-n 2 --quantize nf4"));
   EXPECT_EQ(on(2, 16 * gib).front(), "-n 3 --replicas 2 --quantize int8 --encoder-residency streamed");
   EXPECT_THAT(on(1, 4 * gib), ::testing::IsEmpty());
   EXPECT_THAT(as_text(std::vector<Plan>{}), HasSubstr("nothing fits"));
 }
 
 TEST(Fit, NamesTheCardAndTheSmallestChange) {
-  EXPECT_THAT(Case(10 * gib, {}, {.image_tokens = 128 * 128}).problem(),
-              ::testing::AllOf(HasSubstr("rank 1 on host would take"), HasSubstr("pictures of at most")));
+  const Demand large{.image_tokens = 128 * 128};
+  EXPECT_THAT(Case(10 * gib, {}, large).problem(),
+              ::testing::AllOf(HasSubstr("rank 1 on host would take"), HasSubstr("X: give --quantize nf4")));
+  EXPECT_THAT(Case(5 * gib + 3 * gib / 4, {}, large).problem(),
+              HasSubstr("X: give --quantize nf4 and pictures of at most"));
+  PlacementOptions options;
+  options.formats.transformer = Format::nf4;
+  EXPECT_THAT(Case(5 * gib + 3 * gib / 4, options, large).problem(),
+              HasSubstr("X: give pictures of at most 1024 x 1024"));
   EXPECT_THAT(Case(4 * gib).problem(), HasSubstr("more ranks and cards"));
+}
+
+/// What is quantized in the folder, and what else is asked for.
+TEST(Fit, FormatsFollowAFolderThatIsQuantized) {
+  ModelFolder folder = model();
+  EXPECT_EQ(with_stored_formats({Format::int8}, folder).transformer, Format::int8);
+  EXPECT_EQ(with_stored_formats({}, folder).transformer, std::nullopt);
+  folder.transformer.quantization = {Format::nf4, true};
+  folder.text_encoder_2.quantization = {Format::int8_weights};
+  const FormatChoices followed = with_stored_formats({{}, Format::int8_weights, Format::nf4}, folder);
+  EXPECT_EQ(followed.resolved(Format::dense), (Formats{Format::nf4, Format::int8_weights, Format::nf4}));
+  EXPECT_EQ(followed.resolved(Format::int8), followed.resolved(Format::dense));
+  EXPECT_THROW(with_stored_formats({Format::dense}, folder), Invalid);
+  EXPECT_THROW(with_stored_formats({Format::fp4}, folder), Invalid);
+  EXPECT_THROW(with_stored_formats({{}, Format::int8}, folder), Invalid);
+  EXPECT_THROW(with_stored_formats({{}, {}, Format::int8_weights}, folder), Invalid);
+}
+
+TEST(Fit, FourBitsAreTakenOnlyWhereTheyAreAskedFor) {
+  EXPECT_EQ((FormatChoices{Format::nf4}.resolved(Format::dense)),
+            (Formats{Format::nf4, Format::int8_weights, Format::int8_weights}));
+  EXPECT_EQ((FormatChoices{{}, Format::nf4}.resolved(Format::dense)),
+            (Formats{Format::dense, Format::nf4, Format::dense}));
+  EXPECT_EQ((FormatChoices{{}, Format::int8}.resolved(Format::dense)),
+            (Formats{Format::dense, Format::int8, Format::int8}));
 }
 
 TEST(Fit, ALimitIsSharedByTheRanksOfACard) {

@@ -86,18 +86,19 @@ class AllocatedBytes : public c10::Allocator {
   int64_t live_ = 0;
 };
 
-class PlanDtype : public testing::TestWithParam<at::ScalarType> {};
+class PlanOf : public testing::TestWithParam<std::tuple<at::ScalarType, Formats>> {};
 
-TEST_P(PlanDtype, CountsWhatTheAllocatorGives) {
-  const at::ScalarType compute = GetParam();
+TEST_P(PlanOf, CountsWhatTheAllocatorGives) {
+  const auto [compute, formats] = GetParam();
   const ModelFolder folder = demo();
   Placement placement = placed(1, 0, request_of(64));
   placement.dtype = compute;
+  placement.formats = formats;
   const auto planned = make_plan(folder, placement, request_of(64)).ranks.at(0).weights;
 
   const Checkpoint checkpoint = published(folder);
-  const auto of = [&, dtype = compute](const char* component) {
-    return Weights(checkpoint.open(component), {at::kCPU, dtype});
+  const auto of = [&, dtype = compute](const char* component, Format store = Format::dense) {
+    return Weights(checkpoint.open(component), {at::kCPU, dtype, store});
   };
   const auto taken = [](const auto& build) {
     const AllocatedBytes allocated;
@@ -106,15 +107,23 @@ TEST_P(PlanDtype, CountsWhatTheAllocatorGives) {
   };
   EXPECT_EQ(planned.at("vae"), taken([&] { return Decoder(checkpoint, {at::kCPU, compute}); }));
   EXPECT_EQ(planned.at("text_encoder") + planned.at("text_encoder_2") + planned.at("modulation"),
-            taken([&] { return EncoderModules(checkpoint, {at::kCPU, compute}, {}); }));
+            taken([&] { return EncoderModules(checkpoint, {at::kCPU, compute}, formats); }));
   EXPECT_EQ(planned.at("transformer"), taken([&] {
-              return in_one_piece(of("transformer"), [&](const Weights& weights) {
+              return in_one_piece(of("transformer", formats.transformer), [&](const Weights& weights) {
                 return Transformer(weights, folder.transformer, true);
               });
             }));
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, PlanDtype, testing::Values(at::kFloat, at::kBFloat16, at::kHalf));
+/// T5 of the demo is too narrow for 4 bits.
+const Formats formats[] = {{},
+                           {Format::int8, Format::int8_weights, Format::int8_weights},
+                           {Format::nf4, Format::int8_weights, Format::nf4},
+                           {Format::fp4, Format::int8, Format::fp4}};
+
+INSTANTIATE_TEST_SUITE_P(All, PlanOf,
+                         testing::Combine(testing::Values(at::kFloat, at::kBFloat16, at::kHalf),
+                                          testing::ValuesIn(formats)));
 
 TEST(Plan, FluxDevIsWhatThePaperSumSays) {
   ModelFolder folder = demo();

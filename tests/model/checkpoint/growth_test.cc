@@ -6,7 +6,9 @@
 #include <ctime>
 #include <functional>
 #include <limits>
+#include <map>
 
+#include "model/checkpoint/bitsandbytes.h"
 #include "model/checkpoint/component.h"
 #include "model/checkpoint/computed.h"
 #include "model/checkpoint/renamed.h"
@@ -14,6 +16,7 @@
 #include "model/config.h"
 #include "model/config_fields.h"
 #include "model/files/json_file.h"
+#include "tests/model/checkpoint/held.h"
 #include "tests/model/checkpoint/scratch_folder.h"
 
 namespace flux {
@@ -79,6 +82,23 @@ const Reader readers[] = {
        for (int64_t i = 0; i < size; ++i) map["layers." + std::to_string(i)] = "one.safetensors";
        folder.write("model.safetensors.index.json", json{{"weight_map", map}}.dump());
        return [&] { open_component(folder.path()); };
+     }},
+    {"quant_state",
+     [](const ScratchFolder&, int64_t size) {
+       json state = {
+           {"quant_type", "nf4"}, {"blocksize", 64}, {"shape", {4, 64}}, {"more", json::parse(object_of(size))}};
+       return [text = state.dump()] { parse_quant_state(text, {Format::nf4}, "state"); };
+     }},
+    {"quantized_matrices",
+     [](const ScratchFolder&, int64_t size) {
+       std::map<std::string, at::Tensor, std::less<>> tensors;
+       for (int64_t i = 0; i < size; ++i) {
+         tensors[std::to_string(i) + ".weight"] = at::zeros({1, 1}, at::kChar);
+         tensors[std::to_string(i) + ".SCB"] = at::zeros({1});
+       }
+       return [source = std::make_shared<Held>(std::move(tensors))] {
+         bitsandbytes_source(source, {Format::int8_weights})->names();
+       };
      }},
     {"other_names",
      [](const ScratchFolder&, int64_t size) {

@@ -57,7 +57,8 @@ TEST_P(ScratchOf, ANormForADenseLayerHasRoomOfItsOwn) {
 
 INSTANTIATE_TEST_SUITE_P(Cpu, ScratchOf,
                          testing::Combine(testing::Values(at::kFloat, at::kBFloat16, at::kHalf),
-                                          testing::Values(Format::dense, Format::int8, Format::int8_weights)));
+                                          testing::Values(Format::dense, Format::int8, Format::int8_weights,
+                                                          Format::nf4)));
 
 }  // namespace
 }  // namespace flux

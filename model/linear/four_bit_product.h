@@ -1,0 +1,24 @@
+#pragma once
+
+#include <vector>
+
+#include "model/linear/four_bit.h"
+#include "model/linear/product.h"
+
+namespace flux {
+
+/// W4A16 (nf4, fp4): the weight's codes are widened to the dtype of what they multiply, a block of rows at a time, and
+/// multiplied as a dense one.
+class FourBitProduct : public Product {
+ public:
+  explicit FourBitProduct(const Matrix& matrix);
+
+  void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
+
+ private:
+  Format format_;
+  std::vector<FourBit> parts_;  // stacked by rows, each with a nested absmax of its own
+  DenseBias bias_;
+};
+
+}  // namespace flux
