@@ -8,6 +8,7 @@
 #include "model/checkpoint/weights.h"
 #include "model/denoiser.h"
 #include "model/encoder_modules.h"
+#include "model/linear/dense_product.h"
 #include "model/schedule.h"
 #include "model/transformer/modulation_layout.h"
 #include "model/vae/vae_decoder.h"
@@ -72,11 +73,15 @@ int64_t encoder_workspace(const ModelFolder& folder, const Placement& placement)
   return encoding + decoding;
 }
 
-/// Attention's result, and what the library adds.
+/// Attention's result, and what the library adds; and the weights that a product widens.
 int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, size_t ranks) {
   const int64_t tokens = placement.demand.image_tokens + placement.demand.text_tokens;
-  return 3 * (tokens / static_cast<int64_t>(ranks) + 1) * config.hidden_size() *
-         static_cast<int64_t>(c10::elementSize(placement.dtype));
+  const int64_t rows = tokens / static_cast<int64_t>(ranks) + 1;
+  const int64_t largest = config.hidden_size() * 5 * config.hidden_size();
+  const Format format = placement.formats.transformer;
+  const bool widens = format == Format::int8_weights || is_four_bit(format);
+  const int64_t widened = widens ? std::min(widened_values, largest) : 0;
+  return (3 * rows * config.hidden_size() + widened) * static_cast<int64_t>(c10::elementSize(placement.dtype));
 }
 
 RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, const RankPlace& place,

@@ -13,8 +13,7 @@ namespace {
 /// Fewer rows than this a CPU multiplies by another routine, which sums in another order.
 constexpr int64_t kFewRows = 4;
 
-constexpr int64_t kWidenedValues = 24 << 20;  // at a time, about
-constexpr int64_t kAlignedColumns = 256;      // a product into columns that start anywhere is several times slower
+constexpr int64_t kAlignedColumns = 256;  // a product into columns that start anywhere is several times slower
 
 at::Tensor with_more_rows(const at::Tensor& x) { return at::constant_pad_nd(x, {0, 0, 0, kFewRows - x.size(0)}); }
 
@@ -45,7 +44,7 @@ void widened_product(const at::Tensor& x, const at::Tensor& bias, const at::Tens
                      const std::function<void(int64_t, const at::Tensor&)>& widen) {
   const int64_t columns = out.size(1), width = x.size(1);
   // Blocks of one size: a small one at the end would leave most of a card idle.
-  const int64_t blocks = at::ceil_div(columns * width, kWidenedValues);
+  const int64_t blocks = at::ceil_div(columns * width, widened_values);
   const int64_t columns_each =
       std::max(kAlignedColumns, at::ceil_div(at::ceil_div(columns, blocks), kAlignedColumns) * kAlignedColumns);
   for (int64_t first = 0; first < columns; first += columns_each) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "model/linear/product.h"
@@ -10,6 +11,8 @@ namespace flux {
 /// [out, in] of one dtype; bias: [out] fp32, added where out is fp32; or of out's dtype; or undefined.
 void dense_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& out,
                    Epilogue epilogue);
+
+constexpr int64_t widened_values = 24 << 20;  // at a time, about
 
 /// The same of a weight that is kept in fewer bits. `widen` writes its rows from `first` on, in x's dtype, as many as
 /// `rows` has: a block at a time.
