@@ -179,7 +179,7 @@ std::filesystem::path resolved(std::filesystem::path path) {
 }
 
 std::string absolute_path(const FieldDescriptor& field, const std::string& path, const std::filesystem::path& folder) {
-  if (field.name() == "prompts" && path == "-") return path;
+  if ((field.name() == "prompts" && path == "-") || (field.name() == "dataset" && path == "random")) return path;
   try {
     const std::filesystem::path absolute = resolved(std::filesystem::absolute(folder / path));
     if (field.name() == "model" && !std::filesystem::exists(absolute)) return path;
