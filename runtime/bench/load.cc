@@ -24,10 +24,11 @@ std::optional<Request> Load::next() {
   if (handed_over_ == wave().requests.size()) return std::nullopt;
   const Request& request = wave().requests[handed_over_];
   const Time arrival = closed_loop() ? last_done_ : beginnings_.back() + wave().arrivals[handed_over_];
+  const std::optional<Time> slo = wave().slos.empty() ? std::nullopt : wave().slos[handed_over_];
   ++handed_over_;
   for (int64_t k = 0; k < request.pictures; ++k) owner_[request.first_picture + k] = asked_.size();
   left_[asked_.size()] = request.pictures;
-  asked_.push_back({beginnings_.size() - 1, request, arrival});
+  asked_.push_back({beginnings_.size() - 1, request, slo, arrival});
   return request;
 }
 

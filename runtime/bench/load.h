@@ -12,9 +12,10 @@ namespace flux {
 
 /// Requests that are measured together. A wave begins when everything is loaded and the one before is finished.
 struct Wave {
-  std::vector<Request> requests;         // without errors
-  std::vector<Time> arrivals{};          // of each, since the wave's beginning; empty: when the one before is done
-  std::optional<int> max_concurrency{};  // requests under way; others wait at the client
+  std::vector<Request> requests;            // without errors
+  std::vector<Time> arrivals{};             // of each, since the wave's beginning; empty: when the one before is done
+  std::optional<int> max_concurrency{};     // requests under way; others wait at the client
+  std::vector<std::optional<Time>> slos{};  // of each, the latency to be kept; empty: there are none
 };
 
 /// A client: a source that hands requests over when they come, which it hears of in the run's log.
@@ -24,6 +25,7 @@ class Load : public Source, public Listener {
   struct Asked {
     size_t wave = 0;
     Request request;
+    std::optional<Time> slo{};
     Time arrival{0};  // when it was to come, on the run's clock: before it was handed over where it had to wait
   };
 

@@ -89,6 +89,16 @@ Json peak_memory(const ThroughputSetting& setting) {
           {"peak_memory_of", on_cpus ? "process" : "card"}};
 }
 
+/// Of the requests that have a latency to keep.
+Json slo_attainment(const WaveResult& wave) {
+  const auto has_one = [](const RequestResult& request) { return request.slo.has_value(); };
+  const auto kept = [&](const RequestResult& request) {
+    return has_one(request) && request.error.empty() && request.latency <= *request.slo;
+  };
+  return number(static_cast<double>(std::ranges::count_if(wave.requests, kept)) /
+                static_cast<double>(std::ranges::count_if(wave.requests, has_one)));
+}
+
 /// SGLang's keys, and those beside them.
 Json totals(const WaveResult& wave, const ThroughputSetting& setting) {
   const auto completed = of_completed(wave, [](const RequestResult& request) { return request.latency; });
@@ -101,11 +111,7 @@ Json totals(const WaveResult& wave, const ThroughputSetting& setting) {
                {"throughput_qps", number(static_cast<double>(completed.size()) / wave.duration)}};
   json.update(latencies(wave));
   json.update(peak_memory(setting));
-  const auto& slo = setting.options.slo;
-  const auto kept = [&](double latency) { return latency <= in_seconds(*slo); };
-  json["slo_attainment"] = slo ? number(static_cast<double>(std::ranges::count_if(completed, kept)) /
-                                        static_cast<double>(wave.requests.size()))
-                               : Json();
+  json["slo_attainment"] = slo_attainment(wave);
   json["completed_images"] = std::llround(drawn);
   json["images_per_hour"] = number(3600 * drawn / wave.duration);
   return json;
@@ -158,6 +164,7 @@ Json request_json(const RequestResult& request) {
   } else {
     json["error"] = request.error;
   }
+  if (request.slo) json["slo_ms"] = 1000 * *request.slo;
   json.update({{"images", request.pictures},
                {"width", request.width},
                {"height", request.height},
@@ -206,8 +213,7 @@ std::string throughput_text(const Json& result) {
                       seconds_text(result["latency_p50"]), seconds_text(result["latency_p90"]),
                       seconds_text(result["latency_p95"]), seconds_text(result["latency_p99"]));
   if (!result["slo_attainment"].is_null())
-    text += fmt::format("  within {} ms: {:.1f} %\n", result["slo_ms"].get<int64_t>(),
-                        100 * result["slo_attainment"].get<double>());
+    text += fmt::format("  within the SLO: {:.1f} %\n", 100 * result["slo_attainment"].get<double>());
   for (const auto& [name, stage] : result["stages"].items())
     text += fmt::format("  {:<9} mean {}  p50 {}  p99 {}\n", name, seconds_text(stage["mean"]),
                         seconds_text(stage["p50"]), seconds_text(stage["p99"]));

@@ -30,7 +30,8 @@ struct ThroughputSetting {
 ///   latency_median, latency_p50, latency_p99, peak_memory_mb_max, peak_memory_mb_mean, peak_memory_mb_median
 ///     as SGLang's bench_serving has them; the memory (MiB) is over ranks: peak_memory_of says whether "card" (what
 ///     ATen took of it) or "process" (its largest resident set: of ranks on CPUs)
-///   latency_p90, latency_p95, slo_attainment (of all requests, failed ones too), completed_images, images_per_hour
+///   latency_p90, latency_p95, slo_attainment (of all requests that have an SLO, failed ones
+///   too), completed_images, images_per_hour
 ///   stages     queue, encode, transfer, denoise, decode, write, each with mean, p50, p99; the six means are
 ///   latency_mean ranks      rank, host, device, card, ..., busy_percent (in any stage), encode_, denoise_,
 ///   decode_percent,
@@ -38,7 +39,7 @@ struct ThroughputSetting {
 ///   replicas   ranks, busy, idle, and idle_by_cause: no_request, waiting_for_encoder, waiting_for_decoder, transfer,
 ///              straggler, drain, which are idle; busy and idle are the duration
 ///   program, model, dtype, quantize, seed                         as in a journal
-///   requests   in the order of their arrivals: arrival, latency, the six stages, images, width, height,
+///   requests   in the order of their arrivals: arrival, latency, the six stages, slo_ms, images, width, height,
 ///              num_inference_steps, replica; of one that failed error in place of latency and stages
 /// Of no completed requests, latencies are null.
 nlohmann::ordered_json throughput_json(const WaveResult& wave, std::optional<double> request_rate,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct RequestResult {
   double arrival = 0;  // seconds since the wave began: when it was to come
   double latency = 0;  // seconds, from then on
   Split split;
+  std::optional<double> slo;  // seconds: the latency to be kept
   int64_t pictures = 1, width = 0, height = 0, steps = 0;
   int replica = -1;
   std::string prompt;

@@ -17,6 +17,8 @@ Scenario plain(proto::Scenario::Value value) {
       return Scenario::server;
     case proto::Scenario::single_stream:
       return Scenario::single_stream;
+    case proto::Scenario::trace:
+      return Scenario::trace;
   }
   throw std::logic_error("scenario");
 }
@@ -43,6 +45,8 @@ std::string scenario_name(Scenario scenario) {
       return "server";
     case Scenario::single_stream:
       return "single-stream";
+    case Scenario::trace:
+      return "trace";
   }
   throw std::logic_error("scenario");
 }

@@ -11,10 +11,10 @@
 
 namespace flux {
 
-/// How requests come: all at once, at random times, or each when the one before is done.
-enum class Scenario { offline, server, single_stream };
+/// How requests come: all at once, at random times, each when the one before is done, or when a trace says.
+enum class Scenario { offline, server, single_stream, trace };
 
-/// "offline", "server", "single-stream"
+/// "offline", "server", "single-stream", "trace"
 std::string scenario_name(Scenario scenario);
 
 /// What bench throughput is asked for.

@@ -137,7 +137,7 @@ class Throughput(unittest.TestCase):
             self.assertEqual(result["slo_attainment"], 0)
         arrivals = [request["arrival"] for request in slow["requests"]]
         self.assertEqual((arrivals[0], arrivals), (0, sorted(arrivals)))
-        self.assertAlmostEqual(arrivals[-1], 11 / 0.8, delta=2)
+        self.assertAlmostEqual(arrivals[-1], 11 / 0.8, places=3)
         self.assertLess(slow["stages"]["queue"]["mean"], slow["stages"]["denoise"]["mean"])
         waited = [request["queue"] for request in fast["requests"]]
         self.assertGreater(waited[-1], waited[0] + 6 * fast["stages"]["denoise"]["p50"])
@@ -167,6 +167,28 @@ class Throughput(unittest.TestCase):
         self.assertEqual(len(journal(self.folder / "b")), 4 + 4)
         for name in ("00000-5.png", "00001-6.png", "00002-7.png", "00003-8.png"):
             self.assertEqual((self.folder / "a" / name).read_bytes(), (self.folder / "b" / name).read_bytes())
+
+    def test_a_trace_is_replayed_at_its_times_with_its_own_slos(self):
+        trace = self.folder / "trace.txt"
+        rows = [{"timestamp": 1.25, "prompt": "it's \"a\"\n\u00e9 \U0001f600\\", "width": 32, "slo_ms": 60000.0},
+                {"timestamp": 0.5, "prompt": "a red circle", "height": 32, "num_inference_steps": 2, "slo_ms": 1},
+                {"timestamp": 2, "prompt": PROMPT, "seed": 9, "width": None}]
+        text = "".join("Request(" + ", ".join(f"{key}={value!r}" for key, value in row.items()) + ")\n" for row in rows)
+        trace.write_text(text)
+        (result,) = self.results("--dataset", trace, "--scenario", "trace", "--output-dir", self.folder / "out",
+                                 "--warmup-requests", 0)
+        self.check(result, requests=3, ranks=1)
+        requests = result["requests"]
+        self.assertEqual([request["arrival"] for request in requests], [0, 0.75, 1.5])
+        self.assertEqual([(request["width"], request["height"], request["num_inference_steps"]) for request in requests],
+                         [(64, 32, 2), (32, 64, 4), (64, 64, 4)])
+        self.assertEqual([request.get("slo_ms") for request in requests], [1, 60000, None])
+        self.assertEqual(result["slo_attainment"], 0.5)
+        drawn = {line["index"]: line for line in journal(self.folder / "out")}
+        self.assertEqual([drawn[i]["prompt"] for i in range(3)], [rows[i]["prompt"] for i in (1, 0, 2)])
+        self.assertEqual(drawn[2]["seed"], 9)
+        self.refused("--dataset", trace, "--scenario", "trace", "--num-prompts", 4, saying="has 3 requests")
+        self.refused("--scenario", "trace", saying="has no timestamp")
 
     def test_the_report(self):
         dataset = self.folder / "prompts.txt"
