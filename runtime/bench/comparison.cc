@@ -20,7 +20,7 @@ size_t draws(size_t values) { return std::clamp<size_t>(20'000'000 / values, 200
 
 Ratio ratio_of(const std::string& metric, const std::vector<double>& baseline, const std::vector<double>& candidate,
                const Statistic& statistic) {
-  std::mt19937_64 random(1);
+  std::mt19937_64 random(baseline.size());
   const auto drawn_anew = [&](const std::vector<double>& values) {
     std::vector<double> drawn;
     drawn.reserve(values.size());

@@ -60,14 +60,17 @@ Ending draw(Receivers& receivers, Load& load, Worker& worker, const RunFacts& fa
   Ending ending;
   try {
     ending = RankLoop{world, departure, facts.placement, operation, worker, &coordinator}.run();
-    receivers.end(ending);
   } catch (const std::exception& error) {
     ending = {3, error.what()};
   }
-  if (!orderly(ending.exit_code)) {
+  if (!orderly(ending.exit_code)) world.end(ending);
+  try {
+    receivers.end(ending);
+  } catch (const std::exception& error) {  // the disk may be what ended the run
+    if (orderly(ending.exit_code)) ending = {3, error.what()};
     world.end(ending);
-    return ending;
   }
+  if (!orderly(ending.exit_code)) return ending;
   for (int rank = 0; rank < world.size(); ++rank)
     if (rank != world.rank()) world.mailbox().send(rank, pack(Order(Stop{ending.exit_code})));
   return ending;

@@ -226,7 +226,7 @@ std::string throughput_text(const Json& result) {
     text += fmt::format("  replica {} idle {:.3f} s:", number, replica["idle"].get<double>());
     for (const auto& [cause, seconds] : replica["idle_by_cause"].items())
       text += fmt::format(" {} {:.3f}", cause, seconds.get<double>());
-    text += "\n";
+    text += '\n';
   }
   return text;
 }

@@ -81,6 +81,20 @@ TEST(ReplicaUse, IsTheWholeDuration) {
     }
 }
 
+TEST(ReplicaUse, IsTheWholeDurationWhereRequestsFail) {
+  const WaveResult result = drawn(6, 400ms, 2, [](VirtualRun& run) { run.bad = {1, 5}; });
+  std::vector<std::string> errors;
+  for (const RequestResult& request : result.requests) errors.push_back(request.error);
+  EXPECT_THAT(errors, testing::ElementsAre("", "cannot be encoded", "", "", "", "cannot be encoded"));
+  double drawing = 0;
+  for (const ReplicaUse& use : result.replicas) {
+    EXPECT_NEAR(sum(use), result.duration, 1e-9);
+    drawing += use.busy;
+  }
+  EXPECT_NEAR(drawing, 4, 1e-9);
+  EXPECT_NEAR(result.ranks[0].encode, 4 * 0.01, 1e-9) << "what failed says nothing of its seconds";
+}
+
 TEST(ReplicaUse, SaysWhyAReplicaIsIdle) {
   const ReplicaUse sparse = drawn(3, 3000ms, 1).replicas[0];
   EXPECT_NEAR(sparse.no_request, 2 * (3 - 0.012 - 1.002), 0.01);

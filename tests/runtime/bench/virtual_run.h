@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <queue>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace flux {
 class VirtualRun {
  public:
   Time encode{10}, denoise{1000}, decode{100}, write{5}, on_the_way{2};
+  std::set<int64_t> bad;  // requests of one picture each that cannot be encoded
 
   VirtualRun(Load& load, int replicas) : load_(load), drawing_(replicas), scheduler_(setup(replicas)) {}
 
@@ -74,7 +76,14 @@ class VirtualRun {
   template <typename Kind>
   void obey(const Kind&) {}
   void obey(const command::Encode& of) {
-    after(encode + on_the_way, [this, of] { tell(event::Encoded{of.request}); });
+    after(encode + on_the_way, [this, of] {
+      if (!bad.contains(of.request)) return tell(event::Encoded{of.request});
+      Record record;
+      record.picture = of.request;
+      record.error = "cannot be encoded";
+      run_log_.note(now_, record);
+      tell(event::RequestFailed{of.request});
+    });
   }
   void obey(const command::Denoise& of) {
     drawing_[of.replica].push_back(of.picture);
