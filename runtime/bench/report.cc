@@ -15,7 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kMostBars = 5000;  // a page that a browser still scrolls
+constexpr double kLeastSeconds = 0.001;  // that an axis shows
+constexpr size_t kMostBars = 5000;       // a page that a browser still scrolls
 
 constexpr const char* kStyle = R"(
 body { margin: 2rem auto; max-width: 960px; background: #16181d; color: #e6e6e6; font: 15px/1.4 system-ui, sans-serif; }
@@ -54,7 +55,7 @@ std::string latency_chart(const std::vector<WaveResult>& waves, const std::vecto
                   .title = "Latency",
                   .x_title = "seconds",
                   .y_title = "part of the requests that took no longer",
-                  .x_most = 0.001};
+                  .x_most = kLeastSeconds};
   for (size_t i = 0; i < waves.size(); ++i) {
     chart.lines.push_back(distribution(waves[i], wave_name(results[i])));
     if (!chart.lines.back().points.empty())
@@ -85,11 +86,40 @@ std::string throughput_chart(const std::vector<Json>& results) {
   return svg(chart);
 }
 
+/// How many have been at each time: a stair.
+ChartLine counted(std::vector<double> times, const std::string& name, double end) {
+  std::ranges::sort(times);
+  ChartLine line{name, {{0, 0}}};
+  for (size_t i = 0; i < times.size(); ++i) {
+    line.points.emplace_back(times[i], static_cast<double>(i));
+    line.points.emplace_back(times[i], static_cast<double>(i + 1));
+  }
+  line.points.emplace_back(end, static_cast<double>(times.size()));
+  return line;
+}
+
+/// What lies between the lines waits or is worked on.
+std::string requests_chart(const WaveResult& wave, const Json& result, size_t number) {
+  std::vector<double> arrivals, completions;
+  for (const RequestResult& request : wave.requests) {
+    arrivals.push_back(request.arrival);
+    if (request.error.empty()) completions.push_back(request.arrival + request.latency);
+  }
+  const double end = std::max(wave.duration, kLeastSeconds);
+  return svg(LineChart{.id = fmt::format("requests-{}", number),
+                       .title = "Requests: " + wave_name(result),
+                       .x_title = "seconds since the first arrival",
+                       .y_title = "requests",
+                       .x_most = end,
+                       .y_most = static_cast<double>(wave.requests.size()),
+                       .lines = {counted(arrivals, "arrived", end), counted(completions, "completed", end)}});
+}
+
 std::string timeline(const WaveResult& wave, const Json& result, size_t number) {
   BarChart chart{.id = fmt::format("timeline-{}", number),
                  .title = "What every rank did: " + wave_name(result),
                  .x_title = "seconds since the first arrival",
-                 .x_most = std::max(wave.duration, 0.001),
+                 .x_most = std::max(wave.duration, kLeastSeconds),
                  .rows = {},
                  .bars = {}};
   for (const Json& rank : result["ranks"]) chart.rows.push_back(fmt::format("rank {}", rank["rank"].get<int>()));
@@ -128,7 +158,8 @@ std::string throughput_report(const std::vector<WaveResult>& waves, const std::v
   html +=
       "<p>Bars: <span style=\"color: #ffb86b\">encode</span>, <span style=\"color: #9ecbff\">denoise</span>, <span "
       "style=\"color: #8be28b\">decode</span>; what they are shows when pointed at.</p>\n";
-  for (size_t i = 0; i < waves.size(); ++i) html += timeline(waves[i], results[i], i);
+  for (size_t i = 0; i < waves.size(); ++i)
+    html += requests_chart(waves[i], results[i], i) + timeline(waves[i], results[i], i);
   return html + "</body></html>\n";
 }
 

@@ -10,8 +10,9 @@
 namespace flux {
 
 /// One page of HTML with charts in SVG, without a server, a script or anything from elsewhere: how latencies are
-/// distributed, what every rank did when, and throughput over the offered load where several rates were measured.
-/// `results`: throughput_json() of each wave. What came from prompts is escaped.
+/// distributed, requests that arrived and were completed, what every rank did when, and throughput over the offered
+/// load where several rates were measured. `results`: throughput_json() of each wave. What came from prompts is
+/// escaped.
 std::string throughput_report(const std::vector<WaveResult>& waves, const std::vector<nlohmann::ordered_json>& results);
 
 }  // namespace flux

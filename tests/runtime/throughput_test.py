@@ -224,6 +224,13 @@ class Throughput(unittest.TestCase):
                                    atol=0.01)
 
         for number, result in enumerate(results):
+            chart = page.charts[f"requests-{number}"]
+            arrived = [request["arrival"] for request in result["requests"]]
+            completed = sorted(request["arrival"] + request["latency"] for request in result["requests"])
+            for line, times in zip(chart["polyline"], (arrived, completed)):
+                stair = points(line)[2::2]  # behind (0, 0)
+                np.testing.assert_allclose(stair, [(x_of(time, result["duration"]), 290 - 260 * count / 4)
+                                                   for count, time in enumerate(times, 1)], atol=0.01)
             bars = page.charts[f"timeline-{number}"]["rect"]
             for rank in result["ranks"]:
                 for stage in ("encode", "denoise", "decode"):
