@@ -21,7 +21,10 @@ add_library(Torch::Torch INTERFACE IMPORTED GLOBAL)
 target_include_directories(Torch::Torch SYSTEM INTERFACE ${torch_include})
 torch_library(c10 libc10.so)
 torch_library(cpu libtorch_cpu.so Torch::c10)
-target_link_libraries(Torch::Torch INTERFACE Torch::cpu)
+# at::parallel_for is a template: in code that is compiled without OpenMP it is a loop. The runtime is libtorch's own, for
+# a second one would have threads of its own.
+target_compile_options(Torch::Torch INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fopenmp>)
+target_link_libraries(Torch::Torch INTERFACE Torch::cpu ${torch_root}/lib/libgomp.so.1)
 if(FLUX_CUDA)
   set(nvidia ${FLUX_SITE_PACKAGES}/nvidia)
   torch_library(c10_cuda libc10_cuda.so Torch::c10)

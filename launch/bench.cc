@@ -6,6 +6,7 @@
 
 #include <iostream>
 #include <optional>
+#include <utility>
 
 #include "launch/say.h"
 #include "launch/verbs.h"
@@ -164,7 +165,8 @@ void bench_decode(const Subject& subject, const Placement& placement, World& wor
 
 }  // namespace
 
-int bench(Settings settings, World& world) {
+int bench(Settings settings, World& world, Departure& departure) {
+  if (settings.text("measure") == "throughput") return bench_throughput(std::move(settings), world, departure);
   const OperationOptions operation = operation_options(settings);
   std::optional<Subject> subject;
   Hello mine;

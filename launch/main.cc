@@ -79,6 +79,7 @@ int run_alone(Invocation& invocation) {
   start_logging(operation_options(invocation.settings), 0);
   if (invocation.verb == "plan") return plan(std::move(invocation.settings));
   if (invocation.verb == "inspect") return inspect(invocation.settings);
+  if (invocation.verb == "bench") return bench_compare(invocation.settings);
   return tokenize(invocation.settings);
 }
 
@@ -96,11 +97,11 @@ int run(const std::vector<std::string>& arguments, Departure& departure) {
   }
   if (!invocation.answer.empty()) return print_once(invocation.answer);
   if (invocation.print_config) return print_config(invocation);
-  if (!joint) return run_alone(invocation);
+  if (!joint || (verb == "bench" && invocation.settings.text("measure") == "compare")) return run_alone(invocation);
   if (verb == "generate") departure.drains();
   return on_ranks({std::move(invocation.settings), error}, departure, [&](Settings settings, World& world) {
     if (verb == "generate") return generate(std::move(settings), world, departure);
-    return verb == "doctor" ? doctor(settings, world) : bench(std::move(settings), world);
+    return verb == "doctor" ? doctor(settings, world) : bench(std::move(settings), world, departure);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <csignal>
 #include <thread>
 #include <utility>
@@ -97,8 +98,18 @@ void Coordinator::take_requests() {
   }
 }
 
+bool Coordinator::due() const {
+  const std::optional<Time> when = parts_.source.due();
+  return when && *when <= now();
+}
+
+Time Coordinator::quiet() const {
+  const std::optional<Time> when = source_ended_ || !scheduler_.wants_requests() ? std::nullopt : parts_.source.due();
+  return when ? std::max(*when - now(), Time{1}) : Time::max();
+}
+
 std::optional<Request> Coordinator::from_source() {
-  if (source_ended_) return std::nullopt;
+  if (source_ended_ || !due()) return std::nullopt;
   std::optional<Request> request = parts_.source.next();
   source_ended_ = !request;
   return request;
@@ -110,6 +121,7 @@ std::optional<Request> Coordinator::next_request() {
     if (!request->suspect) return request;
     suspects_.push_back(std::move(*request));
   }
+  if (!source_ended_) return std::nullopt;
   if (suspects_.empty()) {
     closed_ = true;
     tell_scheduler(event::Closed{});

@@ -42,6 +42,10 @@ class Coordinator {
   /// Called often: looks at the clock, at signals and at the sink.
   void tick();
 
+  /// After a tick: how long there is nothing to look at, unless a rank says something. As a source has it whose
+  /// requests come at their time.
+  Time quiet() const;
+
   /// How the run ended, once it has. exit_code 0: every picture is there; 1: some failed; kDrained: some are left.
   const std::optional<Ending>& ending() const { return ending_; }
 
@@ -77,6 +81,7 @@ class Coordinator {
   Time now() const { return std::chrono::duration_cast<Time>(Clock::now() - began_ - slept_); }
   void notice_sleep();
   void take_requests();
+  bool due() const;
   std::optional<Request> from_source();
   std::optional<Request> next_request();
   void refuse(const Request& request);

@@ -20,14 +20,13 @@
 #include "model/checkpoint/identity.h"
 #include "model/full_precision.h"
 #include "parallel/rank/errors.h"
+#include "runtime/agreement.h"
 #include "runtime/coordinator.h"
-#include "runtime/fit.h"
-#include "runtime/inspection.h"
 #include "runtime/journal.h"
 #include "runtime/metrics.h"
 #include "runtime/metrics_file.h"
+#include "runtime/metrics_server.h"
 #include "runtime/progress.h"
-#include "runtime/rank_facts.h"
 #include "runtime/rank_loop.h"
 #include "runtime/results.h"
 #include "runtime/roll_call.h"
@@ -42,30 +41,6 @@ constexpr std::chrono::milliseconds kToSettle{700};
 constexpr std::chrono::milliseconds kOrphanToSettle{300};
 constexpr std::chrono::milliseconds kToAnswer{1800};
 
-/// By headers alone, so that what is missing is said before gigabytes are read.
-void require_complete(const ModelFolder& folder) {
-  for (const auto& component : inspect(folder).components) {
-    const auto where = (folder.path / component.name).string();
-    const auto advice = fmt::format("flux-dist inspect --model {} lists everything", folder.path.string());
-    if (!component.error.empty()) throw Invalid(component.error);
-    if (component.complete() && !component.unexpected.empty())
-      spdlog::warn("{}: its config leaves {} of its tensors out, such as {}; {}", where, component.unexpected.size(),
-                   component.unexpected.front(), advice);
-    if (component.complete()) continue;
-    if (!component.missing.empty())
-      throw Invalid(fmt::format("{} lacks {}; {}", where, component.missing.front(), advice));
-    const Mismatch& mismatch = component.mismatches.front();
-    throw Invalid(
-        fmt::format("{}: {} is {}, not {}; {}", where, mismatch.name, mismatch.found, mismatch.expected, advice));
-  }
-}
-
-/// What every rank works out for itself; `drawable`: whether there is anything to draw.
-struct Agreement {
-  RunFacts facts;
-  bool drawable = false;
-};
-
 /// A run is gone on with where it would draw the same bits.
 void require_same_bits(const PastRun& past, const RunFacts& facts) {
   const std::vector<std::string> changes = past.changes(nlohmann::json::parse(run_line(facts, 0)));
@@ -76,25 +51,16 @@ void require_same_bits(const PastRun& past, const RunFacts& facts) {
                     fmt::join(changes, "; ")));
 }
 
-Agreement agree(const GenerateRequest& request, World& world) {
-  Hello mine;
-  together(world, [&] { mine.facts = rank_facts(request.placement.device); });
-  mine.demand = request.source ? request.source->largest() : Demand{0, 0};
-  std::vector<RankFacts> facts;
-  const std::vector<Hello> all = introduce(world, mine);
-  for (const Hello& hello : all) facts.push_back(hello.facts);
-  const Demand demand = all[Placement::coordinator].demand;
-  Agreement agreement{{request.model, "", {}, request.seed}, demand.anything()};
+/// What holds for the run, the same on every rank but for what rank 0 alone needs.
+RunFacts facts_of(const GenerateRequest& request, const Agreement& agreement, World& world) {
+  RunFacts facts{request.model, "", agreement.placement, request.seed};
   together(world, [&] {
-    agreement.facts.placement =
-        place(request.placement, request.operation.threads, facts, demand.anything() ? demand : Demand{});
-    if (agreement.drawable) fit_to_cards(agreement.facts.placement, request.folder, request.placement, facts);
     if (request.output == nullptr) return;
-    agreement.facts.identity = model_identity(request.folder);
+    facts.identity = model_identity(request.folder);
     const PastRun* past = request.output->past();
-    if (past != nullptr && agreement.drawable && !request.allow_changes) require_same_bits(*past, agreement.facts);
+    if (past != nullptr && agreement.drawable && !request.allow_changes) require_same_bits(*past, facts);
   });
-  return agreement;
+  return facts;
 }
 
 /// What rank 0 has besides its own part: where pictures go, and who hears of them.
@@ -107,6 +73,9 @@ struct Desk {
         metrics(request.source->pictures(), request.source->pictures_there(), facts.placement),
         metrics_file(request.operation.metrics_file, metrics,
                      [](const std::string& text) { spdlog::warn("{}", text); }),
+        metrics_server(
+            request.operation.metrics_address, metrics, [](const std::string& text) { spdlog::info("{}", text); },
+            [](const std::string& text) { spdlog::warn("{}", text); }),
         log({&journal, &suspects, &progress, &metrics, &metrics_file, &results}),
         sink(*request.output, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
 
@@ -116,6 +85,7 @@ struct Desk {
   Results results;
   Metrics metrics;
   MetricsFile metrics_file;
+  MetricsServer metrics_server;
   RunLog log;
   FolderSink sink;
 };
@@ -219,17 +189,19 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   together(world, [&] {
     if (request.output != nullptr) require_complete(request.folder);
   });
-  const Agreement agreement = agree(request, world);
-  for (const auto& line : table(agreement.facts.placement)) spdlog::debug("{}", line);
+  const Agreement agreement = agree(world, request.folder, request.placement, request.operation.threads,
+                                    request.source ? request.source->largest() : Demand{0, 0});
+  const RunFacts facts = facts_of(request, agreement, world);
+  for (const auto& line : table(facts.placement)) spdlog::debug("{}", line);
   departure.answer_signals_within(kToAnswer);
   demand_full_precision();
   std::unique_ptr<Desk> desk;
   together(world, [&] {
-    if (request.output != nullptr) desk = std::make_unique<Desk>(request, agreement.facts, world);
+    if (request.output != nullptr) desk = std::make_unique<Desk>(request, facts, world);
   });
   if (!agreement.drawable) return draw_nothing(request, desk.get(), world);
-  if (desk != nullptr) return coordinate(request, agreement.facts.placement, *desk, world, departure);
-  return take_part(request, agreement.facts.placement, world, departure);
+  if (desk != nullptr) return coordinate(request, facts.placement, *desk, world, departure);
+  return take_part(request, facts.placement, world, departure);
 }
 
 }  // namespace flux

@@ -65,8 +65,9 @@ void Progress::on(Time now, const Record& record) {
   ++replica.drawn;
   replica.seconds += record.seconds.denoise;
   if (style_ == ProgressStyle::lines)
-    spdlog::info("{}: encoded in {:.2f} s, denoised in {:.2f} s, decoded in {:.2f} s", record.file,
-                 record.seconds.encode, record.seconds.denoise, record.seconds.decode);
+    spdlog::info("{}: encoded in {:.2f} s, denoised in {:.2f} s, decoded in {:.2f} s",
+                 record.file.empty() ? record.origin : record.file, record.seconds.encode, record.seconds.denoise,
+                 record.seconds.decode);
 }
 
 void Progress::show(Time now) {

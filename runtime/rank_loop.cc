@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -65,7 +66,8 @@ Ending RankLoop::run() const {
   Watch watch(*this);
   bool told_on = false;  // that the job is to drain
   while (true) {
-    if (auto received = world.mailbox().receive(kPatience)) {
+    const Time quiet = coordinator != nullptr ? coordinator->quiet() : kPatience;
+    if (auto received = world.mailbox().receive(std::min<Time>(quiet, kPatience))) {
       Message message = unpack(std::move(received->parcel));
       if (auto* order = std::get_if<Order>(&message)) {
         watch.heard();

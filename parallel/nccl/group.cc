@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <string_view>
 #include <thread>
 
 #include "parallel/group.h"
@@ -25,6 +27,13 @@ using c10::cuda::CUDAStream;
 
 /// Bytes from which copy engines gather sooner than kernels do: an engine takes 30 us longer to begin.
 constexpr int64_t kWorthAnEngine = 4 << 20;
+
+/// Asked for where cards reach each other and it goes wrong. NCCL itself does not heed it for memory that is
+/// registered.
+bool peer_access_is_off() {
+  const char* off = std::getenv("NCCL_P2P_DISABLE");
+  return off != nullptr && std::string_view(off) != "" && std::string_view(off) != "0";
+}
 
 ncclDataType_t type_of(const at::Tensor& value) {
   static const std::map<at::ScalarType, ncclDataType_t> types = {
@@ -71,7 +80,8 @@ class NcclCommunicator : public Communicator {
   int size() const override { return host_->size(); }
   at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override {
     const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
-    return bytes < kWorthAnEngine ? at::empty(sizes, options) : nccl_memory(nccl_, sizes, options);
+    if (bytes < kWorthAnEngine || peer_access_is_off()) return at::empty(sizes, options);
+    return nccl_memory(nccl_, sizes, options);
   }
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;

@@ -107,6 +107,15 @@ CommandLine read_verb(const std::string& verb, const std::vector<std::string>& w
   return line;
 }
 
+/// `bench compare A B` is short for `bench --measure=compare --baseline=A --candidate=B`.
+std::vector<std::string> with_names(std::vector<std::string> words) {
+  std::vector<std::string> names = {"--measure="};
+  if (!words.empty() && words.front() == "compare") names.insert(names.end(), {"--baseline=", "--candidate="});
+  for (size_t i = 0; i < std::min(words.size(), names.size()) && !words[i].starts_with('-'); ++i)
+    words[i].insert(0, names[i]);
+  return words;
+}
+
 }  // namespace
 
 CommandLine read_command_line(const std::vector<std::string>& arguments) {
@@ -117,9 +126,8 @@ CommandLine read_command_line(const std::vector<std::string>& arguments) {
   if (std::ranges::find(all_verbs(), first) == all_verbs().end()) {
     throw Invalid(first + " is none of its verbs; see flux-dist --help");
   }
-  std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (first == "bench" && !rest.empty() && !rest.front().starts_with('-')) rest.front().insert(0, "--measure=");
-  return read_verb(first, rest);
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  return read_verb(first, first == "bench" ? with_names(rest) : rest);
 }
 
 }  // namespace flux

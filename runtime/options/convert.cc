@@ -83,6 +83,20 @@ TransportChoice plain(proto::Transport::Value value) {
   throw std::logic_error("transport");
 }
 
+Measure plain(proto::Measure::Value value) {
+  switch (value) {
+    case proto::Measure::step:
+      return Measure::step;
+    case proto::Measure::decode:
+      return Measure::decode;
+    case proto::Measure::throughput:
+      return Measure::throughput;
+    case proto::Measure::compare:
+      return Measure::compare;
+  }
+  throw std::logic_error("measure");
+}
+
 ProgressStyle plain(proto::Progress::Value value) {
   switch (value) {
     case proto::Progress::auto_:
@@ -128,7 +142,7 @@ PlanOptions plan_options(const Settings& settings) {
 
 BenchOptions bench_options(const Settings& settings) {
   const proto::Options& options = settings.message();
-  return {.measure = options.measure() == proto::Measure::step ? Measure::step : Measure::decode,
+  return {.measure = plain(options.measure()),
           .max_sequence_length = options.max_sequence_length(),
           .repetitions = options.repetitions(),
           .random_weights = options.random_weights()};
@@ -187,6 +201,7 @@ OperationOptions operation_options(const Settings& settings) {
           .log_level = proto::LogLevel::Value_Name(options.log_level()),
           .log_folder = options.log_dir(),
           .metrics_file = options.metrics_file(),
+          .metrics_address = options.has_metrics_address() ? parse_address(options.metrics_address()) : "",
           .json = options.json()};
 }
 

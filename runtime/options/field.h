@@ -25,8 +25,9 @@ std::string field_problem(const google::protobuf::Message& message, const google
 /// Whether the field is there, or holds values where it is repeated.
 bool field_present(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field);
 
-/// A path option's value made absolute, from `folder` on (empty: the working directory): `-` stays, and so does a model
-/// that is no folder there, perhaps an id of the Hugging Face cache. Throws Invalid where no path can be made of it.
+/// A path option's value made absolute, from `folder` on (empty: the working directory): `-` stays, so does the dataset
+/// `random`, and a model that is no folder there, perhaps an id of the Hugging Face cache. Throws Invalid where no path
+/// can be made of it.
 std::string absolute_path(const google::protobuf::FieldDescriptor& field, const std::string& path,
                           const std::filesystem::path& folder);
 
@@ -35,5 +36,8 @@ std::chrono::milliseconds parse_duration(std::string_view text);
 
 /// 14GiB, 14.5GiB, 14000MiB: bytes. Throws Invalid.
 int64_t parse_memory(std::string_view text);
+
+/// 9090, 127.0.0.1:9090, [::1]:9090: host:port, of this host alone where none is named. Throws Invalid.
+std::string parse_address(std::string_view text);
 
 }  // namespace flux

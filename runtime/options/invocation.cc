@@ -57,6 +57,18 @@ void add_layer(Settings& settings, const std::function<void()>& add) {
   }
 }
 
+/// What one of bench's measures does not look at is no option of it.
+void demand_measure(const CommandLine& line, const std::string& measure) {
+  for (const auto& [name, text] : line.values) {
+    const Option& option = *find_option(name);
+    if (option.belongs_to_measure(measure)) continue;
+    std::string others;
+    for (const std::string& other : option.measures) others += (others.empty() ? "" : " or bench ") + other;
+    throw Invalid(option.flag + ": is none of the options of bench " + measure +
+                  (others.empty() ? "" : "; it is for bench " + others));
+  }
+}
+
 }  // namespace
 
 Environment environment_of(char** environment) {
@@ -78,7 +90,9 @@ Invocation read_invocation(const std::vector<std::string>& arguments, const Envi
   Settings& settings = invocation.settings;
   add_layer(settings, [&] { add_flags(settings, line); });
   add_layer(settings, [&] { add_environment(settings, environment); });
+  if (line.verb == "bench") demand_measure(line, settings.text("measure"));
   if (settings.has("config")) add_layer(settings, [&] { settings.add_file(settings.message().config()); });
+  if (line.verb == "generate") settings.set_default("output_dir", "pictures", "default");
   invocation.print_config = settings.message().print_config();
   return invocation;
 }

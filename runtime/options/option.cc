@@ -52,6 +52,8 @@ Option described(const FieldDescriptor& field) {
   option.default_text = flag.has_default_text() ? flag.default_text() : declared_default(field);
   option.group = flag.group();
   for (int verb : flag.verbs()) option.verbs.push_back(proto::Verb::Value_Name(static_cast<proto::Verb::Value>(verb)));
+  for (int measure : flag.measures())
+    option.measures.push_back(proto::Measure::Value_Name(static_cast<proto::Measure::Value>(measure)));
   option.yes_no = field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL;
   option.per_request = flag.per_request();
   option.command_line_only = flag.command_line_only();
@@ -61,6 +63,11 @@ Option described(const FieldDescriptor& field) {
 }  // namespace
 
 bool Option::belongs_to(std::string_view verb) const { return std::ranges::find(verbs, verb) != verbs.end(); }
+
+bool Option::belongs_to_measure(std::string_view measure) const {
+  if (!belongs_to("bench")) return false;
+  return measures.empty() ? measure != "compare" : std::ranges::find(measures, measure) != measures.end();
+}
 
 const std::vector<Option>& all_options() {
   static const std::vector<Option> options = [] {

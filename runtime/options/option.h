@@ -17,11 +17,13 @@ struct Option {
   std::string default_text;  // empty: none
   std::string group;         // heading in --help
   std::vector<std::string> verbs;
-  bool yes_no = false;             // a flag without a value
-  bool per_request = false;        // may differ from picture to picture: allowed in .jsonl
-  bool command_line_only = false;  // not allowed in --config
+  std::vector<std::string> measures;  // of bench
+  bool yes_no = false;                // a flag without a value
+  bool per_request = false;           // may differ from picture to picture: allowed in .jsonl
+  bool command_line_only = false;     // not allowed in --config
 
   bool belongs_to(std::string_view verb) const;
+  bool belongs_to_measure(std::string_view measure) const;
 };
 
 /// All of them, in the order of options.proto.

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "model/dtype_name.h"
-#include "model/files/printable.h"
+#include "runtime/sink/html_text.h"
 
 namespace flux {
 namespace {
@@ -27,45 +27,19 @@ small { color: #9a9a9a; }
 .failed { color: #ff9e9e; }
 )";
 
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (char c : printable_line(text, 2000)) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\'':
-        result += "&#39;";
-        break;
-      default:
-        result += c;
-    }
-  }
-  return result;
-}
-
 void figure(std::ostream& html, const Record& record) {
   const Prompt prompt = record.prompt.value_or(Prompt{});
   html << "<figure>";
   if (record.drawn())
     html << "<a href=\"" << record.file << "\"><img loading=\"lazy\" src=\"" << record.file << "\" width=\""
-         << prompt.picture.width << "\" height=\"" << prompt.picture.height << "\" alt=\"" << escaped(prompt.prompt)
+         << prompt.picture.width << "\" height=\"" << prompt.picture.height << "\" alt=\"" << html_text(prompt.prompt)
          << "\"></a>";
-  html << "<figcaption>" << escaped(prompt.prompt) << "<br><small>" << record.picture << " &middot; ";
+  html << "<figcaption>" << html_text(prompt.prompt) << "<br><small>" << record.picture << " &middot; ";
   if (record.drawn())
     html << "seed " << prompt.picture.seed << " &middot; " << prompt.picture.width << " x " << prompt.picture.height
          << " &middot; " << prompt.num_inference_steps << " steps &middot; guidance " << prompt.guidance_scale;
   else
-    html << "<span class=\"failed\">" << escaped(record.error) << "</span>";
+    html << "<span class=\"failed\">" << html_text(record.error) << "</span>";
   html << "</small></figcaption></figure>\n";
 }
 
@@ -76,7 +50,7 @@ std::string gallery(const std::vector<Record>& records, const RunFacts& facts) {
   std::ostringstream html;
   html << "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>flux-dist</title>"
        << "<meta name=\"viewport\" content=\"width=device-width\"><style>" << kStyle << "</style></head><body>\n<h1>"
-       << records.size() << (records.size() == 1 ? " picture" : " pictures") << "</h1><p>" << escaped(facts.model)
+       << records.size() << (records.size() == 1 ? " picture" : " pictures") << "</h1><p>" << html_text(facts.model)
        << ", " << dtype_name(facts.placement.dtype) << "</p>\n";
   if (parts > 1) {
     html << "<nav>";

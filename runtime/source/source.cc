@@ -188,11 +188,14 @@ class Run {
 
 std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
                                     const Warn& warn, const PastRun* past) {
+  return source_of(lines_of(settings, standard_input, warn), settings, model, warn, past);
+}
+
+std::unique_ptr<Source> source_of(const std::vector<RequestLine>& lines, const Settings& settings,
+                                  const ModelFolder& model, const Warn& warn, const PastRun* past) {
   auto source = std::make_unique<ListedRequests>(part(settings), settings.message().retry_poisoned());
   Run run(settings, model, warn);
-  for (const RequestLine& line : lines_of(settings, standard_input, warn)) {
-    source->add(run.request_of(line, source->next_picture()), past);
-  }
+  for (const RequestLine& line : lines) source->add(run.request_of(line, source->next_picture()), past);
   run.check_seed();
   return source;
 }

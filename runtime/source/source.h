@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <istream>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/config.h"
 #include "model/request.h"
@@ -29,6 +31,7 @@ struct Request {
 };
 
 class PastRun;
+struct RequestLine;
 
 /// Where requests come from.
 class Source {
@@ -37,6 +40,9 @@ class Source {
 
   /// Nothing at the end.
   virtual std::optional<Request> next() = 0;
+
+  /// When next() may be called, on the coordinator's clock. Nothing: not before something else has happened in the run.
+  virtual std::optional<std::chrono::milliseconds> due() const { return std::chrono::milliseconds(0); }
 
   /// That all requests ask for, bad ones counted as one.
   virtual int64_t pictures() const = 0;
@@ -54,5 +60,9 @@ class Source {
 /// `--retry-poisoned`.
 std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
                                     const Warn& warn, const PastRun* past = nullptr);
+
+/// The same of lines that are there already: those of a file, or made.
+std::unique_ptr<Source> source_of(const std::vector<RequestLine>& lines, const Settings& settings,
+                                  const ModelFolder& model, const Warn& warn, const PastRun* past = nullptr);
 
 }  // namespace flux

@@ -44,7 +44,7 @@ class Bench(unittest.TestCase):
     def test_what_it_does_not_measure_is_refused(self):
         result = run([PROGRAM, "bench", "everything", *SMALL])
         self.assertEqual(result.returncode, 2)
-        self.assertIn("is none of step, decode", result.stderr)
+        self.assertIn("is none of step, decode, throughput, compare", result.stderr)
 
 
 if __name__ == "__main__":

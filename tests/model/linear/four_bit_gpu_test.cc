@@ -40,7 +40,8 @@ TEST_P(FourBitProductGpu, IsThatOfItsValuesAndNoRowDependsOnOthers) {
   const auto x = at::randn({600, inputs}, at::device(at::kCUDA).dtype(dtype));
   const auto sums = at::empty({600, columns}, at::device(at::kCUDA).dtype(at::kFloat));
   product({x}, sums);
-  const auto exact = at::linear(x.to(at::kFloat), values.cuda().to(at::kFloat), at::linspace(-1, 1, columns).cuda());
+  const auto bias = at::linspace(-1, 1, columns).to(dtype).to(at::kFloat);  // kept in the compute dtype
+  const auto exact = at::linear(x.to(at::kFloat), values.cuda().to(at::kFloat), bias.cuda());
   EXPECT_LE(relative_to_largest(sums, exact), 1e-5);
   const auto all = product(x);
   for (const int64_t rows : {1, 77, 300, 599})

@@ -35,11 +35,22 @@ std::string sample(const Option& option) {
   if (option.yes_no) return "true";
   if (option.name == "sigmas") return "0.5";
   if (option.name == "memory_limit") return "14GiB";
-  if (option.name == "timeout" || option.name == "startup_timeout") return "90s";
+  if (option.metavar == "TIME") return "90s";
   if (option.metavar.find('|') != std::string::npos && std::islower(option.metavar.front())) {
     return option.metavar.substr(option.metavar.rfind('|') + 1);
   }
   return "32";  // a number, a text and a path alike
+}
+
+/// The words that an option of the verb comes behind: bench has some for one measure alone.
+Arguments words_before(const std::string& verb, const Option& option) {
+  if (verb != "bench" || option.measures.empty() || option.name == "measure") return {verb};
+  return {verb, option.measures.front()};
+}
+
+Arguments joined(Arguments words, const Arguments& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
 }
 
 /// As it stands in a textproto.
@@ -77,8 +88,8 @@ TEST_P(EveryOption, IsAFlagOfItsVerbsAndOfNoOther) {
   EXPECT_FALSE(option.group.empty());
   ASSERT_FALSE(option.verbs.empty());
   for (const std::string& verb : all_verbs()) {
-    const Arguments arguments =
-        option.yes_no ? Arguments{verb, option.flag} : Arguments{verb, option.flag, sample(option)};
+    const Arguments arguments = joined(words_before(verb, option),
+                                       option.yes_no ? Arguments{option.flag} : Arguments{option.flag, sample(option)});
     if (!option.belongs_to(verb)) {
       EXPECT_THAT(problem(arguments), HasSubstr(option.flag + " is none of its options"));
       continue;
@@ -116,17 +127,17 @@ TEST_P(EveryOption, FlagBeatsEnvironmentBeatsConfig) {
   if (option.command_line_only) return;
   const ScratchFolder folder;
   const auto file = folder.write("a.textproto", in_textproto(option));
-  const std::string verb = option.verbs.front();
+  const Arguments verb = words_before(option.verbs.front(), option);
   const std::string value = sample(option);
   const Environment environment = {{option.environment, value}};
   const std::string flag = option.yes_no ? option.flag : option.flag + "=" + value;
   const auto origin = [&](const Arguments& arguments, const Environment& variables) {
-    return read_invocation(arguments, variables).settings.origin(option.name);
+    return read_invocation(joined(verb, arguments), variables).settings.origin(option.name);
   };
-  EXPECT_EQ(origin({verb, flag, "--config", file.string()}, environment), option.flag);
-  EXPECT_EQ(origin({verb, "--config", file.string()}, environment), option.environment);
-  EXPECT_EQ(origin({verb, "--config", file.string()}, {}), file.string() + ":1");
-  EXPECT_EQ(origin({verb}, {}), "default");
+  EXPECT_EQ(origin({flag, "--config", file.string()}, environment), option.flag);
+  EXPECT_EQ(origin({"--config", file.string()}, environment), option.environment);
+  EXPECT_EQ(origin({"--config", file.string()}, {}), file.string() + ":1");
+  EXPECT_EQ(origin({}, {}), "default");
 }
 
 TEST_P(EveryOption, SurvivesTheWayToOtherRanks) {
@@ -149,16 +160,16 @@ TEST_P(EveryOption, GivenNothingTakesNothingElse) {
   const Option& option = GetParam();
   const std::string another = option.name == "print_config" ? "log_level" : "print_config";
   for (const std::string& verb : option.verbs) {
-    for (Arguments arguments : empty_values(option)) {
-      arguments.insert(arguments.begin(), verb);
+    for (const Arguments& form : empty_values(option)) {
+      Arguments arguments = joined(words_before(verb, option), form);
       arguments.push_back(another == "log_level" ? "--log-level=info" : "--print-config");
       if (option.metavar != "TEXT") {
-        EXPECT_THAT(problem(arguments), HasSubstr(arguments.size() == 3 ? option.flag + ": " : "")) << arguments[1];
-        EXPECT_NE(problem(arguments), "") << arguments[1];
+        EXPECT_THAT(problem(arguments), HasSubstr(form.size() == 1 ? option.flag + ": " : "")) << form[0];
+        EXPECT_NE(problem(arguments), "") << form[0];
         continue;
       }
       const Invocation invocation = read_invocation(arguments, {});
-      EXPECT_EQ(invocation.settings.text(option.name), "\"\"") << arguments[1];
+      EXPECT_EQ(invocation.settings.text(option.name), "\"\"") << form[0];
       EXPECT_TRUE(invocation.settings.has(another));
     }
   }
@@ -170,6 +181,18 @@ TEST_P(EveryOption, IsNoValueOfAnother) {
     EXPECT_THAT(problem({verb, "--log-level", option.flag}),
                 StartsWith("--log-level: its value is missing; write --log-level=" + option.flag));
   }
+}
+
+TEST(Bench, RefusesOptionsOfAnotherMeasure) {
+  EXPECT_EQ(problem({"bench", "step", "--request-rate", "2"}),
+            "--request-rate: is none of the options of bench step; it is for bench throughput");
+  EXPECT_EQ(problem({"bench", "throughput", "--repetitions", "2"}),
+            "--repetitions: is none of the options of bench throughput; it is for bench step or bench decode");
+  EXPECT_EQ(problem({"bench", "compare", "a", "b", "--height", "64"}),
+            "--height: is none of the options of bench compare");
+  const Invocation compare = read_invocation({"bench", "compare", "a.jsonl", "b.jsonl", "--json"}, {});
+  EXPECT_THAT(compare.settings.text("baseline"), HasSubstr("a.jsonl"));
+  EXPECT_THAT(compare.settings.text("candidate"), HasSubstr("b.jsonl"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Options, EveryOption, ::testing::ValuesIn(options_but_config()),

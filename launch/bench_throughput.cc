@@ -1,0 +1,150 @@
+// Draws many pictures as generate does and says how long they took.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "launch/say.h"
+#include "launch/verbs.h"
+#include "model/checkpoint/checkpoint.h"
+#include "model/checkpoint/identity.h"
+#include "parallel/rank/errors.h"
+#include "runtime/agreement.h"
+#include "runtime/bench/dataset.h"
+#include "runtime/bench/report.h"
+#include "runtime/bench/throughput.h"
+#include "runtime/bench/throughput_json.h"
+#include "runtime/bench/throughput_result.h"
+#include "runtime/infotext.h"
+#include "runtime/json_line.h"
+#include "runtime/options/convert.h"
+#include "runtime/roll_call.h"
+#include "runtime/sink/descriptor.h"
+#include "runtime/sink/new_file.h"
+#include "runtime/source/model_defaults.h"
+
+namespace flux {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// What is measured; the same on every rank.
+struct Subject {
+  ModelFolder folder;
+  Checkpoint checkpoint;
+  PlacementOptions placement;
+  OperationOptions operation;
+  ThroughputOptions options;
+  bool random_weights = false;
+};
+
+/// What rank 0 has besides: what is asked for, and where pictures and results go.
+struct Client {
+  ThroughputLoad load;
+  std::unique_ptr<OutputFolder> output;
+  std::unique_ptr<Descriptor> results;
+};
+
+Subject subject_of(Settings& settings, int rank) {
+  const ModelFolder folder(model_path(settings));
+  const bool random = bench_options(settings).random_weights;
+  Subject subject{folder,
+                  random ? random_weights(folder, 1) : published(folder),
+                  placement_options(settings),
+                  operation_options(settings),
+                  throughput_options(settings),
+                  random};
+  if (rank == 0 && !random) require_complete(folder);
+  return subject;
+}
+
+/// Replicas of this world, before it is placed: the default number of requests to warm up with.
+int64_t replica_count(const PlacementOptions& options, int world_size) {
+  if (options.replicas.size() == 1) return options.replicas.front();
+  if (!options.replicas.empty()) return static_cast<int64_t>(options.replicas.size());
+  return std::max(1, (world_size - 1) / options.ranks_per_replica.value_or(world_size));
+}
+
+Client client_of(Settings& settings, const Subject& subject, const World& world, Departure& departure) {
+  settings.set_default("seed", std::to_string(subject.options.seed), "default of bench");
+  if (subject.random_weights) settings.set_default("noise_dtype", "bf16", "of random weights");
+  add_model_defaults(settings, subject.folder);
+  add_noise_defaults(settings, subject.folder);
+  Client client;
+  const ThroughputOptions& options = subject.options;
+  client.load = throughput_load(settings, subject.folder, options, replica_count(subject.placement, world.size()),
+                                [](const std::string& text) { spdlog::warn("{}", text); });
+  if (const auto folder = options.report.parent_path(); !folder.empty() && !std::filesystem::is_directory(folder))
+    throw Invalid(fmt::format("--report: there is no folder {}", folder.string()));
+  if (!options.output_file.empty())
+    client.results = std::make_unique<Descriptor>(options.output_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
+  if (options.output_dir.empty()) return client;
+  client.output = std::make_unique<OutputFolder>(OutputOptions{.folder = options.output_dir});
+  departure.on_leaving(client.output->last_act());
+  return client;
+}
+
+RunFacts facts_of(const Subject& subject, const Client* client, const Settings& settings, World& world) {
+  const Agreement agreement = agree(world, subject.folder, subject.placement, subject.operation.threads,
+                                    client != nullptr ? client->load.load->largest() : Demand{0, 0});
+  RunFacts facts{model_name(subject.folder.path), "", agreement.placement, run_seed(settings)};
+  together(world, [&] {
+    if (client != nullptr) facts.identity = subject.random_weights ? "random weights" : model_identity(subject.folder);
+  });
+  return facts;
+}
+
+/// Of every wave that is measured.
+std::vector<WaveResult> waves_of(const ThroughputLoad& load, const PictureLog& log, const Placement& placement) {
+  std::vector<WaveResult> waves;
+  for (size_t wave = load.first_measured; wave < load.load->beginnings().size(); ++wave)
+    waves.push_back(wave_result(*load.load, log, wave, placement));
+  return waves;
+}
+
+void publish(const Subject& subject, const Client& client, const RunFacts& facts, const ThroughputRun& run) {
+  const ThroughputOptions& options = subject.options;
+  const ThroughputSetting setting{options, facts, subject.random_weights, client.load.warmup_requests, run.peak_memory};
+  const std::vector<WaveResult> waves = waves_of(client.load, run.log, facts.placement);
+  std::vector<Json> results;
+  for (size_t wave = 0; wave < waves.size(); ++wave) {
+    std::optional<double> rate;
+    if (!options.request_rates.empty()) rate = options.request_rates[wave];
+    results.push_back(throughput_json(waves[wave], rate, setting));
+    std::cout << (subject.operation.json ? json_line(results.back()) + "\n" : throughput_text(results.back()))
+              << std::flush;
+  }
+  if (client.results)
+    for (const Json& result : results) client.results->write_all(json_line(result) + "\n");
+  if (!options.report.empty()) write_new_file(options.report, throughput_report(waves, results));
+}
+
+}  // namespace
+
+int bench_throughput(Settings settings, World& world, Departure& departure) {
+  std::optional<Subject> subject;
+  std::optional<Client> client;
+  together(world, [&] {
+    start_logging(operation_options(settings), world.rank());
+    subject.emplace(subject_of(settings, world.rank()));
+    if (world.rank() == 0) client.emplace(client_of(settings, *subject, world, departure));
+  });
+  const RunFacts facts = facts_of(*subject, client ? &*client : nullptr, settings, world);
+  std::optional<ThroughputDesk> desk;
+  if (client) desk.emplace(*client->load.load, client->output.get());
+  const ThroughputRun run =
+      run_throughput(subject->checkpoint, facts, subject->operation, desk ? &*desk : nullptr, world, departure);
+  if (!orderly(run.exit_code)) return run.exit_code;
+  together(world, [&] {
+    if (client) publish(*subject, *client, facts, run);
+  });
+  return run.exit_code;
+}
+
+}  // namespace flux

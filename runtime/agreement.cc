@@ -1,0 +1,51 @@
+#include "runtime/agreement.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <vector>
+
+#include "parallel/rank/errors.h"
+#include "runtime/fit.h"
+#include "runtime/inspection.h"
+#include "runtime/messages.h"
+#include "runtime/rank_facts.h"
+#include "runtime/roll_call.h"
+
+namespace flux {
+
+void require_complete(const ModelFolder& folder) {
+  for (const auto& component : inspect(folder).components) {
+    const auto where = (folder.path / component.name).string();
+    const auto advice = fmt::format("flux-dist inspect --model {} lists everything", folder.path.string());
+    if (!component.error.empty()) throw Invalid(component.error);
+    if (component.complete() && !component.unexpected.empty())
+      spdlog::warn("{}: its config leaves {} of its tensors out, such as {}; {}", where, component.unexpected.size(),
+                   component.unexpected.front(), advice);
+    if (component.complete()) continue;
+    if (!component.missing.empty())
+      throw Invalid(fmt::format("{} lacks {}; {}", where, component.missing.front(), advice));
+    const Mismatch& mismatch = component.mismatches.front();
+    throw Invalid(
+        fmt::format("{}: {} is {}, not {}; {}", where, mismatch.name, mismatch.found, mismatch.expected, advice));
+  }
+}
+
+Agreement agree(World& world, const ModelFolder& folder, const PlacementOptions& options, int threads,
+                const Demand& mine) {
+  Hello hello;
+  together(world, [&] { hello.facts = rank_facts(options.device); });
+  hello.demand = mine;
+  std::vector<RankFacts> facts;
+  const std::vector<Hello> all = introduce(world, hello);
+  for (const Hello& each : all) facts.push_back(each.facts);
+  const Demand demand = all[Placement::coordinator].demand;
+  Agreement agreement{{}, demand.anything()};
+  together(world, [&] {
+    agreement.placement = place(options, threads, facts, demand.anything() ? demand : Demand{});
+    if (agreement.drawable) fit_to_cards(agreement.placement, folder, options, facts);
+  });
+  return agreement;
+}
+
+}  // namespace flux

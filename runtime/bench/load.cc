@@ -1,0 +1,54 @@
+#include "runtime/bench/load.h"
+
+#include <utility>
+#include <variant>
+
+namespace flux {
+
+Load::Load(std::vector<Wave> waves, const Demand& largest) : waves_(std::move(waves)), largest_(largest) {
+  for (const Wave& wave : waves_)
+    for (const Request& request : wave.requests) pictures_ += request.pictures;
+}
+
+std::optional<Time> Load::due() const {
+  if (beginnings_.empty()) return std::nullopt;
+  if (handed_over_ == wave().requests.size())
+    return beginnings_.size() == waves_.size() ? std::optional(Time{0}) : std::nullopt;
+  const auto under_way = static_cast<int>(left_.size());
+  if (under_way >= wave().max_concurrency.value_or(under_way + 1)) return std::nullopt;
+  if (!closed_loop()) return beginnings_.back() + wave().arrivals[handed_over_];
+  return under_way > 0 ? std::nullopt : std::optional(last_done_);
+}
+
+std::optional<Request> Load::next() {
+  if (handed_over_ == wave().requests.size()) return std::nullopt;
+  const Request& request = wave().requests[handed_over_];
+  const Time arrival = closed_loop() ? last_done_ : beginnings_.back() + wave().arrivals[handed_over_];
+  const std::optional<Time> slo = wave().slos.empty() ? std::nullopt : wave().slos[handed_over_];
+  ++handed_over_;
+  for (int64_t k = 0; k < request.pictures; ++k) owner_[request.first_picture + k] = asked_.size();
+  left_[asked_.size()] = request.pictures;
+  asked_.push_back({beginnings_.size() - 1, request, slo, arrival});
+  return request;
+}
+
+void Load::on(Time now, const Command& command) {
+  if (std::holds_alternative<command::Begin>(command)) begin_wave(now);
+}
+
+void Load::on(Time now, const Record& record) {
+  const size_t owner = owner_.at(record.picture);
+  owner_.erase(record.picture);
+  if (--left_.at(owner) > 0) return;
+  left_.erase(owner);
+  last_done_ = now;
+  if (left_.empty() && handed_over_ == wave().requests.size() && beginnings_.size() < waves_.size()) begin_wave(now);
+}
+
+void Load::begin_wave(Time now) {
+  beginnings_.push_back(now);
+  last_done_ = now;
+  handed_over_ = 0;
+}
+
+}  // namespace flux

@@ -1,0 +1,110 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string_view>
+
+#include "model/files/json_file.h"
+#include "model/files/printable.h"
+#include "model/files/readable_file.h"
+#include "parallel/rank/errors.h"
+#include "runtime/bench/comparison.h"
+
+namespace flux {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t kMostBytes = 1 << 28;
+constexpr double kLongest = 1e9;  // seconds
+
+/// One line, and where it stands for messages.
+struct Line {
+  std::string where;
+  Json json;
+
+  [[noreturn]] void refuse(const std::string& why) const { throw Invalid(where + ": " + why); }
+
+  const Json& at(const Json& object, const char* key) const {
+    if (!object.is_object() || !object.contains(key)) refuse(fmt::format("\"{}\" is missing", key));
+    return object[key];
+  }
+  double number(const Json& object, const char* key) const {
+    const Json& value = at(object, key);
+    if (!value.is_number()) refuse(fmt::format("\"{}\" is no number", key));
+    const double result = value;
+    if (!(result >= 0 && result <= kLongest)) refuse(fmt::format("\"{}\" is {}, no time or count", key, result));
+    return result;
+  }
+  std::string text(const Json& object, const char* key) const {
+    const Json& value = at(object, key);
+    if (!value.is_string()) refuse(fmt::format("\"{}\" is no text", key));
+    return printable_line(value.get<std::string>());
+  }
+  /// Of an option that may be absent: null.
+  std::string optional(const char* key, const char* before, const char* after) const {
+    return at(json, key).is_null() ? "" : fmt::format("{}{:g}{}", before, number(json, key), after);
+  }
+};
+
+/// Two runs are compared where it is the same.
+std::string load_of(const Line& line, const Json& requests) {
+  std::set<std::string> sizes;
+  for (const Json& request : requests)
+    sizes.insert(fmt::format("{:g} x {:g} in {:g} steps", line.number(request, "width"), line.number(request, "height"),
+                             line.number(request, "num_inference_steps")));
+  const auto dataset = std::filesystem::path(line.text(line.json, "dataset")).filename().string();
+  return line.text(line.json, "scenario") + line.optional("request_rate", ", ", " a second") +
+         line.optional("burstiness", ", burstiness ", "") +
+         line.optional("max_concurrency", ", at most ", " at a time") +
+         fmt::format(", {}, {}", dataset, fmt::join(sizes, " and "));
+}
+
+LoadResults results_of(const Line& line) {
+  if (line.text(line.json, "benchmark") != "throughput") line.refuse("is no result of bench throughput");
+  if (line.number(line.json, "schema") != 1)
+    line.refuse("is of another version of this program: its \"schema\" is not 1");
+  const Json& requests = line.at(line.json, "requests");
+  if (!requests.is_array()) line.refuse("\"requests\" is no array");
+  LoadResults results{load_of(line, requests), {}, {}};
+  std::vector<double> done;
+  for (const Json& request : requests) {
+    if (request.contains("error")) continue;
+    results.latencies.push_back(line.number(request, "latency"));
+    done.push_back(line.number(request, "arrival") + results.latencies.back());
+  }
+  std::ranges::sort(done);
+  for (size_t i = 0; i < done.size(); ++i) results.gaps.push_back(done[i] - (i > 0 ? done[i - 1] : 0));
+  if (done.empty() || done.back() <= 0) line.refuse("no request was completed");
+  return results;
+}
+
+void add(std::vector<LoadResults>& all, LoadResults&& one) {
+  const auto same = std::ranges::find(all, one.load, &LoadResults::load);
+  if (same == all.end()) return all.push_back(std::move(one));
+  same->latencies.insert(same->latencies.end(), one.latencies.begin(), one.latencies.end());
+  same->gaps.insert(same->gaps.end(), one.gaps.begin(), one.gaps.end());
+}
+
+}  // namespace
+
+std::vector<LoadResults> read_results(const std::filesystem::path& file) {
+  const std::string bytes = read_whole_file(file, kMostBytes);
+  std::vector<LoadResults> all;
+  int64_t number = 0;
+  for (std::string_view rest = bytes; !rest.empty();) {
+    const std::string_view text = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
+    ++number;
+    if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string where = fmt::format("{}:{}", file.string(), number);
+    add(all, results_of({where, parse_json_object(text, where)}));
+  }
+  if (all.empty()) throw Invalid(file.string() + ": holds no results; bench throughput --output-file writes them");
+  return all;
+}
+
+}  // namespace flux

@@ -1,0 +1,103 @@
+#include "runtime/bench/throughput.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "model/full_precision.h"
+#include "runtime/bench/peak_memory.h"
+#include "runtime/coordinator.h"
+#include "runtime/journal.h"
+#include "runtime/progress.h"
+#include "runtime/rank_loop.h"
+#include "runtime/sink/dropped_pictures.h"
+#include "runtime/sink/folder_sink.h"
+#include "runtime/worker.h"
+
+namespace flux {
+namespace {
+
+constexpr std::chrono::milliseconds kToAnswer{1800};  // a launcher that told a rank to end gives it two seconds
+
+/// Where pictures go, and who hears of them. A folder holds what generate would leave in it.
+class Receivers {
+ public:
+  Receivers(const ThroughputDesk& desk, const RunFacts& facts, const OperationOptions& operation, World& world)
+      : progress_(operation.progress, desk.load.pictures(), 0, facts.placement) {
+    std::vector<Listener*> listeners = {&desk.load, &log, &progress_};
+    if (desk.output == nullptr) {
+      sink = std::make_unique<DroppedPictures>();
+    } else {
+      journal_ = std::make_unique<Journal>(*desk.output, facts);
+      listeners.insert(listeners.begin(), journal_.get());  // nothing is told before it is written down
+      sink = std::make_unique<FolderSink>(*desk.output, facts,
+                                          [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); });
+    }
+    run_log = RunLog(std::move(listeners));
+  }
+
+  void end(const Ending& ending) {
+    if (journal_) journal_->end(ending);
+    progress_.finish();
+  }
+
+  PictureLog log;
+  RunLog run_log{{}};
+  std::unique_ptr<Sink> sink;
+
+ private:
+  std::unique_ptr<Journal> journal_;
+  Progress progress_;
+};
+
+Ending draw(Receivers& receivers, Load& load, Worker& worker, const RunFacts& facts, const OperationOptions& operation,
+            World& world, Departure& departure) {
+  Coordinator coordinator({world, load, *receivers.sink, receivers.run_log, departure}, facts.placement, operation);
+  Ending ending;
+  try {
+    ending = RankLoop{world, departure, facts.placement, operation, worker, &coordinator}.run();
+  } catch (const std::exception& error) {
+    ending = {3, error.what()};
+  }
+  if (!orderly(ending.exit_code)) world.end(ending);
+  try {
+    receivers.end(ending);
+  } catch (const std::exception& error) {  // the disk may be what ended the run
+    if (orderly(ending.exit_code)) ending = {3, error.what()};
+    world.end(ending);
+  }
+  if (!orderly(ending.exit_code)) return ending;
+  for (int rank = 0; rank < world.size(); ++rank)
+    if (rank != world.rank()) world.mailbox().send(rank, pack(Order(Stop{ending.exit_code})));
+  return ending;
+}
+
+}  // namespace
+
+ThroughputRun run_throughput(const Checkpoint& checkpoint, const RunFacts& facts, const OperationOptions& operation,
+                             const ThroughputDesk* desk, World& world, Departure& departure) {
+  departure.answer_signals_within(kToAnswer);
+  demand_full_precision();
+  std::unique_ptr<Receivers> receivers;
+  if (desk != nullptr) receivers = std::make_unique<Receivers>(*desk, facts, operation, world);
+  Worker worker(checkpoint, facts.placement, world);
+  Ending ending;
+  if (desk != nullptr) {
+    ending = draw(*receivers, desk->load, worker, facts, operation, world, departure);
+  } else {
+    ending = RankLoop{world, departure, facts.placement, operation, worker}.run();
+    if (!orderly(ending.exit_code)) world.end(ending);
+  }
+  ThroughputRun run{ending.exit_code, {}, {}};
+  if (!orderly(ending.exit_code)) return run;
+  const int64_t mine = peak_memory(facts.placement.ranks[world.rank()].device);
+  for (const std::string& theirs : world.exchange(std::to_string(mine))) run.peak_memory.push_back(std::stoll(theirs));
+  if (receivers) run.log = std::move(receivers->log);
+  return run;
+}
+
+}  // namespace flux

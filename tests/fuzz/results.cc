@@ -1,0 +1,14 @@
+#include "runtime/bench/comparison.h"
+#include "runtime/bench/trace_reader.h"
+#include "tests/fuzz/target.h"
+
+namespace flux::fuzz {
+namespace {
+
+const Registered known({
+    {"results", Format::json, {}, [](const std::string& bytes) { read_results(written("results.jsonl", bytes)); }},
+    {"trace", Format::lines, {}, [](const std::string& bytes) { read_trace(bytes, "trace.txt"); }},
+});
+
+}  // namespace
+}  // namespace flux::fuzz

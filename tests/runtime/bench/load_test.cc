@@ -1,0 +1,78 @@
+#include "runtime/bench/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/runtime/bench/virtual_run.h"
+
+namespace flux {
+namespace {
+
+using namespace std::chrono_literals;
+using Due = std::optional<Time>;
+
+void begin(Load& load, Time now) { load.on(now, Command(command::Begin{})); }
+
+void finish(Load& load, int64_t picture, Time now) {
+  Record record;
+  record.picture = picture;
+  load.on(now, record);
+}
+
+TEST(Load, HandsRequestsOverAtTheirTimeOnceEverythingIsLoaded) {
+  Load load({{numbered(0, 2), {0ms, 500ms}}}, {16, 32});
+  EXPECT_EQ(load.pictures(), 2);
+  EXPECT_EQ(load.due(), std::nullopt);
+  begin(load, 3000ms);
+  EXPECT_EQ(load.due(), Due(3000ms));
+  EXPECT_EQ(load.next()->index, 0);
+  EXPECT_EQ(load.due(), Due(3500ms));
+  EXPECT_EQ(load.next()->index, 1);
+  EXPECT_LE(load.due(), Due(0ms));
+  EXPECT_FALSE(load.next().has_value());
+}
+
+TEST(Load, HoldsBackWhatIsMoreThanTheConcurrencyAndCountsFromTheArrivalAllTheSame) {
+  Load load({{numbered(0, 3), {0ms, 100ms, 200ms}, 2}}, {16, 32});
+  begin(load, 0ms);
+  load.next();
+  load.next();
+  EXPECT_EQ(load.due(), std::nullopt);
+  finish(load, 1, 900ms);
+  EXPECT_EQ(load.due(), Due(200ms));
+  load.next();
+  EXPECT_EQ(load.asked().back().arrival, 200ms);
+}
+
+TEST(Load, AClosedLoopAsksWhenTheOneBeforeIsDone) {
+  auto requests = numbered(0, 2);
+  requests[0].pictures = 2;
+  requests[1].first_picture = 2;
+  Load load({{requests}}, {16, 32});
+  begin(load, 50ms);
+  EXPECT_EQ(load.due(), Due(50ms));
+  load.next();
+  EXPECT_EQ(load.due(), std::nullopt);
+  finish(load, 1, 400ms);
+  EXPECT_EQ(load.due(), std::nullopt) << "one of its pictures is not done";
+  finish(load, 0, 700ms);
+  EXPECT_EQ(load.due(), Due(700ms));
+  load.next();
+  EXPECT_EQ(load.asked().back().arrival, 700ms);
+}
+
+TEST(Load, AWaveBeginsWhenTheOneBeforeIsFinished) {
+  Load load({{numbered(2, 1), {0ms}}, {numbered(0, 2), {0ms, 100ms}}}, {16, 32});
+  begin(load, 0ms);
+  EXPECT_EQ(load.next()->index, 2);
+  EXPECT_EQ(load.due(), std::nullopt);
+  finish(load, 2, 800ms);
+  EXPECT_EQ(load.due(), Due(800ms));
+  load.next();
+  EXPECT_EQ(load.due(), Due(900ms));
+  EXPECT_THAT(load.beginnings(), testing::ElementsAre(0ms, 800ms));
+  EXPECT_EQ(load.asked().back().wave, 1u);
+}
+
+}  // namespace
+}  // namespace flux
