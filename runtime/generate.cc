@@ -25,7 +25,6 @@
 #include "runtime/journal.h"
 #include "runtime/metrics.h"
 #include "runtime/metrics_file.h"
-#include "runtime/metrics_server.h"
 #include "runtime/progress.h"
 #include "runtime/rank_loop.h"
 #include "runtime/results.h"
@@ -73,9 +72,6 @@ struct Desk {
         metrics(request.source->pictures(), request.source->pictures_there(), facts.placement),
         metrics_file(request.operation.metrics_file, metrics,
                      [](const std::string& text) { spdlog::warn("{}", text); }),
-        metrics_server(
-            request.operation.metrics_address, metrics, [](const std::string& text) { spdlog::info("{}", text); },
-            [](const std::string& text) { spdlog::warn("{}", text); }),
         log({&journal, &suspects, &progress, &metrics, &metrics_file, &results}),
         sink(*request.output, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
 
@@ -85,7 +81,6 @@ struct Desk {
   Results results;
   Metrics metrics;
   MetricsFile metrics_file;
-  MetricsServer metrics_server;
   RunLog log;
   FolderSink sink;
 };

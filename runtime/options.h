@@ -79,7 +79,6 @@ struct OperationOptions {
   std::string log_level = "info";
   std::filesystem::path log_folder;      // empty: stderr only
   std::filesystem::path metrics_file{};  // empty: none
-  std::string metrics_address{};         // host:port, of which the port may be 0; empty: none
   bool json = false;
 };
 

@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cmath>
 #include <map>
-#include <regex>
 #include <vector>
 
 #include "model/files/printable.h"
@@ -71,11 +70,9 @@ std::string text_problem(const std::string& text, proto::Flag::Kind kind) {
   if (!is_utf8(text)) return "is not UTF-8";
   if (text.find('\0') != std::string::npos) return "holds a NUL character";
   if ((kind == proto::Flag::path || kind == proto::Flag::name) && text.empty()) return "is empty";
-  if (kind == proto::Flag::duration || kind == proto::Flag::memory || kind == proto::Flag::address) {
+  if (kind == proto::Flag::duration || kind == proto::Flag::memory) {
     try {
-      if (kind == proto::Flag::duration) parse_duration(text);
-      if (kind == proto::Flag::memory) parse_memory(text);
-      if (kind == proto::Flag::address) parse_address(text);
+      kind == proto::Flag::duration ? void(parse_duration(text)) : void(parse_memory(text));
     } catch (const Invalid& error) {
       return error.what();
     }
@@ -220,15 +217,6 @@ int64_t parse_memory(std::string_view text) {
   const double bytes = with_unit(text, units);
   if (!(bytes >= 1) || bytes > most) throw Invalid(quoted(text) + " is not a size such as 14GiB or 14000MiB");
   return std::llround(bytes);
-}
-
-std::string parse_address(std::string_view text) {
-  // A name's characters, or those of an IPv6 address in brackets: nothing that a server reads as an option of its own.
-  static const std::regex form(R"((?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):)?([0-9]{1,5}))");
-  std::match_results<std::string_view::const_iterator> parts;
-  if (!std::regex_match(text.begin(), text.end(), parts, form) || std::stoi(parts[2]) > 65'535)
-    throw Invalid(quoted(text) + " is not an address such as 9090, 127.0.0.1:9090 or [::1]:9090");
-  return (parts[1].matched ? parts[1].str() : "127.0.0.1") + ":" + parts[2].str();
 }
 
 }  // namespace flux

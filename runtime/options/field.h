@@ -37,7 +37,4 @@ std::chrono::milliseconds parse_duration(std::string_view text);
 /// 14GiB, 14.5GiB, 14000MiB: bytes. Throws Invalid.
 int64_t parse_memory(std::string_view text);
 
-/// 9090, 127.0.0.1:9090, [::1]:9090: host:port, of this host alone where none is named. Throws Invalid.
-std::string parse_address(std::string_view text);
-
 }  // namespace flux

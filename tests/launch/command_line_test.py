@@ -14,7 +14,7 @@ PROGRAM = os.environ["FLUX_DIST"]
 CONFIGS = Path(os.environ["FLUX_SOURCE_DIR"]) / "configs"
 DEMO = CONFIGS / "demo"
 VERBS = ("generate", "plan", "inspect", "tokenize", "doctor", "bench")
-LATER = ("--exchange", "--shares", "--trace", "--simulate")
+LATER = ("--shares", "--trace", "--simulate")
 
 
 def flux_dist(*arguments, ranks=0, **kwargs):

@@ -6,8 +6,6 @@ import subprocess
 import tempfile
 import time
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from runtime.program import DEMO, PROGRAM, mpirun, run
@@ -48,46 +46,6 @@ class Metrics(unittest.TestCase):
         self.assertGreater(float(re.search(r'busy_seconds_total{replica="0",stage="denoise"} ([\d.]+)', text).group(1)), 0)
         for hidden in (SECRET, str(self.folder), DEMO):
             self.assertNotIn(hidden, text)
-
-    def served(self, *arguments):
-        """A run that goes on, and where it says that its metrics are."""
-        command = mpirun(2) + self.command + ["--num-images-per-prompt", 500, "--metrics-address", *arguments]
-        job = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(job.stderr.close)
-        self.addCleanup(job.wait)
-        self.addCleanup(job.kill)
-        for line in job.stderr:
-            if said := re.search(r"metrics at (http://\S+)/metrics", line):
-                return job, said.group(1)
-        self.fail("said nothing of where its metrics are")
-
-    def test_are_served_while_the_run_lasts(self):
-        job, address = self.served("0")
-        self.assertRegex(address, r"\Ahttp://127\.0\.0\.1:[1-9]\d*\Z")
-        with urllib.request.urlopen(address + "/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        self.assertIn('flux_dist_pictures{state="left"} ', text)
-        for hidden in (SECRET, str(self.folder), DEMO):
-            self.assertNotIn(hidden, text)
-        with urllib.request.urlopen(address + "/healthz", timeout=10) as answer:
-            self.assertEqual(answer.status, 200)
-        with self.assertRaises(urllib.error.HTTPError):
-            urllib.request.urlopen(address + "/../journal.jsonl", timeout=10)
-        self.command[-1] = self.folder / "another"
-        taken = self.generate("--metrics-address", address.removeprefix("http://"))
-        self.assertEqual(taken.returncode, 0, taken.stderr)
-        self.assertIn("cannot listen on " + address.removeprefix("http://"), taken.stderr)
-        job.send_signal(signal.SIGUSR1)
-        self.assertEqual(job.wait(timeout=60), 75)
-        with self.assertRaises(urllib.error.URLError):
-            urllib.request.urlopen(address + "/healthz", timeout=10)
-
-    def test_an_address_that_is_none_is_refused(self):
-        for address in ("", "here", "65536", "127.0.0.1:", "127.0.0.1:80,+9090", "::1:80", "127.0.0.1:-1"):
-            with self.subTest(address):
-                result = self.generate("--metrics-address=" + address)
-                self.assertEqual(result.returncode, 2, result.stderr)
-                self.assertIn("--metrics-address", result.stderr)
 
     def test_what_cannot_be_written_is_refused_once(self):
         result = run(mpirun(2) + self.command + ["--metrics-file", self.folder / "none" / "flux.prom"])
