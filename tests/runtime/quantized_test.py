@@ -55,7 +55,7 @@ class Quantized(unittest.TestCase):
 
     def test_plans_follow_the_folder(self):
         for kind, name in NAMES.items():
-            for flags in ((), ("--quantize", name), ("--cards", 1, "--ranks", 1)):
+            for flags in ((), ("--quantize", name), ("--cards", 1)):
                 result = self.plan(kind, *flags)
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertEqual(json.loads(result.stdout)["quantize"], name)
