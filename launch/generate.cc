@@ -7,7 +7,6 @@
 
 #include "launch/say.h"
 #include "launch/verbs.h"
-#include "runtime/fit.h"
 #include "runtime/infotext.h"
 #include "runtime/options/convert.h"
 #include "runtime/roll_call.h"
@@ -25,7 +24,6 @@ GenerateRequest request_of(Settings& settings, int rank, Departure& departure) {
                           .operation = operation_options(settings),
                           .output = nullptr,
                           .source = nullptr};
-  request.placement.formats = with_stored_formats(request.placement.formats, request.folder);
   request.model = model_name(request.folder.path);
   start_logging(request.operation, rank);
   if (rank != 0) return request;

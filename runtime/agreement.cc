@@ -34,7 +34,11 @@ void require_complete(const ModelFolder& folder) {
 Agreement agree(World& world, const ModelFolder& folder, const PlacementOptions& options, int threads,
                 const Demand& mine) {
   Hello hello;
-  together(world, [&] { hello.facts = rank_facts(options.device); });
+  PlacementOptions settled = options;
+  together(world, [&] {
+    settled.formats = with_stored_formats(options.formats, folder);
+    hello.facts = rank_facts(options.device);
+  });
   hello.demand = mine;
   std::vector<RankFacts> facts;
   const std::vector<Hello> all = introduce(world, hello);
@@ -42,8 +46,8 @@ Agreement agree(World& world, const ModelFolder& folder, const PlacementOptions&
   const Demand demand = all[Placement::coordinator].demand;
   Agreement agreement{{}, demand.anything()};
   together(world, [&] {
-    agreement.placement = place(options, threads, facts, demand.anything() ? demand : Demand{});
-    if (agreement.drawable) fit_to_cards(agreement.placement, folder, options, facts);
+    agreement.placement = place(settled, threads, facts, demand.anything() ? demand : Demand{});
+    if (agreement.drawable) fit_to_cards(agreement.placement, folder, settled, facts);
   });
   return agreement;
 }

@@ -28,7 +28,7 @@ DeviceMemory::DeviceMemory(at::Device device) : device_(device) {
 
 int64_t DeviceMemory::peak() const { return device_.is_cpu() ? 0 : stats(device_).allocated_bytes[0].peak; }
 
-int64_t DeviceMemory::reserved() const { return device_.is_cpu() ? 0 : stats(device_).reserved_bytes[0].peak; }
+int64_t DeviceMemory::reserved(at::Device device) { return device.is_cpu() ? 0 : stats(device).reserved_bytes[0].peak; }
 
 #if FLUX_CUDA
 void DeviceMemory::limit(at::Device device, int64_t bytes) {

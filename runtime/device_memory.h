@@ -12,8 +12,10 @@ class DeviceMemory {
   explicit DeviceMemory(at::Device device);
 
   int64_t at_first() const { return at_first_; }
-  int64_t peak() const;      // at any time since
-  int64_t reserved() const;  // and what ATen took from the driver for it
+  int64_t peak() const;  // at any time since
+
+  /// What ATen took from the driver for it, at most since the latest object was made.
+  static int64_t reserved(at::Device device);
 
   /// ATen takes no more than so many bytes.
   static void limit(at::Device device, int64_t bytes);

@@ -38,7 +38,6 @@ namespace {
 /// What an early end leaves the disk time for: a launcher that told a rank to end gives it two seconds.
 constexpr std::chrono::milliseconds kToSettle{700};
 constexpr std::chrono::milliseconds kOrphanToSettle{300};
-constexpr std::chrono::milliseconds kToAnswer{1800};
 
 /// A run is gone on with where it would draw the same bits.
 void require_same_bits(const PastRun& past, const RunFacts& facts) {
@@ -119,11 +118,6 @@ int draw_nothing(const GenerateRequest& request, Desk* desk, World& world) {
   return std::stoi(world.exchange(std::to_string(code)).at(Placement::coordinator));
 }
 
-void tell_others(const Stop& stop, World& world) {
-  for (int rank = 0; rank < world.size(); ++rank)
-    if (rank != world.rank()) world.mailbox().send(rank, pack(Order(stop)));
-}
-
 /// Rank 0's last words: what the sink still finishes, the journal's last line, the summary.
 Ending conclude(Ending ending, const std::set<std::string>& suspects, Coordinator& coordinator, Desk& desk,
                 World& world, std::chrono::milliseconds to_settle) {
@@ -166,7 +160,7 @@ int coordinate(const GenerateRequest& request, const Placement& placement, Desk&
     return ending.exit_code;
   }
   if (!ending.why.empty()) spdlog::warn("{}", ending.why);
-  tell_others({ending.exit_code}, world);
+  stop_others(world, ending.exit_code);
   if (const std::string problem = desk.results.finish(); !problem.empty()) spdlog::error("{}", problem);
   return ending.exit_code;
 }

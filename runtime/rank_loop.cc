@@ -62,6 +62,11 @@ class Watch {
 
 }  // namespace
 
+void stop_others(World& world, int exit_code) {
+  for (int rank = 0; rank < world.size(); ++rank)
+    if (rank != world.rank()) world.mailbox().send(rank, pack(Order(Stop{exit_code})));
+}
+
 Ending RankLoop::run() const {
   Watch watch(*this);
   bool told_on = false;  // that the job is to drain

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+
 #include "parallel/rank/departure.h"
 #include "parallel/world.h"
 #include "runtime/coordinator.h"
@@ -8,6 +10,12 @@
 #include "runtime/worker.h"
 
 namespace flux {
+
+/// How soon a rank answers a signal: a launcher that told it to end gives it two seconds.
+constexpr std::chrono::milliseconds kToAnswer{1800};
+
+/// Ends the loops of the other ranks, in order.
+void stop_others(World& world, int exit_code);
 
 /// What a rank's loop passes messages between.
 struct RankLoop {

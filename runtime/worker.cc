@@ -118,7 +118,7 @@ void Worker::finish() {
   for (auto& thread : threads_) thread.join();
   if (memory_ && place().device.is_cuda())
     spdlog::debug("{} MiB on its card when loaded, at most {} while it worked, of which the allocator took {} there",
-                  memory_->at_first() >> 20, memory_->peak() >> 20, memory_->reserved() >> 20);
+                  memory_->at_first() >> 20, memory_->peak() >> 20, DeviceMemory::reserved(place().device) >> 20);
 }
 
 void Worker::put(Order order) {

@@ -13,8 +13,9 @@ namespace flux {
 
 /// A view of such a component, which must hold what its config says. NAME.weight is then the matrix [out, in] in fp32.
 /// Of what it is kept as there are besides, not among names():
-///   4 bits  NAME.weight.codes uint8 [out, in / 2], .absmax [out, in / 64] and, where nested, .nested: as FourBit has
-///   them 8 bits  NAME.weight.codes int8 [out, in], .scales fp32 [out]
+/// - 4 bits: NAME.weight.codes uint8 [out, in / 2], .absmax [out, in / 64] and, where nested, .nested, as FourBit has
+/// them.
+/// - 8 bits: NAME.weight.codes int8 [out, in], .scales fp32 [out].
 /// Reads all that is small, and checks it. Throws Invalid naming file and tensor.
 std::shared_ptr<const TensorSource> bitsandbytes_source(std::shared_ptr<const TensorSource> source,
                                                         const Quantization& quantization);

@@ -61,10 +61,7 @@ LayerStream::~LayerStream() = default;
 
 at::Tensor LayerStream::on_host(int64_t index) const { return host_.narrow(0, begins_[index], bytes_[index]); }
 
-Weights LayerStream::layer(int64_t index) const {
-  const size_t place = static_cast<size_t>(index) % places_.size();
-  return weights_.within(WeightMemory(places_[place]->memory));
-}
+Weights LayerStream::layer(int64_t index) const { return weights_.within(WeightMemory(place_of(index).memory)); }
 
 void LayerStream::built(int64_t index) {
   on_host(index).copy_(place_of(index).memory.narrow(0, 0, bytes_[index]), /*non_blocking=*/true);

@@ -29,7 +29,7 @@ class LayerStream {
  private:
   struct Place;
 
-  Place& place_of(int64_t index) { return *places_[static_cast<size_t>(index) % places_.size()]; }
+  Place& place_of(int64_t index) const { return *places_[static_cast<size_t>(index) % places_.size()]; }
   at::Tensor on_host(int64_t index) const;
   void fetch(int64_t index);
 

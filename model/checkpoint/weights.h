@@ -98,6 +98,7 @@ class Weights {
 /// What `build` makes of weights, in one piece of memory: how large that is, shapes alone tell first.
 template <typename Build>
 auto in_one_piece(const Weights& weights, const Build& build) {
+  if (weights.placing().device.is_meta()) return build(weights);
   const Weights shapes = weights.of_shapes();
   build(shapes);
   return build(weights.in_piece(shapes.kept()));

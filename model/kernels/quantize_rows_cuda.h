@@ -8,7 +8,7 @@
 
 namespace flux {
 
-/// Device memory of quantize_rows.h's arguments.
+/// Device memory of the arguments of quantize_rows.h and rotate_quantize.h.
 struct QuantizeRows {
   const void* x;  // [rows, width]
   Precision precision;
@@ -20,5 +20,9 @@ struct QuantizeRows {
 
 /// quantize_rows queued on the stream.
 cudaError_t launch_quantize_rows(const QuantizeRows& arguments, cudaStream_t stream);
+
+/// rotate_quantize queued on the stream. x and codes are aligned to vectors of eight, width is a multiple of 16 and at
+/// most 16384.
+cudaError_t launch_rotate_quantize(const QuantizeRows& arguments, cudaStream_t stream);
 
 }  // namespace flux

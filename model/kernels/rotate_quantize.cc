@@ -5,12 +5,7 @@
 #include "model/kernels/rotation.h"
 
 #if FLUX_CUDA
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
-
-#include "model/kernels/dispatch.h"
-#include "model/kernels/rotate_quantize_cuda.h"
+#include "model/kernels/quantize_rows_launch.h"
 #endif
 
 namespace flux {
@@ -44,19 +39,7 @@ void rotate_quantize_aten(const at::Tensor& x, const Activation& out) {
 
 void rotate_quantize(const at::Tensor& x, const Activation& out) {
 #if FLUX_CUDA
-  if (x.is_cuda()) {
-    TORCH_CHECK(x.stride(1) == 1 && out.values.is_contiguous(), "values of a row, and rows of codes, must be packed");
-    const c10::cuda::CUDAGuard device(x.device());
-    C10_CUDA_CHECK(launch_rotate_quantize({.x = x.const_data_ptr(),
-                                           .precision = precision_of(x),
-                                           .stride = x.stride(0),
-                                           .codes = out.values.mutable_data_ptr<int8_t>(),
-                                           .scales = out.scales.mutable_data_ptr<float>(),
-                                           .rows = x.size(0),
-                                           .width = x.size(1)},
-                                          c10::cuda::getCurrentCUDAStream()));
-    return;
-  }
+  if (x.is_cuda()) return launch_rows(launch_rotate_quantize, x, out);
 #endif
   rotate_quantize_aten(x, out);
 }

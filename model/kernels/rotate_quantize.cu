@@ -1,6 +1,6 @@
 #include <cstdint>
 
-#include "model/kernels/rotate_quantize_cuda.h"
+#include "model/kernels/quantize_rows_cuda.h"
 #include "model/kernels/rotation.cuh"
 
 namespace flux {
@@ -8,7 +8,7 @@ namespace {
 
 /// A block does a row.
 template <typename T>
-__global__ void rotate_quantize(RotateQuantize a, int rotated_together) {
+__global__ void rotate_quantize(QuantizeRows a, int rotated_together) {
   const T* x = static_cast<const T*>(a.x) + blockIdx.x * a.stride;
   float values[kept][8];
 #pragma unroll
@@ -27,7 +27,7 @@ __global__ void rotate_quantize(RotateQuantize a, int rotated_together) {
 }
 
 template <typename T>
-cudaError_t launch(const RotateQuantize& a, cudaStream_t stream) {
+cudaError_t launch(const QuantizeRows& a, cudaStream_t stream) {
   if (a.rows == 0) return cudaSuccess;
   const int64_t threads = threads_for(a.width / 8);
   const bool fits = a.width % 16 == 0 && threads <= most_threads && aligned(a.x, 8 * sizeof(T)) && a.stride % 8 == 0 &&
@@ -40,7 +40,7 @@ cudaError_t launch(const RotateQuantize& a, cudaStream_t stream) {
 
 }  // namespace
 
-cudaError_t launch_rotate_quantize(const RotateQuantize& arguments, cudaStream_t stream) {
+cudaError_t launch_rotate_quantize(const QuantizeRows& arguments, cudaStream_t stream) {
   return with_type(arguments.precision, [&](auto type) { return launch<decltype(type)>(arguments, stream); });
 }
 

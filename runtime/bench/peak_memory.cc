@@ -1,13 +1,13 @@
 #include "runtime/bench/peak_memory.h"
 
-#include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
+
+#include "runtime/device_memory.h"
 
 namespace flux {
 
 int64_t peak_memory(at::Device device) {
-  if (!device.is_cpu())
-    return c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).reserved_bytes[0].peak;
+  if (!device.is_cpu()) return DeviceMemory::reserved(device);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return int64_t{usage.ru_maxrss} << 10;

@@ -21,8 +21,6 @@
 namespace flux {
 namespace {
 
-constexpr std::chrono::milliseconds kToAnswer{1800};  // a launcher that told a rank to end gives it two seconds
-
 /// Where pictures go, and who hears of them. A folder holds what generate would leave in it.
 class Receivers {
  public:
@@ -71,8 +69,7 @@ Ending draw(Receivers& receivers, Load& load, Worker& worker, const RunFacts& fa
     world.end(ending);
   }
   if (!orderly(ending.exit_code)) return ending;
-  for (int rank = 0; rank < world.size(); ++rank)
-    if (rank != world.rank()) world.mailbox().send(rank, pack(Order(Stop{ending.exit_code})));
+  stop_others(world, ending.exit_code);
   return ending;
 }
 

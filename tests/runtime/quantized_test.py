@@ -53,6 +53,14 @@ class Quantized(unittest.TestCase):
     def plan(self, kind, *flags):
         return run([PROGRAM, "plan", "--model", self.folder / kind, "--ranks", 3, "--json", *flags])
 
+    def test_throughput_is_of_what_the_folder_holds(self):
+        for kind, name in NAMES.items():
+            result = run([PROGRAM, "bench", "throughput", "--model", self.folder / kind, "--device", "cpu", "--json",
+                          "--num-prompts", 1, "--warmup-requests", 0, "--height", 32, "--width", 32,
+                          "--num-inference-steps", 1])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(json.loads(result.stdout)["quantize"], name)
+
     def test_plans_follow_the_folder(self):
         for kind, name in NAMES.items():
             for flags in ((), ("--quantize", name), ("--cards", 1)):
