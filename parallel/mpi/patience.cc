@@ -44,7 +44,7 @@ constexpr int kFailed = 3;
   const std::vector<int> gone = siblings.gone();
   if (gone.empty()) {
     const int signal = departure.signal();
-    if (launched_rank() == 0 && !departure.was_stopped()) departure.say(told_to_end(signal));
+    if (launched_rank() == 0 && !departure.was_woken()) departure.say(told_to_end(signal));
     leave(departure, kTold, 128 + signal);
   }
   std::this_thread::sleep_for(kTold);

@@ -32,7 +32,7 @@ constexpr int64_t kWorthAnEngine = 4 << 20;
 /// registered.
 bool peer_access_is_off() {
   const char* off = std::getenv("NCCL_P2P_DISABLE");
-  return off != nullptr && std::string_view(off) != "" && std::string_view(off) != "0";
+  return off != nullptr && !std::string_view(off).empty() && std::string_view(off) != "0";
 }
 
 ncclDataType_t type_of(const at::Tensor& value) {

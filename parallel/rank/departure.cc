@@ -47,6 +47,7 @@ sigset_t signals_taken() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGUSR1);
+  sigaddset(&set, SIGCONT);
   return set;
 }
 
@@ -113,10 +114,22 @@ void Departure::watch() {
   const sigset_t taken = signals_taken();
   const timespec patience{0, std::chrono::nanoseconds(kBetweenLooks).count()};
   while (!over_) {
-    if (const int signal = sigtimedwait(&taken, nullptr, &patience); signal > 0) take(signal);
+    const int signal = sigtimedwait(&taken, nullptr, &patience);
+    notice_waking(signal);
+    if (signal > 0 && signal != SIGCONT) take(signal);
     look_for_the_launcher();
     look_at_the_clock();
   }
+}
+
+/// Before anything else is taken: of signals that came together SIGCONT is the last. A launcher sends one also to
+/// processes that nobody stopped.
+void Departure::notice_waking(int signal) {
+  const Clock::time_point now_is = Clock::now();
+  if (now_is - looked_.load() <= kStopped) return;
+  sigset_t pending;
+  sigpending(&pending);
+  if (signal == SIGCONT || sigismember(&pending, SIGCONT) == 1) no_news_ = now_is + kBlameless;
 }
 
 void Departure::take(int signal) {
@@ -126,7 +139,7 @@ void Departure::take(int signal) {
   }
   signal_ = signal;
   const std::chrono::milliseconds grace = signal == SIGHUP ? std::min(grace_.load(), kOrphansTime) : grace_.load();
-  const bool speaks = launched_rank() == 0 && grace.count() > 0 && !was_stopped();
+  const bool speaks = launched_rank() == 0 && grace.count() > 0 && !was_woken();
   within(grace, {128 + signal, speaks ? told_to_end(signal) : ""});
 }
 

@@ -43,6 +43,10 @@ class Departure {
   /// so it blames nobody for two seconds.
   bool was_stopped() const;
 
+  /// Somebody stopped this process for over a second and woke it a moment ago (SIGCONT): an ending that it hears of
+  /// then is one that others have told of already.
+  bool was_woken() const { return Clock::now() < no_news_.load(); }
+
   /// Ends the process then, saying last.why, unless it has ended. The earliest deadline counts.
   void within(std::chrono::milliseconds grace, Ending last);
 
@@ -67,6 +71,7 @@ class Departure {
   using Clock = std::chrono::steady_clock;
 
   void watch();
+  void notice_waking(int signal);
   void take(int signal);
   void look_for_the_launcher();
   void look_at_the_clock();
@@ -80,6 +85,7 @@ class Departure {
   std::atomic<std::chrono::milliseconds> grace_{std::chrono::milliseconds(0)};
   std::atomic<Clock::time_point> looked_{Clock::now()};     // the thread at the clock
   std::atomic<Clock::time_point> blameless_{Clock::now()};  // until then
+  std::atomic<Clock::time_point> no_news_{Clock::now()};    // until then
   std::atomic<bool> leaving_ = false;
   std::atomic<bool> in_order_ = false;
   std::mutex mutex_;

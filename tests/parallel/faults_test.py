@@ -99,6 +99,15 @@ class StartAndEnd(OneLine):
         self.assertNotEqual(returned, 0)
         self.assertLess(took, 20)
 
+    def test_a_rank_that_was_only_slow_says_that_it_was_told_to_end(self):
+        job = Job("--fault", "is_awaited")
+        while job.with_thread("mpi") < {0, 2}:
+            time.sleep(0.05)
+        job.starve(0, "departure", 1.5)
+        job.process.send_signal(signal.SIGTERM)
+        lines, _, _ = job.end()
+        self.assertEqual(lines, ["told to end (SIGTERM)"])
+
     def test_a_job_whose_launcher_is_killed_ends_and_leaves_nothing(self):
         job = Job("--fault", "meets_for_ever")
         while len(job.with_thread("mpi")) < 3:

@@ -1,13 +1,17 @@
 """Jobs of test_parallel_mpi: starting them, disturbing their ranks, and what they leave behind."""
 
+import ctypes
 import os
 import pathlib
 import subprocess
 import time
+import unittest
 
 PROGRAM = os.environ.get(
     "FLUX_TEST_PARALLEL_MPI", pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
 )
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17  # <sys/ptrace.h>
+WAIT_ALL = 0x40000000  # __WALL
 MPIRUN = ("mpirun", "-q", "--oversubscribe", "--bind-to", "none")
 
 
@@ -69,6 +73,18 @@ class Job:
             return {r for r, tasks in threads.items() if f"{name}\n" in [t.read_text() for t in tasks.glob("*/comm")]}
         except OSError:
             return set()
+
+    def starve(self, rank, name, seconds):
+        """A thread of the rank does not run for so long, and no signal tells of it. Skips the test without ptrace."""
+        tasks = pathlib.Path("/proc", str(self.ranks()[rank]), "task")
+        thread = next(int(task.name) for task in tasks.iterdir() if (task / "comm").read_text() == f"{name}\n")
+        ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+        ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+        if ptrace(PTRACE_SEIZE, thread, None, None) != 0 or ptrace(PTRACE_INTERRUPT, thread, None, None) != 0:
+            raise unittest.SkipTest(f"ptrace: {os.strerror(ctypes.get_errno())}")
+        os.waitpid(thread, WAIT_ALL)
+        time.sleep(seconds)
+        ptrace(PTRACE_DETACH, thread, None, None)
 
     def end(self, timeout=100):
         """The lines printed, the exit code and the seconds taken since it began."""
