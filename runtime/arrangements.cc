@@ -37,11 +37,24 @@ const CardBytes& fullest(const Plan& plan) {
 
 std::string flags(const Plan& plan) {
   const Placement& placement = plan.placement;
-  return fmt::format(
-      "-n {}{}{}{}", placement.ranks.size(),
-      placement.replicas.size() > 1 ? fmt::format(" --replicas {}", placement.replicas.size()) : "",
-      placement.formats == Formats{} ? "" : fmt::format(" --quantize {}", format_name(placement.formats.transformer)),
-      placement.encoder_residency == Residency::streamed ? " --encoder-residency streamed" : "");
+  const Formats& formats = placement.formats;
+  FormatChoices given{.transformer = formats.transformer};
+  const Format text_by_default = given.resolved(formats.transformer).text_encoder;
+  given.text_encoder = formats.text_encoder;
+  const Format modulation_by_default = given.resolved(formats.transformer).modulation;
+  std::string text = fmt::format("-n {}", placement.ranks.size());
+  const auto add = [&](bool needed, const char* flag, const auto& value) {
+    if (needed) text += fmt::format(" {} {}", flag, value);
+  };
+  add(placement.encoders().size() > 1, "--encoders", placement.encoders().size());
+  add(!placement.ranks.front().decodes, "--decode", "replica");
+  add(placement.replicas.size() > 1, "--replicas", placement.replicas.size());
+  add(formats != Formats{}, "--quantize", format_name(formats.transformer));
+  add(formats.text_encoder != text_by_default, "--quantize-text-encoder", format_name(formats.text_encoder));
+  add(formats.modulation != modulation_by_default, "--quantize-modulation", format_name(formats.modulation));
+  add(formats.exchange != Format::dense, "--exchange", format_name(formats.exchange));
+  add(placement.encoder_residency == Residency::streamed, "--encoder-residency", "streamed");
+  return text;
 }
 
 /// In a format, resident if that fits, else streamed.
@@ -61,11 +74,13 @@ std::vector<Plan> arrangements(const ModelFolder& folder, const PlacementOptions
   const Demand demand{request.picture.tokens(), request.max_sequence_length};
   const std::vector<Format> formats = formats_of(options.formats);
   std::vector<Plan> found;
-  for (size_t ranks = 1; ranks <= host.cards.size() + 1; ++ranks) {
+  const auto apart = static_cast<size_t>(options.encoders);
+  for (size_t ranks = apart; ranks <= host.cards.size() + apart; ++ranks) {
+    if (ranks == apart && apart > 1) continue;
     std::vector<RankFacts> world(ranks, host);
     for (size_t rank = 0; rank < ranks; ++rank) world[rank].process = static_cast<int64_t>(rank);
-    for (size_t replicas = 1; replicas == 1 || replicas < ranks; ++replicas) {
-      if (replicas > 1 && (ranks - 1) % replicas != 0) continue;
+    for (size_t replicas = 1; replicas == 1 || replicas <= ranks - apart; ++replicas) {
+      if (replicas > 1 && (ranks - apart) % replicas != 0) continue;
       PlacementOptions asked = options;
       asked.replicas = {static_cast<int>(replicas)};
       Placement placement = place(asked, 0, world, demand);

@@ -11,6 +11,7 @@
 
 #include "model/denoiser.h"
 #include "model/transformer/cut.h"
+#include "model/transformer/flop.h"
 #include "model/transformer/modulation_layout.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/stage_stream.h"
@@ -106,10 +107,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
 
   StepTimes times;
   times.rows = cut.rows(place.position);
-  const auto d = static_cast<double>(config.hidden_size());
-  const auto blocks = static_cast<double>(config.num_layers + config.num_single_layers);
-  times.tera_flop =
-      blocks * static_cast<double>(times.rows) * d * (2 * 12 * d + 4 * static_cast<double>(cut.tokens())) * 1e-12;
+  times.tera_flop = step_flop(config, times.rows, cut.tokens()) * 1e-12;
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
     Denoiser denoiser(checkpoint, {place.device, placement.dtype, placement.formats.transformer}, *sequence,

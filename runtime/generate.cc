@@ -188,6 +188,8 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   together(world, [&] {
     if (request.output != nullptr) desk = std::make_unique<Desk>(request, facts, world);
   });
+  if (desk != nullptr)
+    for (const auto& line : facts.placement.warnings()) spdlog::warn("{}", line);
   if (!agreement.drawable) return draw_nothing(request, desk.get(), world);
   if (desk != nullptr) return coordinate(request, facts.placement, *desk, world, departure);
   return take_part(request, facts.placement, world, departure);

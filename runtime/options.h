@@ -37,6 +37,9 @@ struct FormatChoices {
   }
 };
 
+/// Which ranks hold the VAE: the encoders, or the first of each replica, for what it draws itself.
+enum class DecodeOn { encoder, replica };
+
 /// Who computes what.
 struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
@@ -47,6 +50,8 @@ struct PlacementOptions {
   TransportChoice transport = TransportChoice::automatic;
   std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: from the world
   std::optional<int> ranks_per_replica{};  // absent: from the world
+  int encoders = 1;                        // ranks, in a world of several
+  DecodeOn decode = DecodeOn::encoder;
 };
 
 /// Of a run that several jobs draw: every of-th request, from the number-th on.

@@ -1,10 +1,15 @@
 #include "runtime/placement.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <iomanip>
 #include <map>
 #include <numeric>
+#include <set>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "model/transformer/cut.h"
@@ -29,17 +34,26 @@ std::string named(const std::vector<RankFacts>& facts, int rank) {
   throw Invalid(text.str());
 }
 
-/// Worlds with 1 encoder rank and a multiple of `unit` transformer ranks, from those about `world` on.
-void require_multiple(int world, int unit, const std::string& flag) {
-  if (world == 1 ? unit == 1 : (world - 1) % unit == 0) return;
-  const int below = std::max(1, (world - 1) / unit);
+/// Ranks that do not denoise: none of a world of one, which does everything.
+int encoders_alone(const PlacementOptions& options, int world) {
+  if (options.encoders < 1)
+    throw Invalid("--encoders " + std::to_string(options.encoders) + ": give a value of at least 1");
+  return world == 1 && options.encoders == 1 ? 0 : options.encoders;
+}
+
+/// Worlds with the encoders and a multiple of `unit` transformer ranks, from those about `world` on.
+void require_multiple(int world, int encoders, int unit, const std::string& flag) {
+  const int workers = world - encoders;
+  if (workers > 0 && workers % unit == 0) return;
+  const int apart = std::max(1, encoders), below = std::max(1, workers / unit);
   does_not_fit(world, flag + " " + std::to_string(unit),
-               {1 + below * unit, 1 + (below + 1) * unit, 1 + (below + 2) * unit}, true);
+               {apart + below * unit, apart + (below + 1) * unit, apart + (below + 2) * unit}, true);
 }
 
 /// Ranks of every replica, in order.
 std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
-  const int workers = std::max(1, world - 1);
+  const int encoders = encoders_alone(options, world);
+  const int workers = world - encoders;
   for (int value : options.replicas)
     if (value < 1) throw Invalid("--replicas " + std::to_string(value) + ": give values of at least 1");
   if (options.ranks_per_replica && *options.ranks_per_replica < 1)
@@ -49,24 +63,27 @@ std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
     if (options.ranks_per_replica)
       throw Invalid("--replicas with several values gives the ranks of each replica: leave out --ranks-per-replica");
     const int sum = std::accumulate(options.replicas.begin(), options.replicas.end(), 0);
-    if (sum != world - 1)
-      does_not_fit(world, "--replicas with " + std::to_string(sum) + " ranks in all", {1 + sum}, false);
+    if (sum != workers)
+      does_not_fit(world, "--replicas with " + std::to_string(sum) + " ranks in all", {options.encoders + sum}, false);
     return options.replicas;
   }
   if (options.replicas.empty()) {
-    if (!options.ranks_per_replica) return {workers};
-    require_multiple(world, *options.ranks_per_replica, "--ranks-per-replica");
+    if (!options.ranks_per_replica) {
+      require_multiple(world, encoders, 1, "--encoders " + std::to_string(options.encoders) + " and replicas of");
+      return {workers};
+    }
+    require_multiple(world, encoders, *options.ranks_per_replica, "--ranks-per-replica");
     return std::vector<int>(workers / *options.ranks_per_replica, *options.ranks_per_replica);
   }
   const int replicas = options.replicas.front();
   if (!options.ranks_per_replica) {
-    require_multiple(world, replicas, "--replicas");
+    require_multiple(world, encoders, replicas, "--replicas");
     return std::vector<int>(replicas, workers / replicas);
   }
   const int each = *options.ranks_per_replica;
   if (replicas * each != workers) {
-    std::vector<int> fitting = {1 + replicas * each};
-    if (replicas * each == 1) fitting.insert(fitting.begin(), 1);
+    std::vector<int> fitting = {options.encoders + replicas * each};
+    if (replicas * each == 1 && options.encoders == 1) fitting.insert(fitting.begin(), 1);
     does_not_fit(world, "--replicas " + std::to_string(replicas) + " --ranks-per-replica " + std::to_string(each),
                  fitting, false);
   }
@@ -89,15 +106,42 @@ bool use_cuda(DeviceChoice choice, const std::vector<RankFacts>& facts) {
   return false;
 }
 
-/// Deals cards to ranks: always the visible one with the fewest ranks on it, and among those with the fewest that hold
-/// text, for these hold most.
+/// The ranks of each replica, of those that do not encode: of one host where one has enough left, the one with the
+/// fewest to spare; else the next ones, on whatever hosts.
+std::vector<std::vector<int>> ranks_of(const std::vector<int>& sizes, int first, const std::vector<RankFacts>& facts) {
+  std::vector<int> left(facts.size() - static_cast<size_t>(first));
+  std::iota(left.begin(), left.end(), first);
+  std::vector<std::vector<int>> replicas;
+  for (const int size : sizes) {
+    std::map<std::string, int> free;
+    for (const int rank : left) ++free[facts[rank].host];
+    const std::string* host = nullptr;
+    for (const int rank : left) {
+      const int here = free[facts[rank].host];
+      if (here >= size && (host == nullptr || here < free[*host])) host = &facts[rank].host;
+    }
+    std::vector<int>& ranks = replicas.emplace_back();
+    std::erase_if(left, [&](int rank) {
+      const bool taken = static_cast<int>(ranks.size()) < size && (host == nullptr || facts[rank].host == *host);
+      if (taken) ranks.push_back(rank);
+      return taken;
+    });
+  }
+  return replicas;
+}
+
+/// Deals cards to ranks: always the visible one with the fewest ranks on it, among those one of the model wanted, and
+/// among those with the fewest that hold text, for these hold most.
 class Dealer {
  public:
   explicit Dealer(const std::vector<RankFacts>& facts) : facts_(facts) {}
 
-  const Card& deal(const RankPlace& place) {
+  const Card& deal(const RankPlace& place, const std::string& model) {
     const int rank = place.rank;
-    const auto load = [&](const Card& card) { return load_of_[{facts_[rank].host, card.uuid}]; };
+    const auto load = [&](const Card& card) {
+      const auto& [ranks, texts] = load_of_[{facts_[rank].host, card.uuid}];
+      return std::tuple(ranks, !model.empty() && card.name != model, texts);
+    };
     const auto card = std::ranges::min_element(facts_[rank].cards, {}, load);
     if (card->capability < kOldestCapability)
       throw Invalid(named(facts_, rank) + ": " + card->name +
@@ -115,16 +159,16 @@ class Dealer {
 
 void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
   Dealer dealer(facts);
-  const auto give = [&](int rank) {
-    const Card& card = dealer.deal(placement.ranks[rank]);
+  const auto give = [&](int rank, const std::string& model) {
+    const Card& card = dealer.deal(placement.ranks[rank], model);
     placement.ranks[rank].device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(card.index));
     placement.ranks[rank].card = card.uuid;
     placement.ranks[rank].card_name = card.name;
   };
   for (const auto& replica : placement.replicas)
-    for (int rank : replica.ranks) give(rank);
+    for (int rank : replica.ranks) give(rank, placement.ranks[replica.ranks.front()].card_name);
   for (const auto& place : placement.ranks)  // last: encoders share if anybody does
-    if (place.replica < 0) give(place.rank);
+    if (place.replica < 0) give(place.rank, "");
 }
 
 /// A rank of the replica whose card another rank of it has, or -1.
@@ -193,12 +237,31 @@ std::vector<int> Placement::encoders() const { return ranks_with(ranks, &RankPla
 
 std::vector<int> Placement::decoders() const { return ranks_with(ranks, &RankPlace::decodes); }
 
+std::vector<std::string> Placement::warnings() const {
+  std::vector<std::string> lines;
+  const auto several = [&](const Replica& replica, std::string RankPlace::* what) {
+    std::set<std::string> names;
+    for (const int rank : replica.ranks) names.insert(ranks[rank].*what);
+    return names.size() > 1 ? fmt::format("{}", fmt::join(names, ", ")) : "";
+  };
+  for (size_t i = 0; i < replicas.size(); ++i) {
+    if (const auto hosts = several(replicas[i], &RankPlace::host); !hosts.empty())
+      lines.push_back(fmt::format(
+          "replica {} spans hosts ({}): its ranks wait for the network in every block; --replicas gives each its own",
+          i, hosts));
+    if (const auto models = several(replicas[i], &RankPlace::card_name); !models.empty())
+      lines.push_back(
+          fmt::format("replica {} has cards of several models ({}): it is as slow as the slowest", i, models));
+  }
+  return lines;
+}
+
 std::string Placement::named(int rank) const { return "rank " + std::to_string(rank) + " (" + ranks[rank].host + ")"; }
 
 namespace {
 
-/// Replicas of these sizes on the ranks from `next` on.
-Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptions& options, int threads,
+/// Replicas of these sizes on the ranks from `first` on.
+Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOptions& options, int threads,
                    const std::vector<RankFacts>& facts, const Demand& demand) {
   Placement placement;
   placement.demand = demand;
@@ -211,15 +274,15 @@ Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptio
     place.threads = threads > 0 ? threads : std::max(1, facts[rank].cores / ranks_on_host[facts[rank].host]);
     placement.ranks.push_back(place);
   }
-  for (int size : sizes) {
-    Replica replica;
+  for (auto& ranks : ranks_of(sizes, first, facts)) {
+    Replica replica{.ranks = std::move(ranks)};
+    const int size = static_cast<int>(replica.ranks.size());
     replica.text_ranks = text_ranks(demand.text_tokens, demand.image_tokens, size);
-    for (int position = 0; position < size; ++position, ++next) {
-      RankPlace& place = placement.ranks[next];
+    for (int position = 0; position < size; ++position) {
+      RankPlace& place = placement.ranks[replica.ranks[position]];
       place.replica = static_cast<int>(placement.replicas.size());
       place.position = position;
       place.text = position < replica.text_ranks;
-      replica.ranks.push_back(next);
     }
     placement.replicas.push_back(replica);
   }
@@ -241,8 +304,14 @@ Placement laid_out(const std::vector<int>& sizes, int next, const PlacementOptio
 Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
                 const Demand& demand) {
   const int world = static_cast<int>(facts.size());
-  Placement placement = laid_out(replica_sizes(options, world), world == 1 ? 0 : 1, options, threads, facts, demand);
-  placement.ranks[Placement::coordinator].encodes = placement.ranks[Placement::coordinator].decodes = true;
+  const std::vector<int> sizes = replica_sizes(options, world);
+  Placement placement = laid_out(sizes, encoders_alone(options, world), options, threads, facts, demand);
+  for (int rank = 0; rank < options.encoders; ++rank) {
+    placement.ranks[rank].encodes = true;
+    placement.ranks[rank].decodes = options.decode == DecodeOn::encoder;
+  }
+  if (options.decode == DecodeOn::replica)
+    for (const Replica& replica : placement.replicas) placement.ranks[replica.ranks.front()].decodes = true;
   return placement;
 }
 

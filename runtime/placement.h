@@ -57,17 +57,21 @@ struct Placement {
   Formats formats{};
   Residency encoder_residency = Residency::resident;  // of T5 and the modulation
 
-  static constexpr int coordinator = 0;  // a rank; today it also encodes and decodes
+  static constexpr int coordinator = 0;  // a rank, which also encodes
 
   std::vector<int> encoders() const;  // ranks
   std::vector<int> decoders() const;  // ranks
 
   /// "rank 2 (host)", for messages.
   std::string named(int rank) const;
+
+  /// What of it is slow, though it works; a line each.
+  std::vector<std::string> warnings() const;
 };
 
 /// One entry of `ranks` for each rank of the world. Throws Invalid naming the flag, or the -n values that would fit.
-/// World = 1 encoder rank + the ranks of all replicas; a world of one does everything.
+/// World = encoders + the ranks of all replicas; a world of one does everything. A replica keeps within a host where
+/// one has ranks enough for it, and to one model of cards.
 Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& ranks,
                 const Demand& demand);
 

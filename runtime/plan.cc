@@ -34,15 +34,34 @@ class Imagined : public Communicator {
   int rank_, size_;
 };
 
+/// T5's widest layer.
+int64_t encoder_workspace(const ModelFolder& folder, const Placement& placement) {
+  const T5Config& t5 = folder.text_encoder_2;
+  const int64_t tokens = placement.demand.text_tokens;
+  return tokens * (4 * t5.d_ff + 2 * t5.num_heads * tokens) * static_cast<int64_t>(c10::elementSize(placement.dtype));
+}
+
+/// Three maps of the picture's size, of the second-narrowest channels.
+int64_t decoder_workspace(const ModelFolder& folder, const Placement& placement) {
+  const auto& channels = folder.vae.block_out_channels;
+  const int64_t pixels = placement.demand.image_tokens * folder.vae.token_side() * folder.vae.token_side();
+  return 3 * pixels * channels[channels.size() > 1 ? 1 : 0] * static_cast<int64_t>(c10::elementSize(placement.dtype));
+}
+
 /// Of the very modules that would load, made without values.
-void add_encoder_weights(const Checkpoint& shapes, const Placement& placement, RankBytes& bytes) {
+void add_encoder(const Checkpoint& shapes, const Placement& placement, RankBytes& bytes) {
   const EncoderModules modules(shapes, {at::kMeta, placement.dtype, Format::dense, placement.encoder_residency},
                                placement.formats);
   bytes.weights = modules.bytes();
   bytes.host = modules.bytes_on_host();
+  bytes.workspace += encoder_workspace(shapes.folder, placement);
+}
+
+void add_decoder(const Checkpoint& shapes, const Placement& placement, RankBytes& bytes) {
   const Weights vae(shapes.open("vae"), {at::kMeta, placement.dtype});
   in_one_piece(vae, [&](const Weights& weights) { return VaeDecoder(weights, shapes.folder.vae); });
   bytes.weights["vae"] = vae.kept();
+  bytes.workspace += decoder_workspace(shapes.folder, placement);
 }
 
 /// Of one prompt: embedded text and the modulation of all steps.
@@ -61,18 +80,6 @@ int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
   return joined ? process + nccl : process;
 }
 
-/// An encoding: T5's widest layer. A decoding: three maps of the picture's size, of the second-narrowest channels.
-int64_t encoder_workspace(const ModelFolder& folder, const Placement& placement) {
-  const auto element = static_cast<int64_t>(c10::elementSize(placement.dtype));
-  const T5Config& t5 = folder.text_encoder_2;
-  const int64_t tokens = placement.demand.text_tokens;
-  const int64_t encoding = tokens * (4 * t5.d_ff + 2 * t5.num_heads * tokens) * element;
-  const auto& channels = folder.vae.block_out_channels;
-  const int64_t pixels = placement.demand.image_tokens * folder.vae.token_side() * folder.vae.token_side();
-  const int64_t decoding = 3 * pixels * channels[channels.size() > 1 ? 1 : 0] * element;
-  return encoding + decoding;
-}
-
 /// Attention's result, and what the library adds; and the weights that a product widens.
 int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, size_t ranks) {
   const int64_t tokens = placement.demand.image_tokens + placement.demand.text_tokens;
@@ -88,10 +95,8 @@ RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, co
                         const PlanRequest& request) {
   RankBytes bytes;
   bytes.outside = outside_bytes(placement, place);
-  if (place.encodes) {
-    add_encoder_weights(shapes, placement, bytes);
-    bytes.workspace = encoder_workspace(shapes.folder, placement);
-  }
+  if (place.encodes) add_encoder(shapes, placement, bytes);
+  if (place.decodes) add_decoder(shapes, placement, bytes);
   bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
   if (place.replica < 0) return bytes;
   const size_t ranks = placement.replicas[place.replica].ranks.size();

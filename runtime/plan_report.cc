@@ -13,10 +13,13 @@ using Json = nlohmann::ordered_json;
 std::string gib(int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
 
 std::string duties(const Plan& plan, const RankPlace& place) {
-  std::string text = place.encodes ? "encoders, VAE" : "";
+  std::vector<std::string> parts;
+  if (place.encodes) parts.emplace_back("encoders");
+  if (place.decodes) parts.emplace_back("VAE");
+  const std::string text = fmt::format("{}", fmt::join(parts, ", "));
   if (place.replica < 0) return text;
   const auto& replica = plan.placement.replicas[place.replica];
-  return fmt::format("{}{}replica {}, part {} of {}{}", text, place.encodes ? "; " : "", place.replica,
+  return fmt::format("{}{}replica {}, part {} of {}{}", text, text.empty() ? "" : "; ", place.replica,
                      place.position + 1, replica.ranks.size(), place.text ? ", text" : "");
 }
 
@@ -24,7 +27,8 @@ Json rank_json(const Plan& plan, size_t i) {
   const RankPlace& place = plan.placement.ranks[i];
   const RankBytes& bytes = plan.ranks[i];
   Json stages = Json::array();
-  if (place.encodes) stages = {"encoder", "decoder"};
+  if (place.encodes) stages.push_back("encoder");
+  if (place.decodes) stages.push_back("decoder");
   if (place.replica >= 0) stages.push_back("denoiser");
   return {{"rank", place.rank},           {"stages", stages},         {"replica", place.replica},
           {"position", place.position},   {"text", place.text},       {"device", place.card.empty() ? "cpu" : "cuda"},

@@ -7,7 +7,8 @@
 namespace flux {
 namespace {
 
-constexpr size_t kWritesAhead = 4;  // pictures in memory that wait for the disk
+constexpr size_t kWritesAhead = 4;       // pictures in memory that wait for the disk
+constexpr size_t kMostConditioned = 32;  // pictures ahead of many replicas: in memory, some 60 MB each
 
 }  // namespace
 
@@ -20,14 +21,31 @@ int64_t Scheduler::Replica::step() const {
   return slowest;
 }
 
+std::optional<Time> Scheduler::Replica::left(Time now) const {
+  const int64_t done = step();
+  if (steps_in_all == 0 || done == 0) return std::nullopt;
+  return (progress - began) * (steps_in_all - done) / done - (now - progress);
+}
+
+/// Twice the time, for steps are not even, nor is what moves a picture's tensors. Not known: half of the steps.
+bool Scheduler::Replica::wants_next(Time now) const {
+  if (pictures.size() != 1) return false;
+  const std::optional<Time> soon = left(now);
+  return soon && (arrival ? *soon <= 2 * *arrival : 2 * step() >= steps_in_all);
+}
+
 Scheduler::Scheduler(const Setup& setup) : timeout_(setup.timeout), startup_timeout_(setup.startup_timeout) {
   for (int rank : setup.encoders) encoders_.push_back({.rank = rank});
   for (int rank : setup.decoders) decoders_.push_back({.rank = rank});
-  for (const auto& ranks : setup.replicas) replicas_.push_back({.ranks = ranks, .pictures = {}, .steps = {}});
+  for (const auto& ranks : setup.replicas) replicas_.push_back({.ranks = ranks, .pictures = {}});
   for (const auto& encoder : encoders_) last_seen_[encoder.rank] = Time{0};
   for (const auto& decoder : decoders_) last_seen_[decoder.rank] = Time{0};
-  for (const auto& replica : replicas_)
-    for (int rank : replica.ranks) last_seen_[rank] = Time{0};
+  for (size_t number = 0; number < replicas_.size(); ++number) {
+    for (int rank : replicas_[number].ranks) {
+      last_seen_[rank] = Time{0};
+      replica_of_[rank] = number;
+    }
+  }
 }
 
 std::vector<Command> Scheduler::on(const Event& event, Time now) {
@@ -42,7 +60,7 @@ std::vector<Command> Scheduler::on(const Event& event, Time now) {
     fill_replicas(now);
     fill_encoders(now);
     fill_decoders(now);
-    check_deadlines(now);
+    if (std::holds_alternative<event::Tick>(event)) check_deadlines(now);
   } else if (!over_) {
     check_loading(now);
   }
@@ -74,14 +92,16 @@ void Scheduler::handle(const event::Ready& ready, Time now) {
 
 void Scheduler::handle(const event::Alive& alive, Time now) {
   last_seen_[alive.rank] = now;
-  for (auto& replica : replicas_) {
-    const bool member = std::find(replica.ranks.begin(), replica.ranks.end(), alive.rank) != replica.ranks.end();
-    if (!member || replica.pictures.empty() || replica.pictures.front() != alive.picture) continue;
-    int64_t& step = replica.steps[alive.rank];
-    if (alive.step > step) replica.progress = now;
-    step = std::max(step, alive.step);
-    replica.steps_in_all = alive.steps;
-  }
+  const auto found = replica_of_.find(alive.rank);
+  if (found == replica_of_.end()) return;
+  Replica& replica = replicas_[found->second];
+  if (replica.pictures.empty() || replica.pictures.front() != alive.picture) return;
+  int64_t& step = replica.steps[alive.rank];
+  const bool begun = replica.step() > 0;
+  if (alive.step > step) replica.progress = now;
+  step = std::max(step, alive.step);
+  replica.steps_in_all = alive.steps;
+  if (replica.waited && !begun && replica.step() > 0) replica.arrival = now - replica.began;
 }
 
 void Scheduler::handle(const event::Encoded& encoded, Time now) {
@@ -97,10 +117,9 @@ void Scheduler::handle(const event::Denoised& denoised, Time now) {
   for (auto& replica : replicas_) {
     if (replica.pictures.empty() || replica.pictures.front() != denoised.picture) continue;
     replica.pictures.pop_front();
-    replica.steps.clear();
-    replica.steps_in_all = 0;
-    replica.progress = now;
-    latents_.push_back(denoised.picture);
+    replica.waited = false;
+    begin_next(replica, now);
+    latents_.push_back({denoised.picture, replica.ranks.front()});
     return;
   }
 }
@@ -136,6 +155,16 @@ Scheduler::Encoder* Scheduler::encoding(int64_t request) {
   return found == encoders_.end() ? nullptr : &*found;
 }
 
+void Scheduler::begin_next(Replica& replica, Time now) {
+  replica.steps.clear();
+  replica.steps_in_all = 0;
+  replica.began = replica.progress = now;
+}
+
+bool Scheduler::decodes(int rank) const {
+  return std::ranges::any_of(decoders_, [&](const Decoder& decoder) { return decoder.rank == rank; });
+}
+
 void Scheduler::free_decoder(int64_t picture, Time now) {
   for (auto& decoder : decoders_) {
     if (decoder.doing != picture) continue;
@@ -144,13 +173,16 @@ void Scheduler::free_decoder(int64_t picture, Time now) {
   }
 }
 
-/// Ahead of the replicas by as many pictures as there are replicas, so that none waits for an encoder.
+/// Ahead of the replicas by as many pictures as there are replicas, so that none waits for an encoder; of many replicas
+/// fewer will be free at once.
 void Scheduler::fill_encoders(Time now) {
+  if (submitted_.empty()) return;
+  const size_t most = std::min(replicas_.size(), std::max(kMostConditioned, 2 * encoders_.size()));
   size_t ahead = conditioned_.size();
   for (const auto& encoder : encoders_)
     if (encoder.busy) ahead += encoder.doing.pictures.size();
   for (auto& encoder : encoders_) {
-    if (encoder.busy || submitted_.empty() || ahead >= replicas_.size()) continue;
+    if (encoder.busy || submitted_.empty() || ahead >= most) continue;
     encoder = {encoder.rank, true, submitted_.front(), now};
     submitted_.pop_front();
     ahead += encoder.doing.pictures.size();
@@ -160,27 +192,40 @@ void Scheduler::fill_encoders(Time now) {
 
 /// Idle replicas first, then those that will be free soonest.
 void Scheduler::fill_replicas(Time now) {
+  if (conditioned_.empty()) return;
   const size_t undecoded = 2 * replicas_.size() + 2;
   for (auto& replica : replicas_)
     if (replica.pictures.empty() && latents_.size() < undecoded) give(replica, now);
-  for (auto& replica : replicas_)
-    if (replica.pictures.size() == 1 && replica.half_through() && latents_.size() < undecoded) give(replica, now);
+  while (latents_.size() < undecoded && !conditioned_.empty()) {
+    Replica* next = nullptr;
+    for (auto& replica : replicas_)
+      if (replica.wants_next(now) && (next == nullptr || replica.left(now) < next->left(now))) next = &replica;
+    if (next == nullptr) return;
+    give(*next, now);
+  }
 }
 
 void Scheduler::give(Replica& replica, Time now) {
   if (conditioned_.empty()) return;
   const int64_t picture = conditioned_.front();
   conditioned_.pop_front();
-  if (replica.pictures.empty()) replica.progress = now;
+  if (replica.pictures.empty()) {
+    replica.waited = true;
+    begin_next(replica, now);
+  }
   replica.pictures.push_back(picture);
   commands_.emplace_back(command::Denoise{picture, static_cast<int>(&replica - replicas_.data())});
 }
 
 void Scheduler::fill_decoders(Time now) {
+  if (latents_.empty()) return;
   for (auto& decoder : decoders_) {
-    if (decoder.doing >= 0 || latents_.empty() || writing_.size() >= kWritesAhead) continue;
-    decoder = {decoder.rank, latents_.front(), now};
-    latents_.pop_front();
+    if (decoder.doing >= 0 || writing_.size() >= std::max(kWritesAhead, 2 * decoders_.size())) continue;
+    const auto found = std::ranges::find_if(
+        latents_, [&](const Latents& latents) { return latents.leader == decoder.rank || !decodes(latents.leader); });
+    if (found == latents_.end()) continue;
+    decoder = {decoder.rank, found->picture, now};
+    latents_.erase(found);
     commands_.emplace_back(command::Decode{decoder.doing, decoder.rank});
   }
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
@@ -95,8 +96,9 @@ using Command = std::variant<command::Begin, command::Encode, command::Denoise, 
 
 /// Drives requests through encode and their pictures through denoise -> decode -> write, over any number of encoders,
 /// replicas of the denoiser and decoders. Nothing starts before everything is loaded. Pictures start in the order
-/// submitted. A replica that becomes free gets the oldest conditioned picture; one that draws gets its next when half
-/// through, so that it need not wait for tensors. What is conditioned, decoded or written ahead is bounded.
+/// submitted. A replica that becomes free gets the oldest conditioned picture; one that draws gets its next no earlier
+/// than its tensors need to arrive in time, for another may become free before. A picture is decoded by the rank that
+/// led its drawing where that decodes, else by any. What is conditioned, decoded or written ahead is bounded.
 class Scheduler {
  public:
   struct Setup {
@@ -122,12 +124,20 @@ class Scheduler {
   };
   struct Replica {
     std::vector<int> ranks;
-    std::deque<int64_t> pictures;  // the first is being drawn, a second waits there
-    std::map<int, int64_t> steps;  // of the first picture, by rank
-    int64_t steps_in_all = 0;      // 0: not known yet
+    std::deque<int64_t> pictures;    // the first is being drawn, a second waits there
+    std::map<int, int64_t> steps{};  // of the first picture, by rank
+    int64_t steps_in_all = 0;        // 0: not known yet
+    Time began{0};                   // the first picture
     Time progress{0};
-    int64_t step() const;  // of the slowest rank
-    bool half_through() const { return steps_in_all > 0 && 2 * step() >= steps_in_all; }
+    bool waited = false;            // for the first picture, idle
+    std::optional<Time> arrival{};  // from when a picture is given to its first steps, where it waited for it
+    int64_t step() const;           // of the slowest rank
+    std::optional<Time> left(Time now) const;  // of the first picture, as its steps went so far
+    bool wants_next(Time now) const;
+  };
+  struct Latents {
+    int64_t picture;
+    int leader;  // the rank that has them
   };
   struct Encoder {
     int rank;
@@ -156,7 +166,9 @@ class Scheduler {
   void handle(const event::Tick& tick, Time now);
 
   Encoder* encoding(int64_t request);
+  void begin_next(Replica& replica, Time now);
   void free_decoder(int64_t picture, Time now);
+  bool decodes(int rank) const;
   void fill_encoders(Time now);
   void fill_replicas(Time now);
   void fill_decoders(Time now);
@@ -170,6 +182,7 @@ class Scheduler {
   Time timeout_, startup_timeout_;
   std::vector<Encoder> encoders_;
   std::vector<Replica> replicas_;
+  std::map<int, size_t> replica_of_;  // by rank
   std::vector<Decoder> decoders_;
   std::map<int, Time> last_seen_;  // every rank
   std::set<int> ready_;
@@ -179,8 +192,8 @@ class Scheduler {
   bool over_ = false;
   std::deque<Request> submitted_;
   std::deque<int64_t> conditioned_;  // pictures
-  std::deque<int64_t> latents_;      // pictures
-  std::set<int64_t> writing_;        // pictures
+  std::deque<Latents> latents_;
+  std::set<int64_t> writing_;  // pictures
   std::vector<Command> commands_;
 };
 

@@ -13,7 +13,7 @@ namespace flux {
 
 #if FLUX_CUDA
 at::Tensor pinned_memory(int64_t bytes) {
-  const at::Tensor pages = at::empty({bytes}, at::kByte);
+  at::Tensor pages = at::empty({bytes}, at::kByte);
   if (bytes == 0) return pages;
   void* data = pages.data_ptr();
   if (const cudaError_t error = cudaHostRegister(data, static_cast<size_t>(bytes), cudaHostRegisterDefault);

@@ -161,6 +161,8 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.transport = plain(options.transport());
   placement.replicas.assign(options.replicas().begin(), options.replicas().end());
   if (options.has_ranks_per_replica()) placement.ranks_per_replica = options.ranks_per_replica();
+  placement.encoders = options.encoders();
+  placement.decode = options.decode() == proto::DecodeOn::replica ? DecodeOn::replica : DecodeOn::encoder;
   return placement;
 }
 

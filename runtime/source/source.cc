@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/schedule.h"
+#include "model/transformer/flop.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options.pb.h"
 #include "runtime/options/convert.h"
@@ -94,6 +95,13 @@ class ListedRequests : public Source {
     requests_.push_back(std::move(request));
   }
 
+  void put_longest_first() {
+    const auto cost = [](const Request& request) {
+      return request.error.empty() ? request.cost : std::numeric_limits<double>::infinity();
+    };
+    std::ranges::stable_sort(requests_, std::ranges::greater(), cost);
+  }
+
  private:
   void recall(Request& request, const PastRun& past) const {
     for (int64_t k = 0; k < request.pictures; ++k)
@@ -162,7 +170,14 @@ class Run {
     request.prompt.picture.seed += first_seed(line, first_picture, whole.num_images_per_prompt());
     sigmas(model_.scheduler, request.prompt);  // refused before anything loads where they are no numbers
     request.pictures = whole.num_images_per_prompt();
+    request.cost = cost_of(request.prompt) * static_cast<double>(request.pictures);
     request.id = identity_of(request.prompt);
+  }
+
+  double cost_of(const Prompt& prompt) const {
+    const int64_t tokens = prompt.picture.tokens() + prompt.max_sequence_length;
+    const auto steps = prompt.sigmas.empty() ? prompt.num_inference_steps : static_cast<int64_t>(prompt.sigmas.size());
+    return step_flop(model_.transformer, tokens, tokens) * static_cast<double>(steps * (prompt.true_cfg() ? 2 : 1));
   }
 
   /// Picture i of the run has seed + i; of a request with a seed of its own, picture i of that request.
@@ -184,20 +199,27 @@ class Run {
   int64_t last_picture_ = 0;  // of those that take the run's seed
 };
 
-}  // namespace
-
-std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
-                                    const Warn& warn, const PastRun* past) {
-  return source_of(lines_of(settings, standard_input, warn), settings, model, warn, past);
-}
-
-std::unique_ptr<Source> source_of(const std::vector<RequestLine>& lines, const Settings& settings,
-                                  const ModelFolder& model, const Warn& warn, const PastRun* past) {
+std::unique_ptr<ListedRequests> listed(const std::vector<RequestLine>& lines, const Settings& settings,
+                                       const ModelFolder& model, const Warn& warn, const PastRun* past) {
   auto source = std::make_unique<ListedRequests>(part(settings), settings.message().retry_poisoned());
   Run run(settings, model, warn);
   for (const RequestLine& line : lines) source->add(run.request_of(line, source->next_picture()), past);
   run.check_seed();
   return source;
+}
+
+}  // namespace
+
+std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
+                                    const Warn& warn, const PastRun* past) {
+  auto source = listed(lines_of(settings, standard_input, warn), settings, model, warn, past);
+  source->put_longest_first();
+  return source;
+}
+
+std::unique_ptr<Source> source_of(const std::vector<RequestLine>& lines, const Settings& settings,
+                                  const ModelFolder& model, const Warn& warn) {
+  return listed(lines, settings, model, warn, nullptr);
 }
 
 }  // namespace flux

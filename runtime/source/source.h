@@ -25,6 +25,7 @@ struct Request {
   Prompt prompt;              // picture.seed is that of its first picture; the k-th has seed + k
   int64_t pictures = 1;       // of this prompt: encoded once, drawn for each seed
   int64_t first_picture = 0;  // position in the run of its first picture, which names its file
+  double cost = 0;            // flop of denoising all of them
   std::string error;          // not empty: bad input (without its origin); counts as one picture that failed
   std::map<int64_t, std::string> files{};  // of its k-th pictures that the run to be resumed has drawn
   bool suspect = false;  // a rank failed while it worked on it, or may have: to be drawn last and alone
@@ -57,12 +58,13 @@ class Source {
 /// --prompt, or --prompts (a file, or standard input) read to its end and checked before anything is drawn. A bad line
 /// is a request with an error; throws Invalid for what concerns the whole run. Settings hold the model's defaults.
 /// `past`: the run to be resumed, or null. A request of which ranks failed twice is one with an error, unless
-/// `--retry-poisoned`.
+/// `--retry-poisoned`. What cannot be drawn comes first, then what takes longest: then no replica is left alone with a
+/// long one at the end.
 std::unique_ptr<Source> open_source(const Settings& settings, const ModelFolder& model, std::istream& standard_input,
                                     const Warn& warn, const PastRun* past = nullptr);
 
-/// The same of lines that are there already: those of a file, or made.
+/// The same of lines that are there already: those of a file, or made. In their order.
 std::unique_ptr<Source> source_of(const std::vector<RequestLine>& lines, const Settings& settings,
-                                  const ModelFolder& model, const Warn& warn, const PastRun* past = nullptr);
+                                  const ModelFolder& model, const Warn& warn);
 
 }  // namespace flux

@@ -76,6 +76,48 @@ TEST(Placement, ReplicasShareTheOtherRanks) {
               ElementsAre(ElementsAre(1, 2), ElementsAre(3, 4)));
 }
 
+TEST(Placement, SeveralEncodersAreTheFirstRanks) {
+  const auto placement = place({.replicas = {2}, .encoders = 2}, cpu_world(6));
+  EXPECT_THAT(placement.encoders(), ElementsAre(0, 1));
+  EXPECT_THAT(placement.decoders(), ElementsAre(0, 1));
+  EXPECT_THAT(replica_ranks(placement), ElementsAre(ElementsAre(2, 3), ElementsAre(4, 5)));
+  EXPECT_THAT(refusal({.replicas = {2}, .encoders = 2}, cpu_world(5)), HasSubstr("-n 4, -n 6"));
+  EXPECT_THAT(refusal({.encoders = 3}, cpu_world(3)), HasSubstr("-n 4"));
+  EXPECT_THAT(refusal({.encoders = 2}, cpu_world(1)), HasSubstr("-n 3"));
+}
+
+TEST(Placement, AReplicasFirstRankMayDecodeWhatItDraws) {
+  const auto placement = place({.replicas = {2}, .decode = DecodeOn::replica}, cpu_world(5));
+  EXPECT_THAT(placement.encoders(), ElementsAre(0));
+  EXPECT_THAT(placement.decoders(), ElementsAre(1, 3));
+  EXPECT_THAT(place({.decode = DecodeOn::replica}, cpu_world(1)).decoders(), ElementsAre(0));
+}
+
+TEST(Placement, AReplicaKeepsWithinAHostWhereItCan) {
+  auto facts = cpu_world(7);  // 1 + 2 workers on a, 4 on b, which the launcher dealt in turn
+  for (const int rank : {1, 3, 4, 6}) facts[rank].host = "b";
+  auto placement = place({.replicas = {4, 2}}, facts);
+  EXPECT_THAT(replica_ranks(placement), ElementsAre(ElementsAre(1, 3, 4, 6), ElementsAre(2, 5)));
+  EXPECT_THAT(placement.warnings(), testing::IsEmpty());
+  placement = place({.replicas = {2, 4}}, facts);
+  EXPECT_THAT(replica_ranks(placement), ElementsAre(ElementsAre(2, 5), ElementsAre(1, 3, 4, 6))) << "the fuller host";
+  placement = place({}, facts);
+  EXPECT_THAT(replica_ranks(placement), ElementsAre(ElementsAre(1, 2, 3, 4, 5, 6)));
+  EXPECT_THAT(placement.warnings(), ElementsAre(HasSubstr("replica 0 spans hosts (b, node)")));
+}
+
+TEST(Placement, AReplicaKeepsToOneModelOfCards) {
+  auto facts = gpu_world(5, 4);
+  for (auto& rank : facts)
+    for (const int slow : {1, 3}) rank.cards[slow].name = "NVIDIA Slow Card";
+  auto placement = place({.replicas = {2}}, facts);
+  EXPECT_EQ(placement.ranks[1].card_name, placement.ranks[2].card_name);
+  EXPECT_EQ(placement.ranks[3].card_name, placement.ranks[4].card_name);
+  EXPECT_NE(placement.ranks[1].card_name, placement.ranks[3].card_name);
+  placement = place({}, facts);
+  EXPECT_THAT(placement.warnings(), ElementsAre(HasSubstr("NVIDIA Card, NVIDIA Slow Card")));
+}
+
 TEST(Placement, AWorldThatDoesNotFitSaysWhichWould) {
   EXPECT_THAT(refusal({.ranks_per_replica = 2}, cpu_world(4)), HasSubstr("-n 3, -n 5, -n 7, ..."));
   EXPECT_THAT(refusal({.replicas = {3}}, cpu_world(6)), HasSubstr("-n 4, -n 7, -n 10, ..."));

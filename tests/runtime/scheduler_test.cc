@@ -93,6 +93,31 @@ TEST(Scheduler, NoReplicaIsIdleWhileConditionedWorkIsThere) {
   }
 }
 
+TEST(Scheduler, ReplicasDrawAllTheTimeWherePicturesDifferTwofold) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    constexpr int pictures = 200;
+    const std::vector<int> enough = {0, 5, 6};  // an encoding takes half as long as a picture's steps
+    Simulation simulation({enough, enough, {{1}, {2}, {3}, {4}}, 60s, 600s}, pictures, seed);
+    simulation.slower = [](int64_t picture) {
+      return picture < pictures / 2 ? 2 : 1;
+    };  // longest first, as Source has it
+    simulation.run();
+    // No order and no replica can make it shorter than all steps, spread evenly.
+    const double bound = std::chrono::duration<double>(simulation.drawing).count() / 4;
+    const double took = std::chrono::duration<double>(simulation.drawn - simulation.first_drawn).count();
+    EXPECT_LT(took, bound * 1.03) << "seed " << seed;
+  }
+}
+
+TEST(Scheduler, OfManyReplicasFewAreConditionedAhead) {
+  std::vector<std::vector<int>> replicas;
+  for (int rank = 1; rank <= 400; ++rank) replicas.push_back({rank});
+  Simulation simulation(one_encoder(replicas), 1000, 1);
+  simulation.run();
+  EXPECT_TRUE(simulation.stopped);
+  EXPECT_LE(simulation.most_conditioned, 33u) << "each is some 60 MB";
+}
+
 TEST(Scheduler, AReplicaThatHangsEndsTheJobAndTheSilentRankIsNamed) {
   Simulation simulation(one_encoder({{1, 2}, {3, 4, 5}}), 200, 3);
   simulation.hung_replica = 1;
@@ -134,6 +159,48 @@ TEST(Scheduler, EncodesTheNextAndDecodesThePreviousWhileAReplicaDraws) {
   EXPECT_EQ(only<command::Denoise>(commands).at(0).picture, 1) << "its tensors travel before they are needed";
   EXPECT_EQ(only<command::Encode>(commands).at(0).request, 2);
   EXPECT_EQ(only<command::Decode>(scheduler.on(event::Denoised{0}, 5s)).at(0).picture, 0);
+}
+
+TEST(Scheduler, ADrawingReplicaGetsItsNextNoEarlierThanTensorsNeedToArrive) {
+  Scheduler scheduler = ready_scheduler();
+  const auto alive = [&](int64_t picture, int64_t step, Time now) {
+    scheduler.on(event::Alive{1, picture, step, 20}, now);
+    return scheduler.on(event::Alive{2, picture, step, 20}, now);
+  };
+  for (int64_t job = 0; job < 2; ++job) scheduler.on(event::Submitted{job, {job}}, 1s);
+  scheduler.on(event::Encoded{0}, 2s);
+  scheduler.on(event::Encoded{1}, 2s);
+  EXPECT_TRUE(alive(0, 1, 3s).empty()) << "after a second with its first step: two are kept for the next";
+  EXPECT_TRUE(alive(0, 10, 12s).empty()) << "half through, with ten seconds to go";
+  EXPECT_TRUE(alive(0, 17, 19s).empty());
+  EXPECT_EQ(only<command::Denoise>(alive(0, 18, 20s)).at(0).picture, 1);
+}
+
+TEST(Scheduler, TheReplicaThatIsFreeSoonestGetsTheNext) {
+  Scheduler scheduler(one_encoder({{1}, {2}}));
+  for (int rank = 0; rank < 3; ++rank) scheduler.on(event::Ready{rank}, 0s);
+  for (int64_t job = 0; job < 3; ++job) {
+    scheduler.on(event::Submitted{job, {job}}, 0s);
+    scheduler.on(event::Encoded{job}, 0s);
+  }
+  scheduler.on(event::Alive{1, 0, 1, 4}, 10s);
+  scheduler.on(event::Alive{2, 1, 1, 4}, 5s);
+  const auto given = only<command::Denoise>(scheduler.on(event::Tick{}, 11s));
+  ASSERT_EQ(given.size(), 1u);
+  EXPECT_EQ(given[0].replica, 1) << "15 s of 20 to go there, and 30 of 40 here";
+}
+
+TEST(Scheduler, APictureIsDecodedWhereItWasDrawnIfThatRankDecodes) {
+  Scheduler scheduler({{0}, {1, 3}, {{1, 2}, {3, 4}}, 60s, 600s});
+  for (int rank = 0; rank < 5; ++rank) scheduler.on(event::Ready{rank}, 1s);
+  for (int64_t job = 0; job < 4; ++job) {
+    scheduler.on(event::Submitted{job, {job}}, 1s);
+    scheduler.on(event::Encoded{job}, 1s);
+  }
+  EXPECT_EQ(only<command::Decode>(scheduler.on(event::Denoised{1}, 2s)).at(0).rank, 3);
+  EXPECT_TRUE(only<command::Decode>(scheduler.on(event::Denoised{2}, 3s)).empty()) << "rank 3 is at it";
+  EXPECT_EQ(only<command::Decode>(scheduler.on(event::Denoised{0}, 4s)).at(0).rank, 1);
+  EXPECT_EQ(only<command::Decode>(scheduler.on(event::Decoded{1}, 5s)).at(0).rank, 3);
 }
 
 TEST(Scheduler, ARequestIsEncodedOnceAndDrawnForEachSeed) {

@@ -33,14 +33,18 @@ class Simulation {
   std::function<int64_t(int64_t request)> pictures_of_request = [](int64_t) { return 1; };
   /// Pictures that need not be drawn.
   std::set<int64_t> there;
+  /// Of each picture: how many times longer its steps take than others'.
+  std::function<int(int64_t picture)> slower = [](int64_t) { return 1; };
   /// The job is to drain from this time on.
   Time drained_at = Time::max();
 
   std::map<int64_t, int> encoded;                     // by request
   std::map<int64_t, int> denoised, decoded, written;  // by picture
   std::vector<int64_t> order;                         // of denoising
-  Time idle_with_work{0};  // a replica was idle while a conditioned picture was given to nobody
-  int passed_over = 0;     // pictures given to wait behind another while a replica was idle
+  Time idle_with_work{0};         // a replica was idle while a conditioned picture was given to nobody
+  int passed_over = 0;            // pictures given to wait behind another while a replica was idle
+  Time drawing{0};                // of all replicas together, in steps
+  Time first_drawn{0}, drawn{0};  // when the first step began and the last ended
   size_t most_conditioned = 0, most_latents = 0;
   int begun = 0;
   bool stopped = false;
@@ -155,11 +159,15 @@ class Simulation {
   void draw(int replica) { step(replica, 1); }
   void step(int replica, int64_t step_number) {
     if (replica == hung_replica && now > 20s) return;
-    later(span(20, 400), [this, replica, step_number] {
+    const Time takes = span(20, 400) * slower(drawing_[replica].front());
+    if (drawing == 0ms) first_drawn = now;
+    drawing += takes;
+    later(takes, [this, replica, step_number] {
       const int64_t picture = drawing_[replica].front();
       for (int rank : setup_.replicas[replica]) tell(event::Alive{rank, picture, step_number, 4});
       if (step_number < 4) return step(replica, step_number + 1);
       ++denoised[picture];
+      drawn = now;
       drawing_[replica].pop_front();
       most_latents = std::max(most_latents, ++latents_);
       tell(event::Denoised{picture});

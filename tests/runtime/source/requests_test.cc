@@ -45,6 +45,7 @@ Drawn drawn(const Settings& settings, const std::string& standard_input = "", in
   const auto source =
       open_source(settings, model, stream, [&](const std::string& text) { result.warnings.push_back(text); });
   while (auto request = source->next()) result.requests.push_back(std::move(*request));
+  std::ranges::sort(result.requests, {}, &Request::index);
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "parallel/rank/errors.h"
@@ -27,6 +28,7 @@ struct Run {
   std::unique_ptr<Source> source;
   std::vector<Request> requests;
   std::vector<std::string> warnings;
+  std::vector<int64_t> order{};  // in which the requests came
 };
 
 using Given = std::vector<std::pair<std::string, std::string>>;
@@ -40,7 +42,11 @@ Run run(const Given& given, const std::string& standard_input = "", const ModelF
   Run result;
   result.source =
       open_source(settings, model, stream, [&](const std::string& text) { result.warnings.push_back(text); });
-  while (auto request = result.source->next()) result.requests.push_back(std::move(*request));
+  while (auto request = result.source->next()) {
+    result.order.push_back(request->index);
+    result.requests.push_back(std::move(*request));
+  }
+  std::ranges::sort(result.requests, {}, &Request::index);
   return result;
 }
 
@@ -63,7 +69,7 @@ TEST(Source, APictureWhoseNoiseLevelsAreNoNumbersIsRefused) {
   ModelFolder model = demo();
   model.scheduler.use_dynamic_shifting = true;
   model.scheduler.max_shift = 80;  // of the picture's tokens; a larger one's grows without bound
-  const auto [source, requests, warnings] =
+  const auto [source, requests, warnings, order] =
       run({{"prompts", "-"}}, "{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"height\": 16384, \"width\": 16384}\n", model);
   ASSERT_EQ(requests.size(), 2U);
   EXPECT_THAT(requests[0].error, IsEmpty());
@@ -71,7 +77,7 @@ TEST(Source, APictureWhoseNoiseLevelsAreNoNumbersIsRefused) {
 }
 
 TEST(Source, ARequestIsAPromptWithItsPictures) {
-  const auto [source, requests, warnings] =
+  const auto [source, requests, warnings, order] =
       run({{"prompts", "-"}, {"seed", "5"}, {"height", "64"}, {"width", "64"}},
           "{\"prompt\": \"a\", \"num_images_per_prompt\": 3}\n{\"prompt\": 1}\n{\"prompt\": \"b\", \"width\": 128}\n");
   ASSERT_EQ(requests.size(), 3U);
@@ -91,6 +97,19 @@ TEST(Source, ARequestIsAPromptWithItsPictures) {
   EXPECT_EQ(source->next(), std::nullopt);
 }
 
+TEST(Source, WhatTakesLongestComesFirst) {
+  const auto result = run({{"prompts", "-"}, {"height", "64"}, {"width", "64"}, {"num_inference_steps", "4"}},
+                          "{\"prompt\": \"a\"}\n"
+                          "{\"prompt\": \"b\", \"num_inference_steps\": 9}\n"
+                          "{\"prompt\": 1}\n"
+                          "{\"prompt\": \"d\"}\n"
+                          "{\"prompt\": \"e\", \"num_images_per_prompt\": 3}\n"
+                          "{\"prompt\": \"f\", \"width\": 128}\n"
+                          "{\"prompt\": \"g\", \"negative_prompt\": \"h\", \"true_cfg_scale\": 2, \"height\": 128}\n");
+  EXPECT_THAT(result.order, ElementsAre(2, 4, 6, 1, 5, 0, 3))
+      << "what is wrong is said at once; equal ones keep their order";
+}
+
 TEST(Source, NoSeedIsPastTheLast) {
   const std::string last = "18446744073709551615";
   EXPECT_EQ(run({{"prompt", "a"}, {"seed", last}}).requests[0].prompt.picture.seed, 18446744073709551615U);
@@ -105,7 +124,7 @@ TEST(Source, NoSeedIsPastTheLast) {
 }
 
 TEST(Source, SigmasReplaceTheSteps) {
-  const auto [source, requests, warnings] =
+  const auto [source, requests, warnings, order] =
       run({{"prompts", "-"}, {"sigmas", "1,0.5"}},
           "{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"sigmas\": [0.9, 0.6, 0.3]}\n"
           "{\"prompt\": \"c\", \"num_inference_steps\": 4}\n");
