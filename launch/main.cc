@@ -79,6 +79,7 @@ int run_alone(Invocation& invocation) {
   start_logging(operation_options(invocation.settings), 0);
   if (invocation.verb == "plan") return plan(std::move(invocation.settings));
   if (invocation.verb == "inspect") return inspect(invocation.settings);
+  if (invocation.verb == "quantize") return quantize(invocation.settings);
   if (invocation.verb == "bench") return bench_compare(invocation.settings);
   return tokenize(invocation.settings);
 }

@@ -13,6 +13,7 @@ namespace flux {
 int generate(Settings settings, World& world, Departure& departure);
 int plan(Settings settings);
 int inspect(const Settings& settings);
+int quantize(const Settings& settings);
 int tokenize(const Settings& settings);
 int doctor(const Settings& settings, World& world);
 int bench(Settings settings, World& world, Departure& departure);

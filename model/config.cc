@@ -9,6 +9,7 @@
 #include "model/files/printable.h"
 #include "model/files/readable_file.h"
 #include "model/hugging_face_cache.h"
+#include "model/kernels/rotation.h"
 #include "model/schedule.h"
 #include "parallel/rank/errors.h"
 
@@ -60,24 +61,43 @@ void check_model_index(const fs::path& folder) {
   check("vae", {"AutoencoderKL"});
 }
 
+using By = Quantization::By;
+
+/// What `flux-dist quantize` writes.
+Quantization read_own_quantization(const ConfigFields& fields) {
+  const std::string rotation = fields.text("rotation", rotation_name);
+  if (rotation != rotation_name)
+    fields.fail("rotation", quoted_name(rotation) + " is not the one computed with (" + rotation_name +
+                                "); quantize the model again with this program");
+  const auto format = [&](const char* field) {
+    const std::string name = fields.one_of(field, {"none", "int8", "int8-weights", "nf4", "fp4"});
+    for (const Format each : {Format::int8, Format::int8_weights, Format::nf4, Format::fp4})
+      if (name == format_name(each)) return each;
+    return Format::dense;
+  };
+  const bool has_modulation = fields.has("modulation");
+  return {By::flux_dist, format("format"), has_modulation ? format("modulation") : Format::dense, true};
+}
+
 Quantization read_quantization(const ConfigFields& config) {
   if (!config.has("quantization_config")) return {};
   const ConfigFields fields = config.object("quantization_config");
   constexpr auto otherwise = "take the folder that is not quantized, and give --quantize";
   const std::string method = fields.text("quant_method", "bitsandbytes");
+  if (method == "flux-dist") return read_own_quantization(fields);
   if (method != "bitsandbytes")
-    fields.fail("quant_method", quoted_name(method) + " is not implemented (bitsandbytes); " + otherwise);
+    fields.fail("quant_method", quoted_name(method) + " is not implemented (bitsandbytes, flux-dist); " + otherwise);
   const bool four = fields.flag("load_in_4bit", false), eight = fields.flag("load_in_8bit", false);
   if (four == eight) fields.fail("load_in_4bit", "either it or load_in_8bit must be true");
   if (eight) {
     fields.must_be("llm_int8_has_fp16_weight", false);
-    return {.format = Format::int8_weights};
+    return {By::bitsandbytes, Format::int8_weights, Format::int8_weights};
   }
   const std::string storage = fields.text("bnb_4bit_quant_storage", "uint8");
   if (storage != "uint8")
     fields.fail("bnb_4bit_quant_storage", quoted_name(storage) + " is not implemented (uint8); " + otherwise);
-  const bool nf4 = fields.one_of("bnb_4bit_quant_type", {"fp4", "nf4"}) == "nf4";
-  return {.format = nf4 ? Format::nf4 : Format::fp4, .nested = fields.flag("bnb_4bit_use_double_quant", false)};
+  const Format format = fields.one_of("bnb_4bit_quant_type", {"fp4", "nf4"}) == "nf4" ? Format::nf4 : Format::fp4;
+  return {By::bitsandbytes, format, format, fields.flag("bnb_4bit_use_double_quant", false)};
 }
 
 /// Of components that are computed with as they are.

@@ -13,12 +13,16 @@
 
 namespace flux {
 
-/// How bitsandbytes quantized a component's matrices: quantization_config of its config.json.
+/// How a component's matrices are quantized already: quantization_config of its config.json.
 struct Quantization {
-  Format format = Format::dense;  // dense: it did not; nf4 or fp4; int8_weights: its 8 bits
-  bool nested = false;            // bnb_4bit_use_double_quant
+  enum class By { nobody, bitsandbytes, flux_dist };
 
-  bool any() const { return format != Format::dense; }
+  By by = By::nobody;
+  Format format = Format::dense;      // of bitsandbytes nf4 or fp4, or int8_weights: its 8 bits
+  Format modulation = Format::dense;  // of the transformer's
+  bool nested = false;                // bnb_4bit_use_double_quant
+
+  bool any() const { return by != By::nobody; }
 };
 
 /// diffusers FluxTransformer2DModel

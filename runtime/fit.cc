@@ -62,15 +62,15 @@ std::string advice(const Placement& placement, const ModelFolder& folder, const 
 }
 
 /// One part's.
-std::optional<Format> followed(const std::optional<Format>& asked, const Quantization& stored, const char* flag,
+std::optional<Format> followed(const std::optional<Format>& asked, std::optional<Format> stored, const char* flag,
                                const char* component) {
-  if (!stored.any() || asked == stored.format) return stored.any() ? stored.format : asked;
+  if (!stored || asked == stored) return stored ? stored : asked;
   if (asked)
     throw Invalid(
         fmt::format("{} {}: {} of this folder is quantized already, as {}: leave the option out, or take the "
                     "folder that is not quantized",
-                    flag, format_name(*asked), component, format_name(stored.format)));
-  return stored.format;
+                    flag, format_name(*asked), component, format_name(*stored)));
+  return stored;
 }
 
 [[noreturn]] void refuse(const Plan& plan, const std::string& limit, const std::string& what_to_do) {
@@ -85,12 +85,18 @@ std::optional<Format> followed(const std::optional<Format>& asked, const Quantiz
 }  // namespace
 
 FormatChoices with_stored_formats(const FormatChoices& asked, const ModelFolder& folder) {
+  const auto stored = [](const Quantization& by, Format format) {
+    return by.any() ? std::optional<Format>(format) : std::nullopt;
+  };
   const Quantization& transformer = folder.transformer.quantization;
-  return {.transformer = followed(asked.transformer, transformer, "--quantize", "transformer"),
-          .text_encoder = followed(asked.text_encoder, folder.text_encoder_2.quantization, "--quantize-text-encoder",
-                                   "text_encoder_2"),
-          .modulation = followed(asked.modulation, transformer, "--quantize-modulation", "transformer"),
-          .exchange = asked.exchange};
+  const Quantization& text_encoder = folder.text_encoder_2.quantization;
+  return {
+      .transformer = followed(asked.transformer, stored(transformer, transformer.format), "--quantize", "transformer"),
+      .text_encoder = followed(asked.text_encoder, stored(text_encoder, text_encoder.format), "--quantize-text-encoder",
+                               "text_encoder_2"),
+      .modulation = followed(asked.modulation, stored(transformer, transformer.modulation), "--quantize-modulation",
+                             "transformer"),
+      .exchange = asked.exchange};
 }
 
 std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit) {

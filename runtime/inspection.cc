@@ -31,7 +31,7 @@ bool left_alone(const std::string& component, const std::string& name) {
 
 void compare(const TensorSource& source, const std::vector<ExpectedTensor>& expected, ComponentInspection& component) {
   std::set<std::string> known;
-  for (const auto& [name, shape] : expected) {
+  for (const auto& [name, shape, kept] : expected) {
     known.insert(name);
     const TensorInfo* info = source.find(name);
     if (info == nullptr) {

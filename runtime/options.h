@@ -40,6 +40,9 @@ struct FormatChoices {
 /// Which ranks hold the VAE: the encoders, or the first of each replica, for what it draws itself.
 enum class DecodeOn { encoder, replica };
 
+/// Who is to read a folder that was quantized: nobody else, or bitsandbytes under diffusers too.
+enum class QuantizeFor { flux_dist, bitsandbytes };
+
 /// Who computes what.
 struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;

@@ -6,6 +6,7 @@
 #include "model/checkpoint/component.h"
 #include "model/checkpoint/computed.h"
 #include "model/checkpoint/expected_tensors.h"
+#include "model/checkpoint/kept_codes.h"
 #include "model/checkpoint/renamed.h"
 #include "model/checkpoint/weights.h"
 #include "parallel/rank/errors.h"
@@ -33,7 +34,15 @@ std::shared_ptr<const TensorSource> open_published(const ModelFolder& folder, co
   if (component == "text_encoder") source = with_published_clip_names(std::move(source));
   if (component == "text_encoder_2") source = with_published_t5_names(std::move(source));
   const Quantization quantization = folder.quantization_of(component);
-  return quantization.any() ? bitsandbytes_source(std::move(source), quantization) : source;
+  switch (quantization.by) {
+    case Quantization::By::nobody:
+      return source;
+    case Quantization::By::bitsandbytes:
+      return bitsandbytes_source(std::move(source), quantization);
+    case Quantization::By::flux_dist:
+      return kept_codes_source(std::move(source), quantization);
+  }
+  TORCH_INTERNAL_ASSERT(false, "quantized by nobody known");
 }
 
 /// A source of which only headers are used.

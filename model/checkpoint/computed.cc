@@ -12,7 +12,7 @@ namespace {
 class ShapesOnly : public TensorSource {
  public:
   ShapesOnly(const std::vector<ExpectedTensor>& tensors, const std::string& where) : where_(where) {
-    for (const auto& [name, shape] : tensors) {
+    for (const auto& [name, shape, kept] : tensors) {
       tensors_.emplace(name, TensorInfo{.name = name,
                                         .dtype = at::kBFloat16,
                                         .stored_as = "BF16",

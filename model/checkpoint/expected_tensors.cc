@@ -30,9 +30,9 @@ class Asked : public TensorSource {
     return found == infos_.end() ? nullptr : &found->second;
   }
 
-  const TensorInfo* asked(std::string_view name, at::IntArrayRef shape) const override {
+  const TensorInfo* asked(std::string_view name, at::IntArrayRef shape, Format kept) const override {
     const auto [info, is_new] = infos_.try_emplace(std::string(name));
-    if (is_new) tensors_.push_back({info->first, shape.vec()});
+    if (is_new) tensors_.push_back({info->first, shape.vec(), kept});
     if (is_new) info->second = {.name = info->first, .stored_as = "F32", .shape = shape.vec(), .file = where()};
     return &info->second;
   }
@@ -54,16 +54,16 @@ class Asked : public TensorSource {
   mutable std::vector<ExpectedTensor> tensors_;
 };
 
-void build(const ModelFolder& folder, const std::string& component, const Weights& weights) {
+void build(const ModelFolder& folder, const std::string& component, const Weights& weights, const Formats& formats) {
   if (component == "transformer") {
     const TransformerConfig& config = folder.transformer;
     const Linear context_embedder(weights, {"context_embedder"}, config.hidden_size(), config.joint_attention_dim);
-    const Modulation modulation(weights, config);
-    const Transformer transformer(weights, config, /*holds_text=*/true);
+    const Modulation modulation(weights.as(formats.modulation), config);
+    const Transformer transformer(weights.as(formats.transformer), config, /*holds_text=*/true);
   } else if (component == "text_encoder") {
     const ClipText clip(weights, folder.text_encoder);
   } else if (component == "text_encoder_2") {
-    const T5Encoder t5(weights, folder.text_encoder_2);
+    const T5Encoder t5(weights.as(formats.text_encoder), folder.text_encoder_2);
   } else {
     TORCH_INTERNAL_ASSERT(component == "vae", "no component ", component);
     const VaeDecoder vae(weights, folder.vae);
@@ -72,9 +72,10 @@ void build(const ModelFolder& folder, const std::string& component, const Weight
 
 }  // namespace
 
-std::vector<ExpectedTensor> expected_tensors(const ModelFolder& folder, const std::string& component) {
+std::vector<ExpectedTensor> expected_tensors(const ModelFolder& folder, const std::string& component,
+                                             const Formats& formats) {
   const auto asked = std::make_shared<Asked>();
-  build(folder, component, Weights(asked, {}));
+  build(folder, component, Weights(asked, {}), formats);
   return asked->take();
 }
 

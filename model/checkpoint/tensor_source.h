@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/format.h"
+
 namespace flux {
 
 struct TensorInfo {
@@ -27,8 +29,11 @@ class TensorSource {
   /// nullptr when there is no such tensor. The info lives as long as the source.
   virtual const TensorInfo* find(std::string_view name) const = 0;
 
-  /// The tensor that a module asks for in this shape. A source that is asked what there should be takes it down.
-  virtual const TensorInfo* asked(std::string_view name, at::IntArrayRef /*shape*/) const { return find(name); }
+  /// The tensor that a module asks for in this shape, to keep it in this form. A source that is asked what there should
+  /// be takes it down.
+  virtual const TensorInfo* asked(std::string_view name, at::IntArrayRef /*shape*/, Format /*kept*/) const {
+    return find(name);
+  }
 
   /// The folder or file that a message about a missing tensor names.
   virtual std::string where() const = 0;
@@ -36,7 +41,7 @@ class TensorSource {
   /// False when only shapes are known: then nothing may be read, and Weights gives meta tensors.
   virtual bool has_values() const { return true; }
 
-  /// True where matrices are quantized already: those that are not stay dense. See bitsandbytes.h.
+  /// True where matrices are quantized already: those that are not stay dense. See bitsandbytes.h, kept_codes.h.
   virtual bool quantized() const { return false; }
 
   /// All names, sorted.

@@ -114,8 +114,8 @@ void Weights::load(const TensorInfo& info, const at::Tensor& into) const {
   });
 }
 
-const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape) const {
-  const TensorInfo* info = source_->asked(full_name(name), shape);
+const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape, Format kept) const {
+  const TensorInfo* info = source_->asked(full_name(name), shape, kept);
   if (info == nullptr) {
     throw Invalid(source_->where() + ": tensor " + quoted_name(full_name(name)) +
                   " is missing; `flux-dist inspect` lists what a checkpoint lacks");
@@ -156,7 +156,7 @@ void Weights::read_stored(std::string_view name, const at::Tensor& into) const {
 
 void Weights::each_block(std::string_view name, at::IntArrayRef shape,
                          const std::function<void(int64_t, const at::Tensor&)>& visit) const {
-  const TensorInfo& info = checked(name, shape);
+  const TensorInfo& info = checked(name, shape, placing_.store);
   if (placing_.device.is_meta()) return;
   each_host_block(info, [&](int64_t first, const at::Tensor& block) {
     const at::Tensor there = block.to(placing_.device, /*non_blocking=*/true);

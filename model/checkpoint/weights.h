@@ -80,7 +80,7 @@ class Weights {
   void read_stored(std::string_view name, const at::Tensor& into) const;
 
  private:
-  const TensorInfo& checked(std::string_view name, at::IntArrayRef shape) const;
+  const TensorInfo& checked(std::string_view name, at::IntArrayRef shape, Format kept = Format::dense) const;
 
   void load(const TensorInfo& info, const at::Tensor& into) const;
 

@@ -23,10 +23,9 @@ FourBit room(const Weights& weights, int64_t rows, int64_t width, bool nested) {
 }
 
 /// As the file has it.
-FourBit stored_part(const Matrix& matrix, const std::string& part) {
-  const Weights& weights = matrix.weights;
+FourBit stored_part(const Weights& weights, const std::string& part, int64_t rows, int64_t in) {
   const bool nested = weights.has(part + ".weight.nested");
-  const FourBit to = room(weights, matrix.rows_each(), matrix.in, nested);
+  const FourBit to = room(weights, rows, in, nested);
   weights.read_stored(part + ".weight.codes", to.codes);
   weights.read_stored(part + ".weight.absmax", to.absmax);
   if (nested) weights.read_stored(part + ".weight.nested", to.nested);
@@ -34,13 +33,11 @@ FourBit stored_part(const Matrix& matrix, const std::string& part) {
 }
 
 /// With double quantisation.
-FourBit quantized_part(const Matrix& matrix, const std::string& part, Format format) {
-  const Weights& weights = matrix.weights;
-  const int64_t rows = matrix.rows_each();
-  const FourBit to = room(weights, rows, matrix.in, /*nested=*/true);
+FourBit quantized_part(const Weights& weights, const std::string& part, int64_t rows, int64_t in, Format format) {
+  const FourBit to = room(weights, rows, in, /*nested=*/true);
   // Nested only when all are known: their mean is taken first.
   const at::Tensor absmax = at::empty(to.absmax.sizes(), to.absmax.options().dtype(at::kFloat));
-  weights.each_block(part + ".weight", {rows, matrix.in}, [&](int64_t first, const at::Tensor& block) {
+  weights.each_block(part + ".weight", {rows, in}, [&](int64_t first, const at::Tensor& block) {
     const int64_t count = block.size(0);
     quantize_4bit(block, format, to.codes.narrow(0, first, count), absmax.narrow(0, first, count));
   });
@@ -50,10 +47,16 @@ FourBit quantized_part(const Matrix& matrix, const std::string& part, Format for
 
 }  // namespace
 
+FourBit read_four_bit(const Weights& weights, const std::string& part, int64_t rows, int64_t in) {
+  return weights.quantized() ? stored_part(weights, part, rows, in)
+                             : quantized_part(weights, part, rows, in, weights.placing().store);
+}
+
 FourBitProduct::FourBitProduct(const Matrix& matrix) : format_(matrix.weights.placing().store) {
   require_width(matrix, format_);
-  for (const std::string& part : matrix.parts)
-    parts_.push_back(matrix.weights.quantized() ? stored_part(matrix, part) : quantized_part(matrix, part, format_));
+  matrix.each_part([&](const std::string& part, int64_t, int64_t rows) {
+    parts_.push_back(read_four_bit(matrix.weights, part, rows, matrix.in));
+  });
   bias_ = matrix.read_bias();
 }
 

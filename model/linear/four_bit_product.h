@@ -21,4 +21,8 @@ class FourBitProduct : public Product {
   DenseBias bias_;
 };
 
+/// `part`.weight [rows, in] as the placing's format (nf4, fp4) keeps it, out of a file that has it so or quantized
+/// here.
+FourBit read_four_bit(const Weights& weights, const std::string& part, int64_t rows, int64_t in);
+
 }  // namespace flux

@@ -7,6 +7,7 @@
 #include "built_with.h"
 #include "model/kernels/rotate_quantize.h"
 #include "model/kernels/rotation.h"
+#include "model/linear/int8_weights_product.h"
 #include "parallel/rank/errors.h"
 
 #if FLUX_CUDA
@@ -55,13 +56,21 @@ void launch(const Activation& x, const Activation& weight, const at::Tensor& bia
 
 }  // namespace
 
+void read_int8(const Weights& weights, const std::string& part, const Activation& to) {
+  if (weights.quantized()) return read_stored_int8(weights, part, to);
+  weights.each_block(part + ".weight", to.values.sizes(), [&](int64_t first, const at::Tensor& rows) {
+    rotate_quantize(rows, to.narrow(first, rows.size(0)));
+  });
+  to.scales.div_(rotation_block(to.values.size(1)));  // a power of two
+}
+
 Int8Product::Int8Product(const Matrix& matrix) {
   require_width(matrix);
   const Weights& weights = matrix.weights;
   weight_ = {weights.memory({matrix.out, matrix.in}, at::kChar), weights.memory({matrix.out}, at::kFloat)};
-  matrix.each_block(
-      [&](int64_t first, const at::Tensor& rows) { rotate_quantize(rows, weight_.narrow(first, rows.size(0))); });
-  weight_.scales.div_(rotation_block(matrix.in));  // a power of two
+  matrix.each_part([&](const std::string& part, int64_t first, int64_t rows) {
+    read_int8(weights, part, weight_.narrow(first, rows));
+  });
   bias_ = matrix.read_bias(at::kFloat);
   if (!bias_.defined()) bias_ = weights.memory({matrix.out}, at::kFloat).zero_();
 }

@@ -18,6 +18,10 @@ class Int8Product : public Product {
   at::Tensor bias_;    // [out] fp32, zeros where there is none
 };
 
+/// `part`.weight as int8 keeps it, out of a file that has it so or quantized here. to: [rows, in], its scales divided
+/// by the rotation's block.
+void read_int8(const Weights& weights, const std::string& part, const Activation& to);
+
 /// As above, by the arithmetic of a CPU. weight.scales: divided by the block. bias: [out] fp32.
 void int8_product_aten(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out,
                        Epilogue epilogue);

@@ -5,27 +5,26 @@
 #include "model/linear/dense_product.h"
 
 namespace flux {
+
+void read_stored_int8(const Weights& weights, const std::string& part, const Activation& to) {
+  weights.read_stored(part + ".weight.codes", to.values);
+  weights.read_stored(part + ".weight.scales", to.scales);
+}
+
+void read_int8_weights(const Weights& weights, const std::string& part, const Activation& to) {
+  if (weights.quantized()) return read_stored_int8(weights, part, to);
+  weights.each_block(part + ".weight", to.values.sizes(), [&](int64_t first, const at::Tensor& rows) {
+    quantize_rows(rows, to.narrow(first, rows.size(0)));
+  });
+}
+
 Int8WeightsProduct::Int8WeightsProduct(const Matrix& matrix)
     : weight_{matrix.weights.memory({matrix.out, matrix.in}, at::kChar),
               matrix.weights.memory({matrix.out}, at::kFloat)} {
-  if (matrix.weights.quantized()) {
-    read_stored(matrix);
-  } else {
-    matrix.each_block(
-        [&](int64_t first, const at::Tensor& rows) { quantize_rows(rows, weight_.narrow(first, rows.size(0))); });
-  }
+  matrix.each_part([&](const std::string& part, int64_t first, int64_t rows) {
+    read_int8_weights(matrix.weights, part, weight_.narrow(first, rows));
+  });
   bias_ = matrix.read_bias();
-}
-
-void Int8WeightsProduct::read_stored(const Matrix& matrix) const {
-  const int64_t rows = matrix.rows_each();
-  int64_t first = 0;
-  for (const std::string& part : matrix.parts) {
-    const Activation to = weight_.narrow(first, rows);
-    matrix.weights.read_stored(part + ".weight.codes", to.values);
-    matrix.weights.read_stored(part + ".weight.scales", to.scales);
-    first += rows;
-  }
 }
 
 void Int8WeightsProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {

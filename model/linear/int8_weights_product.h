@@ -13,10 +13,14 @@ class Int8WeightsProduct : public Product {
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
 
  private:
-  void read_stored(const Matrix& matrix) const;
-
   Activation weight_;  // [out, in]
   DenseBias bias_;
 };
+
+/// `part`.weight as int8-weights keeps it, out of a file that has it so or quantized here. to: [rows, in]
+void read_int8_weights(const Weights& weights, const std::string& part, const Activation& to);
+
+/// Codes and scales of a file that has them.
+void read_stored_int8(const Weights& weights, const std::string& part, const Activation& to);
 
 }  // namespace flux

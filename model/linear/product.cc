@@ -23,8 +23,9 @@ Format Matrix::format() const {
 at::Tensor Matrix::read_bias(at::ScalarType dtype) const {
   if (bias == Bias::absent) return {};
   const at::Tensor values = weights.memory({out}, dtype);
-  for (size_t part = 0; part < parts.size(); ++part)
-    weights.read(parts[part] + ".bias", values.narrow(0, static_cast<int64_t>(part) * rows_each(), rows_each()));
+  each_part([&](const std::string& part, int64_t first, int64_t rows) {
+    weights.read(part + ".bias", values.narrow(0, first, rows));
+  });
   return values;
 }
 
@@ -33,11 +34,11 @@ DenseBias Matrix::read_bias() const {
   return {narrow, narrow.defined() ? weights.widened(narrow) : narrow};
 }
 
-void Matrix::each_block(const std::function<void(int64_t, const at::Tensor&)>& visit) const {
-  for (size_t part = 0; part < parts.size(); ++part) {
-    const int64_t begin = static_cast<int64_t>(part) * rows_each();
-    weights.each_block(parts[part] + ".weight", {rows_each(), in},
-                       [&](int64_t first, const at::Tensor& rows) { visit(begin + first, rows); });
+void Matrix::each_part(const std::function<void(const std::string&, int64_t, int64_t)>& visit) const {
+  int64_t first = 0;
+  for (const std::string& part : parts) {
+    visit(part, first, rows_each());
+    first += rows_each();
   }
 }
 

@@ -40,8 +40,8 @@ struct Matrix {
   at::Tensor read_bias(at::ScalarType dtype) const;
   DenseBias read_bias() const;
 
-  /// The weight's rows first ... first + rows.size(0), as stored, on the device, from the first to the last.
-  void each_block(const std::function<void(int64_t first, const at::Tensor& rows)>& visit) const;
+  /// The parts, and which of the weight's rows each is.
+  void each_part(const std::function<void(const std::string& part, int64_t first, int64_t rows)>& visit) const;
 };
 
 /// A weight in one format, and how it is multiplied. Construction is loading. Every format has a file pair; its

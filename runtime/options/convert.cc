@@ -166,6 +166,11 @@ PlacementOptions placement_options(const Settings& settings) {
   return placement;
 }
 
+QuantizeFor quantize_for(const Settings& settings) {
+  return settings.message().for_() == proto::QuantizeFor::bitsandbytes ? QuantizeFor::bitsandbytes
+                                                                       : QuantizeFor::flux_dist;
+}
+
 OutputOptions output_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   OutputOptions output{.folder = options.output_dir(),

@@ -46,6 +46,7 @@ TextOptions text_options(const Settings& settings);
 PlanOptions plan_options(const Settings& settings);    // of settings that hold the model's defaults
 BenchOptions bench_options(const Settings& settings);  // likewise
 PlacementOptions placement_options(const Settings& settings);
+QuantizeFor quantize_for(const Settings& settings);
 OutputOptions output_options(const Settings& settings);
 OperationOptions operation_options(const Settings& settings);
 Part part(const Settings& settings);

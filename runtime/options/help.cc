@@ -39,6 +39,15 @@ const std::map<std::string_view, VerbText>& verb_texts() {
       {"inspect",
        {"Prints what a checkpoint holds and what is missing.",
         "  flux-dist inspect --model black-forest-labs/FLUX.1-dev\n"}},
+      {"quantize",
+       {"Writes a folder whose transformer and T5 are quantized as generate --quantize does it: half or a third to "
+        "read.",
+        "  flux-dist quantize --model black-forest-labs/FLUX.1-dev --quantize int8 --output-dir FLUX.1-dev-int8\n"
+        "  mpirun -q -n 3 flux-dist generate --model FLUX.1-dev-int8 -p \"a lighthouse at dusk\"\n"
+        "  flux-dist quantize --model FLUX.1-dev --quantize nf4 --for bitsandbytes --output-dir FLUX.1-dev-nf4\n"
+        "\n"
+        "The pictures are those of generate --quantize with the folder that it was made of, bit for bit. Where it is\n"
+        "--for bitsandbytes diffusers reads it too, and T5's wo stays dense, the last layer not.\n"}},
       {"tokenize",
        {"Prints the token ids of a prompt as JSON, unpadded.",
         "  flux-dist tokenize --model FLUX.1-dev -p \"a cat\"\n"}},

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 PROGRAM = os.environ["FLUX_DIST"]
 CONFIGS = Path(os.environ["FLUX_SOURCE_DIR"]) / "configs"
 DEMO = CONFIGS / "demo"
-VERBS = ("generate", "plan", "inspect", "tokenize", "doctor", "bench")
+VERBS = ("generate", "plan", "inspect", "quantize", "tokenize", "doctor", "bench")
 LATER = ("--shares", "--trace", "--simulate")
 
 

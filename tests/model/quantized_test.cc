@@ -16,8 +16,8 @@ namespace flux {
 namespace {
 
 Formats formats_of(const ModelFolder& folder) {
-  const Format transformer = folder.transformer.quantization.format;
-  return {transformer, folder.text_encoder_2.quantization.format, transformer};
+  const Quantization& transformer = folder.transformer.quantization;
+  return {transformer.format, folder.text_encoder_2.quantization.format, transformer.modulation};
 }
 
 Prompt request() {

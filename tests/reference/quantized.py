@@ -5,6 +5,7 @@ text_encoder_2 quantised; OUTDIR/pictures/model.safetensors holds what FluxPipel
 bitsandbytes makes of its codes, and OUTDIR/values_<kind>_<component>/model.safetensors those matrices.
 """
 
+import contextlib
 import copy
 import json
 import shutil
@@ -42,11 +43,25 @@ REQUEST = dict(prompt="a red circle", prompt_2="a green triangle above a blue ci
                num_inference_steps=3, guidance_scale=3.5, seed=1)
 
 
+def set_quiet():
+    pipeline.set_verbosity_error()
+    pipeline.disable_progress_bar()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def without_a_card():
+    """Which diffusers asks for, and bitsandbytes does not."""
+    with contextlib.ExitStack() as patches:
+        for quantizer in (bnb_quantizer.BnB4BitDiffusersQuantizer, bnb_quantizer.BnB8BitDiffusersQuantizer):
+            patches.enter_context(mock.patch.object(quantizer, "validate_environment", lambda *_, **__: None))
+        yield
+
+
 def quantized(dense, kind):
     """The transformer and T5 as diffusers and transformers load them with a BitsAndBytesConfig."""
-    no_card = mock.patch.object(bnb_quantizer.BnB4BitDiffusersQuantizer, "validate_environment", lambda *_, **__: None)
-    nor_here = mock.patch.object(bnb_quantizer.BnB8BitDiffusersQuantizer, "validate_environment", lambda *_, **__: None)
-    with no_card, nor_here:  # which diffusers asks for, and bitsandbytes does not
+    with without_a_card():
         transformer = FluxTransformer2DModel.from_pretrained(
             dense / "transformer", quantization_config=BitsAndBytesConfig(**KINDS[kind]), torch_dtype=torch.float32,
             device_map={"": "cpu"})
@@ -69,6 +84,31 @@ def matrices(model):
     return found
 
 
+def with_values(pipe, component, model):
+    """The pipeline computes with what bitsandbytes makes of the model's codes: its products are not in fp32."""
+    values = matrices(model)
+    assert len(values) > 10
+    modules = dict(getattr(pipe, component).named_modules())
+    for name, value in values.items():
+        modules[name].weight.data = value.float()
+    return values
+
+
+@torch.no_grad()
+def draw_folder(folder):
+    """What diffusers draws of a quantized folder, whoever wrote it, beside the dense one that it was made of."""
+    set_quiet()
+    pipe = FluxPipeline.from_pretrained(folder.parent / "dense")
+    pipe.set_progress_bar_config(disable=True)
+    with without_a_card():
+        transformer = FluxTransformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32,
+                                                             device_map={"": "cpu"})
+    t5 = T5EncoderModel.from_pretrained(folder / "text_encoder_2", dtype=torch.float32, device_map={"": "cpu"})
+    with_values(pipe, "transformer", transformer)
+    with_values(pipe, "text_encoder_2", t5)
+    return pipeline.draw(pipe, REQUEST)[0].numpy()
+
+
 def write_kind(folder, dense, pipe, kind):
     for component in ("text_encoder", "vae", "scheduler", "tokenizer", "tokenizer_2"):
         shutil.copytree(dense / component, folder / kind / component)
@@ -77,11 +117,7 @@ def write_kind(folder, dense, pipe, kind):
     for component, model in quantized(dense, kind).items():
         model.save_pretrained(folder / kind / component)
         assert "quantization_config" in json.loads((folder / kind / component / "config.json").read_text())
-        values = matrices(model)
-        assert len(values) > 10
-        modules = dict(getattr(pipe, component).named_modules())
-        for name, value in values.items():
-            modules[name].weight.data = value.float()
+        values = with_values(pipe, component, model)
         (folder / f"values_{kind}_{component}").mkdir()
         save_file({f"{name}.weight": value.float().contiguous() for name, value in values.items()},
                   folder / f"values_{kind}_{component}" / "model.safetensors")
@@ -90,11 +126,8 @@ def write_kind(folder, dense, pipe, kind):
 
 @torch.no_grad()
 def write(folder):
-    pipeline.set_verbosity_error()
-    pipeline.disable_progress_bar()
+    set_quiet()
     shutil.rmtree(folder, ignore_errors=True)
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
     dense = folder / "dense"
     pipeline.write_model(dense, MODEL)
     pipe = FluxPipeline.from_pretrained(dense)

@@ -169,8 +169,8 @@ TEST(Fit, FormatsFollowAFolderThatIsQuantized) {
   ModelFolder folder = model();
   EXPECT_EQ(with_stored_formats({Format::int8}, folder).transformer, Format::int8);
   EXPECT_EQ(with_stored_formats({}, folder).transformer, std::nullopt);
-  folder.transformer.quantization = {Format::nf4, true};
-  folder.text_encoder_2.quantization = {Format::int8_weights};
+  folder.transformer.quantization = {Quantization::By::bitsandbytes, Format::nf4, Format::nf4, true};
+  folder.text_encoder_2.quantization = {Quantization::By::bitsandbytes, Format::int8_weights};
   const FormatChoices followed = with_stored_formats({{}, Format::int8_weights, Format::nf4}, folder);
   EXPECT_EQ(followed.resolved(Format::dense), (Formats{Format::nf4, Format::int8_weights, Format::nf4}));
   EXPECT_EQ(followed.resolved(Format::int8), followed.resolved(Format::dense));

@@ -26,6 +26,10 @@ namespace {
 
 using testing::HasSubstr;
 
+Quantization by_bitsandbytes(Format format, bool nested) {
+  return {Quantization::By::bitsandbytes, format, format, nested};
+}
+
 struct Kind {
   std::string name;
   Quantization quantization;
@@ -33,8 +37,9 @@ struct Kind {
                      // inverse
 };
 
-const Kind kinds[] = {
-    {"nf4", {Format::nf4, true}, 0}, {"fp4", {Format::fp4, false}, 0}, {"int8", {Format::int8_weights}, 3e-7}};
+const Kind kinds[] = {{"nf4", by_bitsandbytes(Format::nf4, true), 0},
+                      {"fp4", by_bitsandbytes(Format::fp4, false), 0},
+                      {"int8", by_bitsandbytes(Format::int8_weights, false), 3e-7}};
 
 class QuantizedFolder : public testing::TestWithParam<Kind> {
  protected:
@@ -151,7 +156,7 @@ Damage state(const nlohmann::json& changes, const char* complaint) {
 }
 
 TEST(QuantizedInFourBits, IsRefusedWhereItIsNotWhatBitsandbytesWrites) {
-  const Quantization nested{Format::nf4, true};
+  const Quantization nested = by_bitsandbytes(Format::nf4, true);
   ASSERT_EQ(complaint(four_bit(), nested), "");
   const auto form = "has another dtype or shape than bitsandbytes gives it";
   const Damage cases[] = {
@@ -200,7 +205,7 @@ TEST(QuantizedInFourBits, IsRefusedWhereItIsNotWhatBitsandbytesWrites) {
 }
 
 TEST(QuantizedInFourBits, AbsmaxInFp32AreScalesToo) {
-  const Quantization plain{Format::nf4, false};
+  const Quantization plain = by_bitsandbytes(Format::nf4, false);
   const auto tensors = [](const at::Tensor& absmax) {
     Tensors some = four_bit();
     nlohmann::json state = nlohmann::json::parse(state_text());
@@ -215,12 +220,13 @@ TEST(QuantizedInFourBits, AbsmaxInFp32AreScalesToo) {
   EXPECT_EQ(complaint(tensors(at::zeros({8})), plain), "") << "blocks of zeros";
   for (const double bad : {-1e-30, infinite, no_number})
     EXPECT_THAT(complaint(tensors(at::full({8}, bad)), plain), HasSubstr("a scale that is negative or not finite"));
-  EXPECT_THAT(complaint(tensors(at::rand({8})), {Format::nf4, true}), HasSubstr("bnb_4bit_use_double_quant true"));
+  EXPECT_THAT(complaint(tensors(at::rand({8})), by_bitsandbytes(Format::nf4, true)),
+              HasSubstr("bnb_4bit_use_double_quant true"));
   EXPECT_THAT(complaint(four_bit(), plain), HasSubstr("bnb_4bit_use_double_quant false"));
 }
 
 TEST(QuantizedInEightBits, IsRefusedWhereItIsNotWhatBitsandbytesWrites) {
-  const Quantization eight{Format::int8_weights};
+  const Quantization eight = by_bitsandbytes(Format::int8_weights, false);
   ASSERT_EQ(complaint(eight_bit(), eight), "");
   const auto form = "has another dtype or shape than bitsandbytes gives it";
   const Damage cases[] = {
@@ -244,9 +250,10 @@ TEST(QuantizedInEightBits, IsRefusedWhereItIsNotWhatBitsandbytesWrites) {
 }
 
 TEST(QuantizedComponent, MustHoldWhatItsConfigSays) {
-  EXPECT_THAT(complaint(eight_bit(), {Format::nf4, true}), HasSubstr("held: holds no matrix in nf4"));
-  EXPECT_THAT(complaint(four_bit(), {Format::int8_weights}), HasSubstr("held: holds no matrix in int8-weights"));
-  EXPECT_THAT(complaint(four_bit(), {Format::fp4, true}), HasSubstr("bitsandbytes__fp4' is missing"));
+  EXPECT_THAT(complaint(eight_bit(), by_bitsandbytes(Format::nf4, true)), HasSubstr("held: holds no matrix in nf4"));
+  EXPECT_THAT(complaint(four_bit(), by_bitsandbytes(Format::int8_weights, false)),
+              HasSubstr("held: holds no matrix in int8-weights"));
+  EXPECT_THAT(complaint(four_bit(), by_bitsandbytes(Format::fp4, true)), HasSubstr("bitsandbytes__fp4' is missing"));
 }
 
 }  // namespace

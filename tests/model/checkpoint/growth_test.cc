@@ -87,7 +87,7 @@ const Reader readers[] = {
      [](const ScratchFolder&, int64_t size) {
        json state = {
            {"quant_type", "nf4"}, {"blocksize", 64}, {"shape", {4, 64}}, {"more", json::parse(object_of(size))}};
-       return [text = state.dump()] { parse_quant_state(text, {Format::nf4}, "state"); };
+       return [text = state.dump()] { parse_quant_state(text, {.format = Format::nf4}, "state"); };
      }},
     {"quantized_matrices",
      [](const ScratchFolder&, int64_t size) {
@@ -97,7 +97,8 @@ const Reader readers[] = {
          tensors[std::to_string(i) + ".SCB"] = at::zeros({1});
        }
        return [source = std::make_shared<Held>(std::move(tensors))] {
-         bitsandbytes_source(source, {Format::int8_weights})->names();
+         bitsandbytes_source(source, {Quantization::By::bitsandbytes, Format::int8_weights, Format::int8_weights})
+             ->names();
        };
      }},
     {"other_names",

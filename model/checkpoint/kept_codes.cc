@@ -1,0 +1,102 @@
+#include "model/checkpoint/kept_codes.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "model/files/printable.h"
+#include "model/linear/four_bit.h"
+#include "parallel/rank/errors.h"
+
+namespace flux {
+namespace {
+
+constexpr std::string_view kCodes = ".codes";
+
+[[noreturn]] void fail(const TensorInfo& tensor, const std::string& what) {
+  throw Invalid(tensor.file + ": tensor " + quoted_name(tensor.name) + " " + what);
+}
+
+class KeptCodes : public TensorSource {
+ public:
+  KeptCodes(std::shared_ptr<const TensorSource> source, const Quantization& quantization) : source_(std::move(source)) {
+    for (const std::string& name : source_->names())
+      if (name.ends_with(kCodes)) add(*source_->find(name));
+    if (matrices_.empty())
+      throw Invalid(source_->where() + ": holds no codes of " + format_name(quantization.format) +
+                    ", which its config.json's quantization_config speaks of");
+  }
+
+  std::string where() const override { return source_->where(); }
+  bool has_values() const override { return source_->has_values(); }
+  bool quantized() const override { return true; }
+
+  const TensorInfo* find(std::string_view name) const override {
+    const auto matrix = matrices_.find(name);
+    return matrix == matrices_.end() ? source_->find(name) : &matrix->second;
+  }
+
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names = source_->names();
+    std::erase_if(names, [&](const std::string& name) { return parts_.contains(name); });
+    for (const auto& [name, info] : matrices_) names.push_back(name);
+    std::ranges::sort(names);
+    return names;
+  }
+
+  void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {
+    if (matrices_.contains(tensor.name)) fail(tensor, "is kept as codes, and config.json asks for its values");
+    source_->read(tensor, row, into);
+    if (!numbers_.contains(tensor.name)) return;
+    const bool scale = tensor.name.ends_with(".scales");
+    if (!into.isfinite().all().item<bool>() || (scale && (into < 0).any().item<bool>()))
+      fail(tensor, "holds a scale that is negative or not finite; quantize the model again");
+  }
+
+ private:
+  void add(const TensorInfo& codes) {
+    const std::string name = codes.name.substr(0, codes.name.size() - kCodes.size());
+    const bool four_bit = codes.dtype == at::kByte;
+    if (codes.shape.size() != 2 || (!four_bit && codes.dtype != at::kChar))
+      fail(codes, "is no matrix of codes as flux-dist quantize writes it");
+    TensorInfo matrix{.name = name,
+                      .dtype = at::kFloat,
+                      .stored_as = four_bit ? "4 bits" : "I8",
+                      .shape = {codes.shape[0], codes.shape[1] * (four_bit ? 2 : 1)},
+                      .bytes = codes.bytes,
+                      .file = codes.file};
+    parts_.insert(codes.name);
+    const int64_t rows = matrix.shape[0], blocks = matrix.shape[1] / FourBit::block;
+    if (four_bit) {
+      part(matrix, ".absmax", at::kByte, {rows, blocks});
+      numbers_.insert(part(matrix, ".nested", at::kFloat, {FourBit::nested_size(rows * blocks)}));
+    } else {
+      numbers_.insert(part(matrix, ".scales", at::kFloat, {rows}));
+    }
+    matrices_.emplace(name, std::move(matrix));
+  }
+
+  const std::string& part(TensorInfo& matrix, const char* suffix, at::ScalarType dtype, at::IntArrayRef shape) {
+    const TensorInfo* info = source_->find(matrix.name + suffix);
+    if (info == nullptr)
+      fail(matrix, "is quantized, and " + quoted_name(matrix.name + suffix) + " is missing; quantize the model again");
+    if (info->dtype != dtype || shape != at::IntArrayRef(info->shape))
+      fail(*info, "has another dtype or shape than its codes ask for; quantize the model again");
+    matrix.bytes += info->bytes;
+    return *parts_.insert(info->name).first;
+  }
+
+  std::shared_ptr<const TensorSource> source_;
+  std::map<std::string, TensorInfo, std::less<>> matrices_;
+  std::set<std::string> parts_, numbers_;  // of numbers_ the values are looked at
+};
+
+}  // namespace
+
+std::shared_ptr<const TensorSource> kept_codes_source(std::shared_ptr<const TensorSource> source,
+                                                      const Quantization& quantization) {
+  return std::make_shared<KeptCodes>(std::move(source), quantization);
+}
+
+}  // namespace flux
