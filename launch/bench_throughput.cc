@@ -68,7 +68,7 @@ Subject subject_of(Settings& settings, int rank) {
 int64_t replica_count(const PlacementOptions& options, int world_size) {
   if (options.replicas.size() == 1) return options.replicas.front();
   if (!options.replicas.empty()) return static_cast<int64_t>(options.replicas.size());
-  return std::max(1, (world_size - 1) / options.ranks_per_replica.value_or(world_size));
+  return std::max(1, (world_size - options.encoders) / options.ranks_per_replica.value_or(world_size));
 }
 
 Client client_of(Settings& settings, const Subject& subject, const World& world, Departure& departure) {

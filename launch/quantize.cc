@@ -29,9 +29,10 @@ at::Device device_of(DeviceChoice choice) {
 int quantize(const Settings& settings) {
   PlacementOptions asked = placement_options(settings);
   Quantizing how{.formats = {}, .reader = quantize_for(settings), .device = device_of(asked.device)};
-  // It has one format for all of the transformer.
-  if (how.reader == QuantizeFor::bitsandbytes && !asked.formats.modulation)
-    asked.formats.modulation = asked.formats.transformer;
+  // Of bitsandbytes the transformer has one format; and T5's alone is to leave the transformer as it is.
+  if (!asked.formats.modulation && (how.reader == QuantizeFor::bitsandbytes || !asked.formats.transformer))
+    asked.formats.modulation = asked.formats.transformer.value_or(Format::dense);
+  asked.formats.exchange = Format::dense;  // which no folder keeps
   how.formats = asked.formats.resolved(Format::dense);
   if (!settings.has("output_dir")) throw Invalid("--output-dir: say where the new folder is to be");
   if (how.formats == Formats{})

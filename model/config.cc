@@ -75,8 +75,7 @@ Quantization read_own_quantization(const ConfigFields& fields) {
       if (name == format_name(each)) return each;
     return Format::dense;
   };
-  const bool has_modulation = fields.has("modulation");
-  return {By::flux_dist, format("format"), has_modulation ? format("modulation") : Format::dense, true};
+  return {By::flux_dist, format("format"), format("modulation"), true};
 }
 
 Quantization read_quantization(const ConfigFields& config) {

@@ -66,10 +66,11 @@ std::optional<Format> followed(const std::optional<Format>& asked, std::optional
                                const char* component) {
   if (!stored || asked == stored) return stored ? stored : asked;
   if (asked)
-    throw Invalid(
-        fmt::format("{} {}: {} of this folder is quantized already, as {}: leave the option out, or take the "
-                    "folder that is not quantized",
-                    flag, format_name(*asked), component, format_name(*stored)));
+    throw Invalid(fmt::format(
+        "{} {}: {} of this folder is quantized already, {}: leave the option out, or take the "
+        "folder that is not quantized",
+        flag, format_name(*asked), component,
+        *stored == Format::dense ? "in part, and this part is not" : std::string("as ") + format_name(*stored)));
   return stored;
 }
 

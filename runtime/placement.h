@@ -71,7 +71,7 @@ struct Placement {
 
 /// One entry of `ranks` for each rank of the world. Throws Invalid naming the flag, or the -n values that would fit.
 /// World = encoders + the ranks of all replicas; a world of one does everything. A replica keeps within a host where
-/// one has ranks enough for it, and to one model of cards.
+/// one has ranks enough left for it, and to one model of cards as far as they are free; warnings() says where not.
 Placement place(const PlacementOptions& options, int threads, const std::vector<RankFacts>& ranks,
                 const Demand& demand);
 

@@ -11,12 +11,13 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/expected_tensors.h"
-#include "model/checkpoint/safetensors_writer.h"
 #include "model/checkpoint/weights.h"
 #include "model/files/json_file.h"
+#include "model/files/printable.h"
 #include "model/linear/kept_form.h"
 #include "parallel/rank/errors.h"
 #include "runtime/quantized_form.h"
+#include "runtime/safetensors_writer.h"
 #include "runtime/sink/new_file.h"
 
 namespace flux {
@@ -26,24 +27,39 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kWeight = ".weight";
 
-void require_empty(const fs::path& folder) {
+void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  const bool empty = !error && fs::is_empty(folder, error);
-  if (error) throw Invalid(folder.string() + ": cannot be written: " + error.message());
-  if (!empty) throw Invalid(folder.string() + ": is not empty; give --output-dir a new folder");
+  if (error) throw Invalid("cannot make " + folder.string() + ": " + error.message());
+}
+
+void require_empty(const fs::path& folder) {
+  make_folder(folder);
+  std::error_code error;
+  const bool empty = fs::is_empty(folder, error);
+  if (error) throw Invalid("cannot read " + folder.string() + ": " + error.message());
+  if (!empty)
+    throw Invalid(folder.string() + ": is not empty" +
+                  (fs::exists(folder / "model_index.json", error) ? "" : ", and holds no whole model") +
+                  "; give --output-dir a new folder");
 }
 
 /// Every file of the folder, links followed; not what lies in folders within.
 void copy_files(const fs::path& from, const fs::path& to) {
+  make_folder(to);
   std::error_code error;
-  fs::create_directories(to, error);
   for (fs::directory_iterator entry(from, error), end; !error && entry != end; entry.increment(error)) {
-    if (!entry->is_regular_file(error) || error) continue;
-    fs::copy_file(entry->path(), to / entry->path().filename(), error);
-    if (error) throw Invalid((to / entry->path().filename()).string() + ": cannot be written: " + error.message());
+    if (entry->is_directory(error)) continue;
+    if (!error) fs::copy_file(entry->path(), to / entry->path().filename(), error);
+    if (error) throw Invalid("cannot copy " + entry->path().string() + " to " + to.string() + ": " + error.message());
   }
-  if (error) throw Invalid(from.string() + ": " + error.message());
+  if (error) throw Invalid("cannot read " + from.string() + ": " + error.message());
+}
+
+void require_finite(const NamedTensors& tensors, const TensorInfo& of) {
+  for (const auto& [name, values] : tensors)
+    if (values.is_floating_point() && !values.is_meta() && !values.isfinite().all().item<bool>())
+      throw Invalid(of.file + ": tensor " + quoted_name(of.name) + " holds what is not finite; download it again");
 }
 
 /// A component on its way from one folder to another.
@@ -59,7 +75,7 @@ class Rewriting {
   const std::string& component() const { return component_; }
 
   QuantizedComponent write(const fs::path& to) const {
-    fs::create_directories(to);
+    make_folder(to);
     const bool transformer = component_ == "transformer";
     const Weights weights(source_, {how_.device});
     SafetensorsWriter file(to / (transformer ? "diffusion_pytorch_model.safetensors" : "model.safetensors"),
@@ -88,6 +104,7 @@ class Rewriting {
     if (tensor.kept == Format::dense) return {{tensor.name, as_stored(tensor, weights, stored)}};
     const std::string part = tensor.name.substr(0, tensor.name.size() - kWeight.size());
     NamedTensors tensors = kept_form(weights.as(tensor.kept), part, tensor.shape[0], tensor.shape[1]);
+    require_finite(tensors, *source_->find(tensor.name));
     for (auto& [name, values] : tensors) name.insert(0, tensor.name);
     return named_for(how_.reader, tensor, tensors, stored);
   }

@@ -6,16 +6,14 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "model/checkpoint/expected_tensors.h"
 #include "model/format.h"
 #include "runtime/options.h"
+#include "runtime/safetensors_writer.h"
 
 namespace flux {
-
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// How the matrices of a component's modules are kept in its file. Of bitsandbytes T5's wo stays dense, as transformers
 /// has it, and the transformer's proj_out does not, as diffusers has it. Throws Invalid for a format that the reader

@@ -8,7 +8,7 @@ namespace flux {
 namespace {
 
 constexpr size_t kWritesAhead = 4;       // pictures in memory that wait for the disk
-constexpr size_t kMostConditioned = 32;  // pictures ahead of many replicas: in memory, some 60 MB each
+constexpr size_t kMostConditioned = 32;  // pictures ahead of many replicas: a prompt's tensors take some 60 MB
 
 }  // namespace
 
@@ -21,17 +21,17 @@ int64_t Scheduler::Replica::step() const {
   return slowest;
 }
 
-std::optional<Time> Scheduler::Replica::left(Time now) const {
+Time Scheduler::Replica::step_time() const {
   const int64_t done = step();
-  if (steps_in_all == 0 || done == 0) return std::nullopt;
-  return (progress - began) * (steps_in_all - done) / done - (now - progress);
+  return done > 1 ? (progress - first) / (done - 1) : progress - began;
 }
 
-/// Twice the time, for steps are not even, nor is what moves a picture's tensors. Not known: half of the steps.
+Time Scheduler::Replica::left(Time now) const { return step_time() * (steps_in_all - step()) - (now - progress); }
+
+/// With a step to spare, and twice the time: what moves tensors is not even.
 bool Scheduler::Replica::wants_next(Time now) const {
-  if (pictures.size() != 1) return false;
-  const std::optional<Time> soon = left(now);
-  return soon && (arrival ? *soon <= 2 * *arrival : 2 * step() >= steps_in_all);
+  if (pictures.size() != 1 || steps_in_all == 0 || 2 * step() < steps_in_all) return false;
+  return !arrival || left(now) <= 2 * *arrival + step_time();
 }
 
 Scheduler::Scheduler(const Setup& setup) : timeout_(setup.timeout), startup_timeout_(setup.startup_timeout) {
@@ -45,6 +45,8 @@ Scheduler::Scheduler(const Setup& setup) : timeout_(setup.timeout), startup_time
       last_seen_[rank] = Time{0};
       replica_of_[rank] = number;
     }
+    const int leader = replicas_[number].ranks.front();
+    replicas_[number].decodes = std::ranges::any_of(decoders_, [&](const auto& each) { return each.rank == leader; });
   }
 }
 
@@ -101,7 +103,7 @@ void Scheduler::handle(const event::Alive& alive, Time now) {
   if (alive.step > step) replica.progress = now;
   step = std::max(step, alive.step);
   replica.steps_in_all = alive.steps;
-  if (replica.waited && !begun && replica.step() > 0) replica.arrival = now - replica.began;
+  if (!begun && replica.step() > 0) replica.first = now;
 }
 
 void Scheduler::handle(const event::Encoded& encoded, Time now) {
@@ -116,10 +118,13 @@ void Scheduler::handle(const event::Encoded& encoded, Time now) {
 void Scheduler::handle(const event::Denoised& denoised, Time now) {
   for (auto& replica : replicas_) {
     if (replica.pictures.empty() || replica.pictures.front() != denoised.picture) continue;
+    if (replica.waited && replica.step() > 1)
+      replica.arrival = std::max(replica.first - replica.began - replica.step_time(), Time{0});
     replica.pictures.pop_front();
     replica.waited = false;
     begin_next(replica, now);
-    latents_.push_back({denoised.picture, replica.ranks.front()});
+    latents_.push_back({denoised.picture, static_cast<size_t>(&replica - replicas_.data())});
+    ++replica.undecoded;
     return;
   }
 }
@@ -161,8 +166,10 @@ void Scheduler::begin_next(Replica& replica, Time now) {
   replica.began = replica.progress = now;
 }
 
-bool Scheduler::decodes(int rank) const {
-  return std::ranges::any_of(decoders_, [&](const Decoder& decoder) { return decoder.rank == rank; });
+/// A decoder that is behind holds up those who wait for it, and nobody else.
+bool Scheduler::takes_pictures(const Replica& replica) const {
+  if (replica.decodes) return replica.undecoded < 3;
+  return latents_.size() < 2 * replicas_.size() + 2;
 }
 
 void Scheduler::free_decoder(int64_t picture, Time now) {
@@ -193,13 +200,14 @@ void Scheduler::fill_encoders(Time now) {
 /// Idle replicas first, then those that will be free soonest.
 void Scheduler::fill_replicas(Time now) {
   if (conditioned_.empty()) return;
-  const size_t undecoded = 2 * replicas_.size() + 2;
   for (auto& replica : replicas_)
-    if (replica.pictures.empty() && latents_.size() < undecoded) give(replica, now);
-  while (latents_.size() < undecoded && !conditioned_.empty()) {
+    if (replica.pictures.empty() && takes_pictures(replica)) give(replica, now);
+  while (!conditioned_.empty()) {
     Replica* next = nullptr;
     for (auto& replica : replicas_)
-      if (replica.wants_next(now) && (next == nullptr || replica.left(now) < next->left(now))) next = &replica;
+      if (replica.wants_next(now) && takes_pictures(replica) &&
+          (next == nullptr || replica.left(now) < next->left(now)))
+        next = &replica;
     if (next == nullptr) return;
     give(*next, now);
   }
@@ -221,9 +229,12 @@ void Scheduler::fill_decoders(Time now) {
   if (latents_.empty()) return;
   for (auto& decoder : decoders_) {
     if (decoder.doing >= 0 || writing_.size() >= std::max(kWritesAhead, 2 * decoders_.size())) continue;
-    const auto found = std::ranges::find_if(
-        latents_, [&](const Latents& latents) { return latents.leader == decoder.rank || !decodes(latents.leader); });
+    const auto found = std::ranges::find_if(latents_, [&](const Latents& latents) {
+      const Replica& replica = replicas_[latents.replica];
+      return !replica.decodes || replica.ranks.front() == decoder.rank;
+    });
     if (found == latents_.end()) continue;
+    --replicas_[found->replica].undecoded;
     decoder = {decoder.rank, found->picture, now};
     latents_.erase(found);
     commands_.emplace_back(command::Decode{decoder.doing, decoder.rank});

@@ -96,9 +96,10 @@ using Command = std::variant<command::Begin, command::Encode, command::Denoise, 
 
 /// Drives requests through encode and their pictures through denoise -> decode -> write, over any number of encoders,
 /// replicas of the denoiser and decoders. Nothing starts before everything is loaded. Pictures start in the order
-/// submitted. A replica that becomes free gets the oldest conditioned picture; one that draws gets its next no earlier
-/// than its tensors need to arrive in time, for another may become free before. A picture is decoded by the rank that
-/// led its drawing where that decodes, else by any. What is conditioned, decoded or written ahead is bounded.
+/// submitted. A replica that becomes free gets the oldest conditioned picture; one that draws gets its next in the
+/// second half, no earlier than its tensors need to arrive in time, for another may become free before. A picture is
+/// decoded by the rank that led its drawing where that decodes, else by any. What is conditioned, decoded or written
+/// ahead is bounded.
 class Scheduler {
  public:
   struct Setup {
@@ -128,16 +129,20 @@ class Scheduler {
     std::map<int, int64_t> steps{};  // of the first picture, by rank
     int64_t steps_in_all = 0;        // 0: not known yet
     Time began{0};                   // the first picture
+    Time first{0};                   // its first step was done
     Time progress{0};
     bool waited = false;            // for the first picture, idle
-    std::optional<Time> arrival{};  // from when a picture is given to its first steps, where it waited for it
+    bool decodes = false;           // its leader does
+    size_t undecoded = 0;           // latents of its pictures
+    std::optional<Time> arrival{};  // how long a picture's tensors took to arrive, when it last waited for them
     int64_t step() const;           // of the slowest rank
-    std::optional<Time> left(Time now) const;  // of the first picture, as its steps went so far
+    Time step_time() const;         // of the first picture
+    Time left(Time now) const;      // of the first picture
     bool wants_next(Time now) const;
   };
   struct Latents {
     int64_t picture;
-    int leader;  // the rank that has them
+    size_t replica;
   };
   struct Encoder {
     int rank;
@@ -168,7 +173,7 @@ class Scheduler {
   Encoder* encoding(int64_t request);
   void begin_next(Replica& replica, Time now);
   void free_decoder(int64_t picture, Time now);
-  bool decodes(int rank) const;
+  bool takes_pictures(const Replica& replica) const;
   void fill_encoders(Time now);
   void fill_replicas(Time now);
   void fill_decoders(Time now);

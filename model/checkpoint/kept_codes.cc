@@ -58,7 +58,7 @@ class KeptCodes : public TensorSource {
   void add(const TensorInfo& codes) {
     const std::string name = codes.name.substr(0, codes.name.size() - kCodes.size());
     const bool four_bit = codes.dtype == at::kByte;
-    if (codes.shape.size() != 2 || (!four_bit && codes.dtype != at::kChar))
+    if (codes.shape.size() != 2 || codes.bytes == 0 || (!four_bit && codes.dtype != at::kChar))
       fail(codes, "is no matrix of codes as flux-dist quantize writes it");
     TensorInfo matrix{.name = name,
                       .dtype = at::kFloat,

@@ -6,6 +6,7 @@
 #include "model/linear/four_bit_product.h"
 #include "model/linear/int8_product.h"
 #include "model/linear/int8_weights_product.h"
+#include "parallel/rank/errors.h"
 
 namespace flux {
 
@@ -17,7 +18,13 @@ int64_t Matrix::rows_each() const {
 
 Format Matrix::format() const {
   const bool kept = std::ranges::all_of(parts, [&](const auto& part) { return weights.has(part + ".weight.codes"); });
-  return weights.quantized() && !kept ? Format::dense : weights.placing().store;
+  const Format store = weights.placing().store;
+  if (!weights.quantized() || kept) return store;
+  // What comes before it makes codes for it.
+  if (input_of(store) != Format::dense)
+    throw Invalid(weights.full_name(parts.front()) + ".weight is not quantized, and config.json says " +
+                  format_name(store) + " of it; quantize the model again");
+  return Format::dense;
 }
 
 at::Tensor Matrix::read_bias(at::ScalarType dtype) const {

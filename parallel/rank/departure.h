@@ -19,9 +19,9 @@ std::string told_to_end(int signal);
 /// signals and looks at the clock, so it ends the process whatever the other threads do.
 class Departure {
  public:
-  /// Opens /dev/null for standard descriptors that are closed, ignores SIGPIPE, takes SIGTERM, SIGINT and SIGUSR1. From
-  /// now on an exception that nobody catches, or an exit() that a library calls, in any thread, is one line that names
-  /// rank and thread, and exit code 3.
+  /// Opens /dev/null for standard descriptors that are closed, ignores SIGPIPE, takes SIGTERM, SIGINT, SIGUSR1 and
+  /// SIGCONT. From now on an exception that nobody catches, or an exit() that a library calls, in any thread, is one
+  /// line that names rank and thread, and exit code 3.
   explicit Departure(Say say);
   ~Departure();
   Departure(const Departure&) = delete;

@@ -35,6 +35,16 @@ class Descriptor {
     }
   }
 
+  void write_at(int64_t offset, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = pwrite(fd_, bytes.data(), bytes.size(), offset);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail("write");
+      bytes.remove_prefix(static_cast<size_t>(written));
+      offset += written;
+    }
+  }
+
   /// Takes back what is after `bytes`, as far as the system lets it.
   void cut(int64_t bytes) noexcept {
     if (ftruncate(fd_, bytes) != 0) errno = 0;

@@ -170,7 +170,7 @@ class Run {
     request.prompt.picture.seed += first_seed(line, first_picture, whole.num_images_per_prompt());
     sigmas(model_.scheduler, request.prompt);  // refused before anything loads where they are no numbers
     request.pictures = whole.num_images_per_prompt();
-    request.cost = cost_of(request.prompt) * static_cast<double>(request.pictures);
+    request.cost = cost_of(request.prompt);
     request.id = identity_of(request.prompt);
   }
 

@@ -25,7 +25,7 @@ struct Request {
   Prompt prompt;              // picture.seed is that of its first picture; the k-th has seed + k
   int64_t pictures = 1;       // of this prompt: encoded once, drawn for each seed
   int64_t first_picture = 0;  // position in the run of its first picture, which names its file
-  double cost = 0;            // flop of denoising all of them
+  double cost = 0;            // flop of denoising one of them
   std::string error;          // not empty: bad input (without its origin); counts as one picture that failed
   std::map<int64_t, std::string> files{};  // of its k-th pictures that the run to be resumed has drawn
   bool suspect = false;  // a rank failed while it worked on it, or may have: to be drawn last and alone

@@ -1,4 +1,4 @@
-"""Jobs of launch/slurm/generate.sbatch, as installed, in a real Slurm of two nodes on this machine."""
+"""Jobs of launch/slurm's scripts, as installed, in a real Slurm of two nodes on this machine."""
 
 import json
 import os
@@ -37,14 +37,18 @@ class SlurmJobs(unittest.TestCase):
         (self.here / "prompts.jsonl").write_text("\n".join(requests))
 
     def submit(self, *arguments, slurm=("--no-requeue",), **environment):
+        """Of generate.sbatch. The number of the job."""
+        return self.submit_script("generate", "--config", self.installed / "configs/demo.textproto", "--prompts",
+                                  "prompts.jsonl", "--output-dir", self.out, "--num-inference-steps", 4, *arguments,
+                                  slurm=slurm, **environment)
+
+    def submit_script(self, script, *arguments, slurm=(), **environment):
         """Three tasks on two nodes. The number of the job."""
         environment = {"FLUX_VENV": str(VENV), "PATH": f"{self.installed}/bin:{self.cluster.environment['PATH']}",
                        **environment}
         submitted = self.cluster.run(
             "sbatch", "--parsable", f"--chdir={self.here}", "--ntasks=3", "--cpus-per-task=1", "--gpus-per-node=0",
-            *slurm, self.installed / "slurm/generate.sbatch", "--config", self.installed / "configs/demo.textproto",
-            "--prompts", "prompts.jsonl", "--output-dir", self.out, "--num-inference-steps", 4, *arguments,
-            **environment)
+            *slurm, self.installed / f"slurm/{script}.sbatch", *arguments, **environment)
         self.assertEqual(submitted.returncode, 0, submitted.stderr)
         number = submitted.stdout.strip()
         self.addCleanup(self.cluster.run, "scancel", "--full", number)  # what hangs must not hold up the next test
@@ -56,7 +60,7 @@ class SlurmJobs(unittest.TestCase):
         while (job := self.cluster.job(number))["JobState"] in UNDER_WAY:
             self.assertLess(time.monotonic(), deadline, job)
             time.sleep(0.2)
-        said = (self.here / f"flux-dist-{job['JobId']}.log").read_text().splitlines()
+        said = Path(job["StdOut"]).read_text().splitlines()
         return job, [line for line in said if not line.startswith(("srun: ", "slurmstepd"))]
 
 

@@ -1,5 +1,6 @@
-"""launch/slurm/generate.sbatch, as installed, in a real Slurm of two nodes on this machine."""
+"""launch/slurm's scripts, as installed, in a real Slurm of two nodes on this machine."""
 
+import json
 import os
 import random
 import signal
@@ -25,6 +26,20 @@ class Slurm(SlurmJobs):
         for line in lines:
             self.assertEqual(pixels(self.out / line["file"]).shape, (128, 128, 3))
             self.assertIn(str(self.out / line["file"]), said)
+
+    def test_measures_over_two_nodes(self):
+        small = ("--model", self.installed / "configs/demo", "--height", 64, "--width", 64, "--num-inference-steps", 2,
+                 "--num-prompts", 4, "--replicas", 2)
+        slurm = ("--nodes=2", "--ntasks-per-node=2")
+        job, said = self.ended(self.submit_script("bench", *small, "--output-file", "results.jsonl", slurm=slurm))
+        self.assertEqual((job["JobState"], job["ExitCode"], job["NodeList"]), ("COMPLETED", "0:0", "n[1-2]"), said)
+        (result,) = map(json.loads, (self.here / "results.jsonl").read_text().splitlines())
+        self.assertEqual(result["completed_requests"], 4)
+        self.assertEqual(len(result["ranks"]), 3)
+        job, said = self.ended(self.submit_script("bench", *small, "--request-rate", "often", slurm=slurm))
+        self.assertEqual((job["JobState"], job["ExitCode"]), ("FAILED", "2:0"), said)
+        self.assertEqual(len(said), 1, said)
+        self.assertIn("--request-rate", said[0])
 
     def test_a_wrong_option_is_said_once(self):
         self.refused(self.submit("--height", "many"), "--height")

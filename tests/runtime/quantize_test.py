@@ -140,6 +140,10 @@ class Quantize(unittest.TestCase):
         def negative(tensors, _):
             tensors[some + ".scales"][1] = -1
 
+        def dense(tensors, _):
+            codes, scales = tensors.pop(some + ".codes"), tensors.pop(some + ".scales")
+            tensors[some] = codes * scales[:, None]
+
         def no_number(tensors, _):
             tensors[some + ".scales"][0] = float("nan")
 
@@ -149,6 +153,7 @@ class Quantize(unittest.TestCase):
             (lambda tensors, _: tensors.update({some + ".codes": tensors[some + ".codes"].astype("float32")}),
              "is no matrix of codes"),
             (lambda tensors, _: tensors.update({some + ".scales": tensors[some + ".scales"][1:]}), "dtype or shape"),
+            (dense, "is not quantized, and config.json says int8"),
             (negative, "negative or not finite"),
             (no_number, "negative or not finite"),
             (lambda _, config: config["quantization_config"].update(rotation="e-hadamard-128"), "is not the one computed with"),

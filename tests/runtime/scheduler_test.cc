@@ -167,27 +167,29 @@ TEST(Scheduler, ADrawingReplicaGetsItsNextNoEarlierThanTensorsNeedToArrive) {
     scheduler.on(event::Alive{1, picture, step, 20}, now);
     return scheduler.on(event::Alive{2, picture, step, 20}, now);
   };
-  for (int64_t job = 0; job < 2; ++job) scheduler.on(event::Submitted{job, {job}}, 1s);
-  scheduler.on(event::Encoded{0}, 2s);
-  scheduler.on(event::Encoded{1}, 2s);
-  EXPECT_TRUE(alive(0, 1, 3s).empty()) << "after a second with its first step: two are kept for the next";
-  EXPECT_TRUE(alive(0, 10, 12s).empty()) << "half through, with ten seconds to go";
-  EXPECT_TRUE(alive(0, 17, 19s).empty());
-  EXPECT_EQ(only<command::Denoise>(alive(0, 18, 20s)).at(0).picture, 1);
+  for (int64_t job = 0; job < 3; ++job) scheduler.on(event::Submitted{job, {job}}, 1s);
+  for (int64_t job = 0; job < 2; ++job) scheduler.on(event::Encoded{job}, 2s);
+  EXPECT_TRUE(alive(0, 1, 5s).empty()) << "two seconds for its tensors, and one for the step, as will be seen";
+  EXPECT_TRUE(alive(0, 9, 13s).empty());
+  EXPECT_EQ(only<command::Denoise>(alive(0, 10, 14s)).at(0).picture, 1) << "half through: what they take is not known";
+  scheduler.on(event::Encoded{2}, 15s);
+  alive(0, 20, 24s);
+  scheduler.on(event::Denoised{0}, 24s);
+  EXPECT_TRUE(alive(1, 1, 25s).empty());
+  EXPECT_TRUE(alive(1, 14, 38s).empty()) << "six seconds left, of which it needs two";
+  EXPECT_EQ(only<command::Denoise>(alive(1, 15, 39s)).at(0).picture, 2) << "twice that, and a step to spare";
 }
 
 TEST(Scheduler, TheReplicaThatIsFreeSoonestGetsTheNext) {
   Scheduler scheduler(one_encoder({{1}, {2}}));
   for (int rank = 0; rank < 3; ++rank) scheduler.on(event::Ready{rank}, 0s);
-  for (int64_t job = 0; job < 3; ++job) {
-    scheduler.on(event::Submitted{job, {job}}, 0s);
-    scheduler.on(event::Encoded{job}, 0s);
-  }
-  scheduler.on(event::Alive{1, 0, 1, 4}, 10s);
-  scheduler.on(event::Alive{2, 1, 1, 4}, 5s);
-  const auto given = only<command::Denoise>(scheduler.on(event::Tick{}, 11s));
+  for (int64_t job = 0; job < 3; ++job) scheduler.on(event::Submitted{job, {job}}, 0s);
+  for (int64_t job = 0; job < 2; ++job) scheduler.on(event::Encoded{job}, 0s);
+  for (int64_t step = 1; step <= 2; ++step) scheduler.on(event::Alive{2, 1, step, 4}, 5s * step);
+  for (int64_t step = 1; step <= 2; ++step) scheduler.on(event::Alive{1, 0, step, 4}, 10s * step);
+  const auto given = only<command::Denoise>(scheduler.on(event::Encoded{2}, 21s));
   ASSERT_EQ(given.size(), 1u);
-  EXPECT_EQ(given[0].replica, 1) << "15 s of 20 to go there, and 30 of 40 here";
+  EXPECT_EQ(given[0].replica, 1) << "it should be done, and the other has 19 s to go";
 }
 
 TEST(Scheduler, APictureIsDecodedWhereItWasDrawnIfThatRankDecodes) {

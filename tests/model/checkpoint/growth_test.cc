@@ -11,6 +11,7 @@
 #include "model/checkpoint/bitsandbytes.h"
 #include "model/checkpoint/component.h"
 #include "model/checkpoint/computed.h"
+#include "model/checkpoint/kept_codes.h"
 #include "model/checkpoint/renamed.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/config.h"
@@ -88,6 +89,17 @@ const Reader readers[] = {
        json state = {
            {"quant_type", "nf4"}, {"blocksize", 64}, {"shape", {4, 64}}, {"more", json::parse(object_of(size))}};
        return [text = state.dump()] { parse_quant_state(text, {.format = Format::nf4}, "state"); };
+     }},
+    {"kept_codes",
+     [](const ScratchFolder&, int64_t size) {
+       std::map<std::string, at::Tensor, std::less<>> tensors;
+       for (int64_t i = 0; i < size; ++i) {
+         tensors[std::to_string(i) + ".weight.codes"] = at::zeros({1, 1}, at::kChar);
+         tensors[std::to_string(i) + ".weight.scales"] = at::zeros({1});
+       }
+       return [source = std::make_shared<Held>(std::move(tensors))] {
+         kept_codes_source(source, {.by = Quantization::By::flux_dist, .format = Format::int8})->names();
+       };
      }},
     {"quantized_matrices",
      [](const ScratchFolder&, int64_t size) {
