@@ -41,7 +41,7 @@ class CommandLine(unittest.TestCase):
 
     def test_what_does_not_exist_is_refused(self):
         self.assert_refused(flux_dist(), "say what to do")
-        for verb in ("quantize", "draw"):
+        for verb in ("serve", "draw"):
             self.assert_refused(flux_dist(verb), f"{verb} is none of its verbs")
         for verb in VERBS:
             for flag in LATER:

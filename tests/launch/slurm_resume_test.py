@@ -56,7 +56,7 @@ class SlurmResume(SlurmJobs):
 
     def test_drains_before_its_time_is_up(self):
         self.pictures = 120
-        number = self.start(slurm=("--time=1", "--signal=B:USR1@50"))
+        number = self.start(slurm=("--time=1", "--signal=B:USR1@40"))
         said = self.complete(number)
         drained = self.endings()[:-1]
         self.assertEqual(drained, [75] * len(drained))
