@@ -16,7 +16,7 @@ std::string duties(const Plan& plan, const RankPlace& place) {
   std::vector<std::string> parts;
   if (place.encodes) parts.emplace_back("encoders");
   if (place.decodes) parts.emplace_back("VAE");
-  const std::string text = fmt::format("{}", fmt::join(parts, ", "));
+  std::string text = fmt::format("{}", fmt::join(parts, ", "));
   if (place.replica < 0) return text;
   const auto& replica = plan.placement.replicas[place.replica];
   return fmt::format("{}{}replica {}, part {} of {}{}", text, text.empty() ? "" : "; ", place.replica,
