@@ -75,8 +75,7 @@ std::vector<Plan> arrangements(const ModelFolder& folder, const PlacementOptions
   const std::vector<Format> formats = formats_of(options.formats);
   std::vector<Plan> found;
   const auto apart = static_cast<size_t>(options.encoders);
-  for (size_t ranks = apart; ranks <= host.cards.size() + apart; ++ranks) {
-    if (ranks == apart && apart > 1) continue;
+  for (size_t ranks = apart == 1 ? 1 : apart + 1; ranks <= host.cards.size() + apart; ++ranks) {
     std::vector<RankFacts> world(ranks, host);
     for (size_t rank = 0; rank < ranks; ++rank) world[rank].process = static_cast<int64_t>(rank);
     for (size_t replicas = 1; replicas == 1 || replicas <= ranks - apart; ++replicas) {

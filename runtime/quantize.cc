@@ -11,9 +11,9 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/expected_tensors.h"
+#include "model/checkpoint/refuse_tensor.h"
 #include "model/checkpoint/weights.h"
 #include "model/files/json_file.h"
-#include "model/files/printable.h"
 #include "model/linear/kept_form.h"
 #include "parallel/rank/errors.h"
 #include "runtime/quantized_form.h"
@@ -24,8 +24,6 @@ namespace flux {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kWeight = ".weight";
 
 void make_folder(const fs::path& folder) {
   std::error_code error;
@@ -59,7 +57,7 @@ void copy_files(const fs::path& from, const fs::path& to) {
 void require_finite(const NamedTensors& tensors, const TensorInfo& of) {
   for (const auto& [name, values] : tensors)
     if (values.is_floating_point() && !values.is_meta() && !values.isfinite().all().item<bool>())
-      throw Invalid(of.file + ": tensor " + quoted_name(of.name) + " holds what is not finite; download it again");
+      refuse_tensor(of, "holds what is not finite; download it again");
 }
 
 /// A component on its way from one folder to another.
@@ -100,25 +98,19 @@ class Rewriting {
 
   /// What a tensor becomes in the new file.
   NamedTensors form(const ExpectedTensor& tensor, const Weights& weights) const {
-    const at::ScalarType stored = as_checked(tensor, weights).dtype;
-    if (tensor.kept == Format::dense) return {{tensor.name, as_stored(tensor, weights, stored)}};
-    const std::string part = tensor.name.substr(0, tensor.name.size() - kWeight.size());
-    NamedTensors tensors = kept_form(weights.as(tensor.kept), part, tensor.shape[0], tensor.shape[1]);
-    require_finite(tensors, *source_->find(tensor.name));
-    for (auto& [name, values] : tensors) name.insert(0, tensor.name);
-    return named_for(how_.reader, tensor, tensors, stored);
-  }
-
-  const TensorInfo& as_checked(const ExpectedTensor& tensor, const Weights& weights) const {
     weights.of_shapes().tensor(tensor.name, tensor.shape);  // which says what is wrong
-    return *source_->find(tensor.name);
+    const TensorInfo& info = *source_->find(tensor.name);
+    if (tensor.kept == Format::dense) return {{tensor.name, as_stored(info, weights.placing().device)}};
+    NamedTensors tensors = kept_form(weights.as(tensor.kept), module_of(tensor.name), tensor.shape[0], tensor.shape[1]);
+    require_finite(tensors, info);
+    for (auto& [name, values] : tensors) name.insert(0, tensor.name);
+    return named_for(how_.reader, tensor, tensors, info.dtype);
   }
 
-  at::Tensor as_stored(const ExpectedTensor& tensor, const Weights& weights, at::ScalarType stored) const {
-    const at::Device device = weights.placing().device.is_meta() ? at::kMeta : at::kCPU;
-    const at::Tensor values = at::empty(tensor.shape, at::TensorOptions(stored).device(device));
-    if (!values.is_meta() && values.numel() > 0)
-      source_->read(*source_->find(tensor.name), 0, values.dim() == 0 ? values.view({1}) : values);
+  at::Tensor as_stored(const TensorInfo& info, at::Device device) const {
+    const at::Tensor values =
+        at::empty(info.shape, at::TensorOptions(info.dtype).device(device.is_meta() ? at::kMeta : at::kCPU));
+    if (!values.is_meta() && values.numel() > 0) source_->read(info, 0, values.dim() == 0 ? values.view({1}) : values);
     return values;
   }
 

@@ -15,10 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kWeight = "weight";
+constexpr std::string_view kWeight = ".weight";
 constexpr int64_t kStateBytes = 256;  // of JSON, padded: its length is announced before its numbers are known
-
-std::string module_of(const std::string& weight) { return weight.substr(0, weight.size() - kWeight.size()); }
 
 at::Tensor like(const at::Tensor& values, const at::Tensor& kept) {
   return kept.is_meta() ? values.to(at::kMeta) : values;
@@ -62,8 +60,8 @@ NamedTensors eight_bit_for_bitsandbytes(const ExpectedTensor& matrix, const Name
   const at::Tensor& scales = kept[1].second;
   const std::string module = module_of(matrix.name);
   return {{matrix.name, kept[0].second},
-          {module + "SCB", scales * 127},
-          {module + "weight_format", like(at::zeros({}, at::kByte), scales)}};
+          {module + ".SCB", scales * 127},
+          {module + ".weight_format", like(at::zeros({}, at::kByte), scales)}};
 }
 
 /// Of modules that are matrices and stay dense, so that nobody looks for their codes.
@@ -71,7 +69,7 @@ std::vector<std::string> dense_modules(const std::vector<ExpectedTensor>& tensor
   std::vector<std::string> modules;
   for (const ExpectedTensor& tensor : tensors)
     if (tensor.kept == Format::dense && tensor.shape.size() == 2 && tensor.name.ends_with(kWeight))
-      modules.push_back(tensor.name.substr(0, tensor.name.size() - kWeight.size() - 1));
+      modules.push_back(module_of(tensor.name));
   return modules;
 }
 
@@ -91,6 +89,8 @@ Json bitsandbytes_config(Format format, const std::vector<ExpectedTensor>& tenso
 }
 
 }  // namespace
+
+std::string module_of(const std::string& weight) { return weight.substr(0, weight.size() - kWeight.size()); }
 
 std::vector<ExpectedTensor> kept_for(QuantizeFor reader, const std::string& component,
                                      std::vector<ExpectedTensor> tensors) {

@@ -15,6 +15,9 @@
 
 namespace flux {
 
+/// NAME of NAME.weight.
+std::string module_of(const std::string& weight);
+
 /// How the matrices of a component's modules are kept in its file. Of bitsandbytes T5's wo stays dense, as transformers
 /// has it, and the transformer's proj_out does not, as diffusers has it. Throws Invalid for a format that the reader
 /// does not know.

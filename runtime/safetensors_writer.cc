@@ -6,6 +6,7 @@
 #include <functional>
 #include <system_error>
 
+#include "model/checkpoint/safetensors.h"
 #include "parallel/rank/errors.h"
 #include "runtime/sink/new_file.h"
 
@@ -13,26 +14,6 @@ namespace flux {
 namespace {
 
 constexpr size_t kAligned = 8;  // bytes: the header is padded to it with spaces
-
-/// safetensors' name of a dtype.
-const char* stored_as(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return "F32";
-    case at::kBFloat16:
-      return "BF16";
-    case at::kHalf:
-      return "F16";
-    case at::kDouble:
-      return "F64";
-    case at::kChar:
-      return "I8";
-    case at::kByte:
-      return "U8";
-    default:
-      TORCH_INTERNAL_ASSERT(false, "no weights are written as ", dtype);
-  }
-}
 
 std::string_view as_bytes(const void* from, size_t bytes) { return {static_cast<const char*>(from), bytes}; }
 
@@ -50,7 +31,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, NamedTensors te
   int64_t data = 0;
   for (const auto& [name, tensor] : tensors) {
     const auto bytes = static_cast<int64_t>(tensor.nbytes());
-    header[name] = {{"dtype", stored_as(tensor.scalar_type())},
+    header[name] = {{"dtype", safetensors_dtype(tensor.scalar_type())},
                     {"shape", tensor.sizes().vec()},
                     {"data_offsets", {data, data + bytes}}};
     places_[name] = {data, bytes, false};

@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "model/checkpoint/refuse_tensor.h"
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
 #include "model/kernels/dequantize.h"
@@ -21,26 +22,24 @@ namespace {
 
 constexpr int64_t kLongestState = 4096;  // bytes of JSON; bitsandbytes writes less than 200
 
-[[noreturn]] void fail(const TensorInfo& tensor, const std::string& what) {
-  throw Invalid(tensor.file + ": tensor " + quoted_name(tensor.name) + " " + what);
-}
-
 /// The largest absolute values of rows or blocks.
 void require_scales(const TensorInfo& tensor, const at::Tensor& values) {
   if (!values.isfinite().logical_and_(values >= 0).all().item<bool>())
-    fail(tensor, "holds a scale that is negative or not finite; download it again, or take an unquantized folder");
+    refuse_tensor(tensor,
+                  "holds a scale that is negative or not finite; download it again, or take an unquantized folder");
 }
 
 void require_codebook(const TensorInfo& tensor, const at::Tensor& values, Format format) {
   const std::array<float, 16>& book = codebook(format);
   const at::Tensor expected = at::tensor(at::ArrayRef<float>(book.data(), book.size()));
   if (!values.allclose(expected, /*rtol=*/1e-5, /*atol=*/1e-7))
-    fail(tensor, std::string("is not the codebook of ") + format_name(format) + "; take an unquantized folder");
+    refuse_tensor(tensor,
+                  std::string("is not the codebook of ") + format_name(format) + "; take an unquantized folder");
 }
 
 void require_form(const TensorInfo& tensor, at::ScalarType dtype, at::IntArrayRef shape) {
   if (tensor.dtype != dtype || shape != at::IntArrayRef(tensor.shape))
-    fail(tensor, "has another dtype or shape than bitsandbytes gives it for its matrix and config.json");
+    refuse_tensor(tensor, "has another dtype or shape than bitsandbytes gives it for its matrix and config.json");
 }
 
 /// A whole number of at least 1.
@@ -121,8 +120,9 @@ class BitsAndBytes : public TensorSource {
   const TensorInfo& part(Stored& matrix, const std::string& name) {
     const TensorInfo* info = source_->find(name);
     if (info == nullptr)
-      fail(matrix.codes, "is quantized, and " + quoted_name(name) +
-                             " is missing beside it; download the component again, or take an unquantized one");
+      refuse_tensor(matrix.codes,
+                    "is quantized, and " + quoted_name(name) +
+                        " is missing beside it; download the component again, or take an unquantized one");
     parts_.insert(name);
     matrix.bytes += info->bytes;
     return *info;
@@ -155,7 +155,7 @@ QuantState BitsAndBytes::state_of(Stored& matrix) {
   const TensorInfo& state =
       part(matrix, matrix.codes.name + ".quant_state.bitsandbytes__" + format_name(quantization_.format));
   require_form(state, at::kByte, {state.bytes});
-  if (state.bytes > kLongestState) fail(state, "is longer than bitsandbytes writes it");
+  if (state.bytes > kLongestState) refuse_tensor(state, "is longer than bitsandbytes writes it");
   const at::Tensor bytes = values(state);
   const std::string_view text(reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()),
                               static_cast<size_t>(bytes.numel()));
@@ -171,7 +171,7 @@ at::Tensor BitsAndBytes::nested_of(Stored& matrix, const QuantState& state) {
   to.offset().fill_(state.offset);
   to.map().copy_(values(map));
   to.nested_absmax().copy_(values(absmax));
-  if (!to.map().isfinite().all().item<bool>()) fail(map, "holds what is not finite; download it again");
+  if (!to.map().isfinite().all().item<bool>()) refuse_tensor(map, "holds what is not finite; download it again");
   require_scales(absmax, to.nested_absmax());
   return to.nested;
 }
@@ -215,7 +215,7 @@ void BitsAndBytes::add_four_bit(const TensorInfo& packed) {
 void BitsAndBytes::add_eight_bit(const TensorInfo& codes) {
   const std::string& name = codes.name;
   const std::string module = name.substr(0, name.size() - std::string_view("weight").size());
-  if (codes.shape.size() != 2) fail(codes, "is quantized, and no matrix");
+  if (codes.shape.size() != 2) refuse_tensor(codes, "is quantized, and no matrix");
   Stored matrix{codes};
   const TensorInfo& largest = part(matrix, module + "SCB", at::kFloat, {codes.shape[0]});
   const at::Tensor scb = values(largest);
@@ -223,7 +223,7 @@ void BitsAndBytes::add_eight_bit(const TensorInfo& codes) {
   if (source_->find(module + "weight_format") != nullptr) {
     const TensorInfo& layout = part(matrix, module + "weight_format", at::kByte, {});
     if (values(layout).item<uint8_t>() != 0)
-      fail(layout, "is not 0, rows one after another; save the folder with bitsandbytes 0.45 or newer");
+      refuse_tensor(layout, "is not 0, rows one after another; save the folder with bitsandbytes 0.45 or newer");
   }
   const at::Tensor scales = scb / at::full_like(scb, 127);  // a tensor: by a scalar ATen divides through its reciprocal
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "model/checkpoint/refuse_tensor.h"
 #include "model/files/printable.h"
 #include "model/linear/four_bit.h"
 #include "parallel/rank/errors.h"
@@ -13,10 +14,6 @@ namespace flux {
 namespace {
 
 constexpr std::string_view kCodes = ".codes";
-
-[[noreturn]] void fail(const TensorInfo& tensor, const std::string& what) {
-  throw Invalid(tensor.file + ": tensor " + quoted_name(tensor.name) + " " + what);
-}
 
 class KeptCodes : public TensorSource {
  public:
@@ -46,12 +43,12 @@ class KeptCodes : public TensorSource {
   }
 
   void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {
-    if (matrices_.contains(tensor.name)) fail(tensor, "is kept as codes, and config.json asks for its values");
+    if (matrices_.contains(tensor.name)) refuse_tensor(tensor, "is kept as codes, and config.json asks for its values");
     source_->read(tensor, row, into);
     if (!numbers_.contains(tensor.name)) return;
     const bool scale = tensor.name.ends_with(".scales");
     if (!into.isfinite().all().item<bool>() || (scale && (into < 0).any().item<bool>()))
-      fail(tensor, "holds a scale that is negative or not finite; quantize the model again");
+      refuse_tensor(tensor, "holds a scale that is negative or not finite; quantize the model again");
   }
 
  private:
@@ -59,7 +56,7 @@ class KeptCodes : public TensorSource {
     const std::string name = codes.name.substr(0, codes.name.size() - kCodes.size());
     const bool four_bit = codes.dtype == at::kByte;
     if (codes.shape.size() != 2 || codes.bytes == 0 || (!four_bit && codes.dtype != at::kChar))
-      fail(codes, "is no matrix of codes as flux-dist quantize writes it");
+      refuse_tensor(codes, "is no matrix of codes as flux-dist quantize writes it");
     TensorInfo matrix{.name = name,
                       .dtype = at::kFloat,
                       .stored_as = four_bit ? "4 bits" : "I8",
@@ -80,9 +77,10 @@ class KeptCodes : public TensorSource {
   const std::string& part(TensorInfo& matrix, const char* suffix, at::ScalarType dtype, at::IntArrayRef shape) {
     const TensorInfo* info = source_->find(matrix.name + suffix);
     if (info == nullptr)
-      fail(matrix, "is quantized, and " + quoted_name(matrix.name + suffix) + " is missing; quantize the model again");
+      refuse_tensor(matrix,
+                    "is quantized, and " + quoted_name(matrix.name + suffix) + " is missing; quantize the model again");
     if (info->dtype != dtype || shape != at::IntArrayRef(info->shape))
-      fail(*info, "has another dtype or shape than its codes ask for; quantize the model again");
+      refuse_tensor(*info, "has another dtype or shape than its codes ask for; quantize the model again");
     matrix.bytes += info->bytes;
     return *parts_.insert(info->name).first;
   }

@@ -166,6 +166,11 @@ void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const 
 
 }  // namespace
 
+std::string_view safetensors_dtype(at::ScalarType dtype) {
+  const auto* found = std::ranges::find(dtypes, dtype, &std::pair<std::string_view, at::ScalarType>::second);
+  return found == std::end(dtypes) ? std::string_view() : found->first;
+}
+
 std::vector<StoredTensor> parse_safetensors_header(std::string_view header, int64_t data_bytes,
                                                    const std::string& file) {
   if (!header.starts_with('{')) throw Invalid(file + ": its header does not begin with '{'; is it a safetensors file?");

@@ -14,6 +14,9 @@
 
 namespace flux {
 
+/// The name of a dtype there: F32, BF16; empty of one that it has none for.
+std::string_view safetensors_dtype(at::ScalarType dtype);
+
 /// A tensor of a file and where its bytes begin, counted from the end of the header.
 struct StoredTensor {
   TensorInfo info;

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <utility>
 
+#include "model/checkpoint/refuse_tensor.h"
 #include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 
@@ -121,12 +122,12 @@ const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape,
                   " is missing; `flux-dist inspect` lists what a checkpoint lacks");
   }
   if (!is_weight_dtype(info->dtype)) {
-    throw Invalid(info->file + ": tensor " + quoted_name(info->name) + " is stored as " + info->stored_as +
-                  "; weights are read from F32, BF16, F16 or F64: take this component from the published folder");
+    refuse_tensor(*info, "is stored as " + info->stored_as +
+                             "; weights are read from F32, BF16, F16 or F64: take this component from the published "
+                             "folder");
   }
   if (shape != at::IntArrayRef(info->shape)) {
-    throw Invalid(info->file + ": tensor " + quoted_name(info->name) + " has shape " + text(info->shape) +
-                  ", config.json asks for " + text(shape));
+    refuse_tensor(*info, "has shape " + text(info->shape) + ", config.json asks for " + text(shape));
   }
   return *info;
 }

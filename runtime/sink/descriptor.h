@@ -27,22 +27,14 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 
   void write_all(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = write(fd_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail("write");
-      bytes.remove_prefix(static_cast<size_t>(written));
-    }
+    repeat(bytes, [&](std::string_view rest) { return write(fd_, rest.data(), rest.size()); });
   }
 
   void write_at(int64_t offset, std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = pwrite(fd_, bytes.data(), bytes.size(), offset);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail("write");
-      bytes.remove_prefix(static_cast<size_t>(written));
-      offset += written;
-    }
+    const int64_t end = offset + static_cast<int64_t>(bytes.size());
+    repeat(bytes, [&](std::string_view rest) {
+      return pwrite(fd_, rest.data(), rest.size(), end - static_cast<int64_t>(rest.size()));
+    });
   }
 
   /// Takes back what is after `bytes`, as far as the system lets it.
@@ -68,6 +60,17 @@ class Descriptor {
   }
 
  private:
+  /// Until `write_some` has written all.
+  template <typename Write>
+  void repeat(std::string_view bytes, const Write& write_some) {
+    while (!bytes.empty()) {
+      const ssize_t written = write_some(bytes);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail("write");
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+  }
+
   [[noreturn]] void fail(const char* what) const {
     const int error = errno;
     throw Invalid("cannot " + std::string(what) + " " + path_.string() + ": " + std::strerror(error));

@@ -42,6 +42,16 @@ std::string header_of(int64_t tensors) {
   return header.dump();
 }
 
+/// Matrices in 8 bits, each as codes and scales of these names.
+std::shared_ptr<Held> matrices(int64_t count, const std::string& codes, const std::string& scales) {
+  std::map<std::string, at::Tensor, std::less<>> tensors;
+  for (int64_t i = 0; i < count; ++i) {
+    tensors[std::to_string(i) + codes] = at::zeros({1, 1}, at::kChar);
+    tensors[std::to_string(i) + scales] = at::zeros({1});
+  }
+  return std::make_shared<Held>(std::move(tensors));
+}
+
 /// An object of `size` objects.
 std::string object_of(int64_t size) {
   json object;
@@ -92,23 +102,13 @@ const Reader readers[] = {
      }},
     {"kept_codes",
      [](const ScratchFolder&, int64_t size) {
-       std::map<std::string, at::Tensor, std::less<>> tensors;
-       for (int64_t i = 0; i < size; ++i) {
-         tensors[std::to_string(i) + ".weight.codes"] = at::zeros({1, 1}, at::kChar);
-         tensors[std::to_string(i) + ".weight.scales"] = at::zeros({1});
-       }
-       return [source = std::make_shared<Held>(std::move(tensors))] {
+       return [source = matrices(size, ".weight.codes", ".weight.scales")] {
          kept_codes_source(source, {.by = Quantization::By::flux_dist, .format = Format::int8})->names();
        };
      }},
     {"quantized_matrices",
      [](const ScratchFolder&, int64_t size) {
-       std::map<std::string, at::Tensor, std::less<>> tensors;
-       for (int64_t i = 0; i < size; ++i) {
-         tensors[std::to_string(i) + ".weight"] = at::zeros({1, 1}, at::kChar);
-         tensors[std::to_string(i) + ".SCB"] = at::zeros({1});
-       }
-       return [source = std::make_shared<Held>(std::move(tensors))] {
+       return [source = matrices(size, ".weight", ".SCB")] {
          bitsandbytes_source(source, {Quantization::By::bitsandbytes, Format::int8_weights, Format::int8_weights})
              ->names();
        };
