@@ -14,20 +14,24 @@
 namespace flux {
 
 void dequantize_aten(const Activation& codes, const at::Tensor& out) {
-  out.copy_(codes.values.to(at::kFloat) * codes.scales.unsqueeze(1));
+  out.copy_((codes.values.to(at::kFloat) * codes.scales.unsqueeze(1)).view(out.sizes()));
 }
 
 void dequantize(const Activation& codes, const at::Tensor& out) {
 #if FLUX_CUDA
   if (out.is_cuda()) {
-    TORCH_CHECK(codes.values.is_contiguous() && out.is_contiguous(), "rows must be packed");
+    const bool packed =
+        out.stride(-1) == 1 && (out.dim() == 2 || out.stride(1) == out.size(2)) && codes.values.is_contiguous();
+    TORCH_CHECK(packed, "values of a row, and rows of codes, must be packed");
     const c10::cuda::CUDAGuard device(out.device());
     C10_CUDA_CHECK(launch_dequantize({.codes = codes.values.const_data_ptr<int8_t>(),
                                       .scales = codes.scales.const_data_ptr<float>(),
                                       .out = out.data_ptr(),
                                       .precision = precision_of(out),
-                                      .rows = out.size(0),
-                                      .width = out.size(1)},
+                                      .stride = out.stride(0),
+                                      .together = out.dim() == 2 ? 1 : out.size(1),
+                                      .rows = codes.rows(),
+                                      .width = out.size(-1)},
                                      c10::cuda::getCurrentCUDAStream()));
     return;
   }

@@ -13,12 +13,14 @@ template <typename T, int N>
 __global__ void dequantize(Dequantize a) {
   const uint32_t at = (blockIdx.x * threads + threadIdx.x) * N;
   if (at >= a.rows * a.width) return;
-  const float scale = a.scales[at / static_cast<uint32_t>(a.width)];
+  const uint32_t width = static_cast<uint32_t>(a.width), together = static_cast<uint32_t>(a.together);
+  const uint32_t row = at / width;
+  const float scale = a.scales[row];
   const auto codes = load<int8_t, N>(a.codes + at);
   Vector<T, N> result;
 #pragma unroll
   for (int i = 0; i < N; ++i) result.values[i] = static_cast<T>(scale * static_cast<float>(codes.values[i]));
-  store(static_cast<T*>(a.out) + at, result);
+  store(static_cast<T*>(a.out) + row / together * a.stride + row % together * width + at % width, result);
 }
 
 template <typename T>
@@ -27,7 +29,7 @@ cudaError_t launch(const Dequantize& a, cudaStream_t stream) {
   if (values == 0) return cudaSuccess;
   if (values > INT32_MAX) return cudaErrorInvalidValue;
   constexpr int N = 8;
-  const bool wide = a.width % N == 0 && aligned(a.codes, N) && aligned(a.out, N * sizeof(T));
+  const bool wide = a.width % N == 0 && a.stride % N == 0 && aligned(a.codes, N) && aligned(a.out, N * sizeof(T));
   const int64_t each = threads * (wide ? N : 1);
   (wide ? dequantize<T, N>
         : dequantize<T, 1>)<<<static_cast<unsigned>((values + each - 1) / each), threads, 0, stream>>>(a);

@@ -8,12 +8,14 @@
 
 namespace flux {
 
-/// Device memory of dequantize.h's arguments, packed.
+/// Device memory of dequantize.h's arguments.
 struct Dequantize {
   const int8_t* codes;  // [rows, width]
   const float* scales;  // [rows]
-  void* out;            // [rows, width], of `precision`
+  void* out;            // [rows / together, together, width], of `precision`
   Precision precision;
+  int64_t stride;       // elements between what lies together in out
+  int64_t together;     // rows that are packed
   int64_t rows, width;  // at most 2^31 values
 };
 

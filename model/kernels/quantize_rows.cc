@@ -10,7 +10,7 @@ namespace flux {
 
 void quantize_rows_aten(const at::Tensor& x, const Activation& out) {
   if (x.size(0) == 0) return;
-  const auto rows = x.to(at::kFloat);
+  const auto rows = x.to(at::kFloat).reshape({-1, x.size(-1)});
   const auto largest = rows.abs().amax(1);
   const auto most = at::full_like(largest, 127);  // a tensor: by a scalar ATen divides through its reciprocal
   out.scales.copy_(largest / most);

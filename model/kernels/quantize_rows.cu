@@ -13,7 +13,7 @@ template <typename T, int N>
 __global__ void quantize_rows(QuantizeRows a) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * warps + threadIdx.x / warp;
   if (row >= a.rows) return;
-  const T* x = static_cast<const T*>(a.x) + row * a.stride;
+  const T* x = static_cast<const T*>(a.x) + row / a.together * a.stride + row % a.together * a.width;
   const int64_t first = static_cast<int64_t>(threadIdx.x % warp) * N;
 
   unsigned largest = 0;  // as integers: what is no number is larger than all numbers

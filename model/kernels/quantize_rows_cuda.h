@@ -10,11 +10,12 @@ namespace flux {
 
 /// Device memory of the arguments of quantize_rows.h and rotate_quantize.h.
 struct QuantizeRows {
-  const void* x;  // [rows, width]
+  const void* x;  // [rows / together, together, width]
   Precision precision;
-  int64_t stride;  // elements between rows of x
-  int8_t* codes;   // [rows, width], packed
-  float* scales;   // [rows]
+  int64_t stride;    // elements between what lies together in x
+  int64_t together;  // rows that are packed
+  int8_t* codes;     // [rows, width], packed
+  float* scales;     // [rows]
   int64_t rows, width;
 };
 

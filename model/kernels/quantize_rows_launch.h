@@ -14,15 +14,17 @@ namespace flux {
 /// A kernel that rounds rows to int8, on ATen's current stream of their card.
 inline void launch_rows(cudaError_t (*kernel)(const QuantizeRows&, cudaStream_t), const at::Tensor& x,
                         const Activation& out) {
-  TORCH_CHECK(x.stride(1) == 1 && out.values.is_contiguous(), "values of a row, and rows of codes, must be packed");
+  const bool packed = x.stride(-1) == 1 && (x.dim() == 2 || x.stride(1) == x.size(2)) && out.values.is_contiguous();
+  TORCH_CHECK(packed, "values of a row, and rows of codes, must be packed");
   const c10::cuda::CUDAGuard device(x.device());
   C10_CUDA_CHECK(kernel({.x = x.const_data_ptr(),
                          .precision = precision_of(x),
                          .stride = x.stride(0),
+                         .together = x.dim() == 2 ? 1 : x.size(1),
                          .codes = out.values.mutable_data_ptr<int8_t>(),
                          .scales = out.scales.mutable_data_ptr<float>(),
-                         .rows = x.size(0),
-                         .width = x.size(1)},
+                         .rows = out.rows(),
+                         .width = x.size(-1)},
                         c10::cuda::getCurrentCUDAStream()));
 }
 

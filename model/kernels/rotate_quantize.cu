@@ -30,8 +30,8 @@ template <typename T>
 cudaError_t launch(const QuantizeRows& a, cudaStream_t stream) {
   if (a.rows == 0) return cudaSuccess;
   const int64_t threads = threads_for(a.width / 8);
-  const bool fits = a.width % 16 == 0 && threads <= most_threads && aligned(a.x, 8 * sizeof(T)) && a.stride % 8 == 0 &&
-                    aligned(a.codes, 8);
+  const bool fits = a.together == 1 && a.width % 16 == 0 && threads <= most_threads && aligned(a.x, 8 * sizeof(T)) &&
+                    a.stride % 8 == 0 && aligned(a.codes, 8);
   if (!fits) return cudaErrorInvalidValue;
   rotate_quantize<T><<<static_cast<unsigned>(a.rows), static_cast<unsigned>(threads), 0, stream>>>(
       a, static_cast<int>(rotation_block(a.width)));

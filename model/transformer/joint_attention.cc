@@ -19,40 +19,63 @@ at::Tensor without_few_left(const at::Tensor& q) {
 
 }  // namespace
 
+std::array<int64_t, 3> JointAttention::rounded_sizes(int64_t tokens, int64_t heads, int64_t head_dim, int ranks) {
+  const int64_t parts = ranks > 1 && heads % 2 == 0 ? 2 : 1;
+  return {parts, tokens, 2 * heads / parts * (head_dim + 4)};
+}
+
 JointAttention::JointAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut,
                                Communicator& sequence)
     : sequence_(sequence),
       rows_(cut.rows_by_rank()),
       all_(keys_values.narrow(0, 0, cut.tokens())),
-      mine_(all_.narrow(0, cut.begin(sequence.rank()), cut.rows(sequence.rank()))),
-      travels_(rounded.defined() ? rounded.narrow(0, 0, cut.tokens()) : all_) {
-  const int64_t heads = all_.size(2), head_dim = all_.size(3);
-  for (int rank = 0; rounded.defined() && rank < sequence.size(); ++rank) {
-    const int64_t count = cut.rows(rank) * 2 * heads;  // of heads
-    const at::Tensor bytes = travels_.narrow(0, cut.begin(rank), cut.rows(rank)).flatten();
+      mine_(all_.narrow(0, cut.begin(sequence.rank()), cut.rows(sequence.rank()))) {
+  const int64_t heads = all_.size(2);
+  if (!rounded.defined()) parts_.push_back({0, heads, all_});
+  const int64_t parts = rounded.defined() ? rounded.size(0) : 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    parts_.push_back({part * heads / parts, heads / parts, rounded[part].narrow(0, 0, cut.tokens())});
+    parts_.back().rounded = this->rounded(parts_.back(), cut);
+  }
+}
+
+std::vector<JointAttention::Rounded> JointAttention::rounded(const Part& part, const Cut& cut) const {
+  const int64_t head_dim = all_.size(3);
+  std::vector<Rounded> by_rank;
+  for (int rank = 0; rank < sequence_.size(); ++rank) {
+    const int64_t count = cut.rows(rank) * 2 * part.heads;
+    const at::Tensor bytes = part.travels.narrow(0, cut.begin(rank), cut.rows(rank)).flatten();
     const auto codes = bytes.narrow(0, 0, count * head_dim).view(at::kChar).view({count, head_dim});
     const auto scales = bytes.narrow(0, count * head_dim, count * 4).view(at::kFloat);
-    rounded_.push_back({{codes, scales}, all_.narrow(0, cut.begin(rank), cut.rows(rank)).view({count, head_dim})});
+    const auto widened =
+        all_.narrow(0, cut.begin(rank), cut.rows(rank)).narrow(2, part.first, part.heads).flatten(0, 1);
+    by_rank.push_back({{codes, scales}, widened});
   }
+  return by_rank;
 }
 
 void JointAttention::send() {
-  if (!rounded_.empty()) {
-    const Rounded& own = rounded_[static_cast<size_t>(sequence_.rank())];
-    quantize_rows(own.widened, own.codes);
+  for (Part& part : parts_) {
+    if (!part.rounded.empty()) {
+      const Rounded& own = part.rounded[static_cast<size_t>(sequence_.rank())];
+      quantize_rows(own.widened, own.codes);
+    }
+    part.travelling.emplace(sequence_.all_gather(part.travels, rows_));
   }
-  travelling_.emplace(sequence_.all_gather(travels_, rows_));
 }
 
 void JointAttention::attend(const at::Tensor& q, const at::Tensor& out) {
-  travelling_->wait();
-  travelling_.reset();
-  if (q.size(0) == 0) return;
-  for (const Rounded& rank : rounded_) dequantize(rank.codes, rank.widened);
-  const auto keys = heads_first(all_.select(1, 0));
-  const auto values = heads_first(all_.select(1, 1));
-  const auto attended = at::scaled_dot_product_attention(heads_first(without_few_left(q)), keys, values);
-  out.unflatten(1, {q.size(1), q.size(2)}).copy_(attended.squeeze(0).transpose(0, 1).narrow(0, 0, q.size(0)));
+  const at::Tensor queries = heads_first(without_few_left(q)), attended = out.unflatten(1, {q.size(1), q.size(2)});
+  for (Part& part : parts_) {
+    part.travelling->wait();
+    part.travelling.reset();
+    if (q.size(0) == 0) continue;
+    for (const Rounded& rank : part.rounded) dequantize(rank.codes, rank.widened);
+    const auto of = [&](const at::Tensor& heads) { return heads.narrow(1, part.first, part.heads); };
+    const auto result = at::scaled_dot_product_attention(of(queries), of(heads_first(all_.select(1, 0))),
+                                                         of(heads_first(all_.select(1, 1))));
+    of(attended).copy_(result.squeeze(0).transpose(0, 1).narrow(0, 0, q.size(0)));
+  }
 }
 
 }  // namespace flux

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -17,12 +18,13 @@ namespace flux {
 class JointAttention {
  public:
   /// keys_values: [at least as many tokens as the cut has, 2, heads, head_dim]. It travels itself, and is a buffer of
-  /// the communicator's; or where `rounded` is defined ([tokens, rounded_bytes] uint8, such a buffer) that does, int8
-  /// with a scale for each head of a token. Then all ranks' keys and values are rounded, this rank's too.
+  /// the communicator's; or where `rounded` is defined (rounded_sizes() uint8, such a buffer) that does, int8 with a
+  /// scale for each head of a token. Then all ranks' keys and values are rounded, this rank's too.
   JointAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut, Communicator& sequence);
 
-  /// Of a token's keys and values and their scales.
-  static int64_t rounded_bytes(int64_t heads, int64_t head_dim) { return 2 * heads * (head_dim + 4); }
+  /// [parts, tokens, bytes]: where ranks wait for each other, half of the heads are attended to while the others
+  /// travel.
+  static std::array<int64_t, 3> rounded_sizes(int64_t tokens, int64_t heads, int64_t head_dim, int ranks);
 
   /// This rank's keys and values, to be written before send: [rows, 2, heads, head_dim].
   const at::Tensor& keys_values() const { return mine_; }
@@ -34,19 +36,27 @@ class JointAttention {
   void attend(const at::Tensor& q, const at::Tensor& out);
 
  private:
-  /// A rank's rows as they travel: all codes, then all scales.
+  /// Some heads of a rank's rows as they travel: all codes, then all scales.
   struct Rounded {
     Activation codes;    // [rows * 2 * heads, head_dim]
-    at::Tensor widened;  // the same of keys and values
+    at::Tensor widened;  // [rows * 2, heads, head_dim], the same of keys and values
   };
+
+  /// Heads that travel, and are attended to, together.
+  struct Part {
+    int64_t first, heads;
+    at::Tensor travels;              // everybody's: keys and values, or what they are rounded to
+    std::vector<Rounded> rounded{};  // by rank; empty where nothing is rounded
+    std::optional<Pending> travelling{};
+  };
+
+  std::vector<Rounded> rounded(const Part& part, const Cut& cut) const;
 
   Communicator& sequence_;
   std::vector<int64_t> rows_;  // by rank
   at::Tensor all_;             // [tokens, 2, heads, head_dim]
   at::Tensor mine_;
-  at::Tensor travels_;            // all of them, or what they are rounded to
-  std::vector<Rounded> rounded_;  // by rank; empty where nothing is rounded
-  std::optional<Pending> travelling_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace flux

@@ -4,19 +4,20 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstdlib>
-#include <cstring>
+#include <list>
 #include <map>
-#include <string_view>
+#include <ranges>
 #include <thread>
 
 #include "parallel/group.h"
 #include "parallel/nccl/handle.h"
+#include "parallel/nccl/introduction.h"
 #include "parallel/nccl/memory.h"
-#include "parallel/rank/device.h"
+#include "parallel/nccl/staged_gather.h"
 #include "parallel/rank/errors.h"
 #include "parallel/rank/thread_name.h"
 
@@ -27,13 +28,6 @@ using c10::cuda::CUDAStream;
 
 /// Bytes from which copy engines gather sooner than kernels do: an engine takes 30 us longer to begin.
 constexpr int64_t kWorthAnEngine = 4 << 20;
-
-/// Asked for where cards reach each other and it goes wrong. NCCL itself does not heed it for memory that is
-/// registered.
-bool peer_access_is_off() {
-  const char* off = std::getenv("NCCL_P2P_DISABLE");
-  return off != nullptr && !std::string_view(off).empty() && std::string_view(off) != "0";
-}
 
 ncclDataType_t type_of(const at::Tensor& value) {
   static const std::map<at::ScalarType, ncclDataType_t> types = {
@@ -60,11 +54,12 @@ class FirstError {
 /// Collectives on a stream of their own, ordered with ATen's current stream by events.
 class NcclCommunicator : public Communicator {
  public:
-  NcclCommunicator(std::unique_ptr<HostGroup> host, const ncclUniqueId& id, at::Device device, Deadlines deadlines)
+  NcclCommunicator(std::unique_ptr<HostGroup> host, const Introduction& group, at::Device device, Deadlines deadlines)
       : host_(std::move(host)),
         device_(device),
+        way_(group.way),
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
-        nccl_(std::make_shared<NcclHandle>(*host_, id, device, deadlines)),
+        nccl_(std::make_shared<NcclHandle>(*host_, group.id, device, deadlines)),
         monitor_([this] { watch(); }) {}
 
   ~NcclCommunicator() override {
@@ -78,11 +73,7 @@ class NcclCommunicator : public Communicator {
 
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }
-  at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override {
-    const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
-    if (bytes < kWorthAnEngine || peer_access_is_off()) return at::empty(sizes, options);
-    return nccl_memory(nccl_, sizes, options);
-  }
+  at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override;
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
@@ -93,16 +84,19 @@ class NcclCommunicator : public Communicator {
   using Call = std::function<ncclResult_t(ncclComm_t, cudaStream_t)>;
 
   Pending queue(const std::string& name, const at::Tensor& tensor, const Call& call);
+  Pending pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved);
   void go_on(const std::string& name) const;
   void watch();
 
   std::unique_ptr<HostGroup> host_;
   at::Device device_;
+  Way way_;
   CUDAStream stream_;
   std::shared_ptr<NcclHandle> nccl_;  // and its memory's
   std::mutex mutex_;
   std::condition_variable changed_;
   bool closing_ = false;
+  std::list<StagedGather> staged_;  // the list under the mutex
   std::thread monitor_;
 };
 
@@ -121,16 +115,43 @@ Pending NcclCommunicator::queue(const std::string& name, const at::Tensor& tenso
   ready.record(c10::cuda::getCurrentCUDAStream(device_.index()));
   ready.block(stream_);
   nccl_->queue(name, [&](ncclComm_t comm) { return call(comm, stream_.stream()); });
-  const auto moved = std::make_shared<at::cuda::CUDAEvent>();
+  auto moved = std::make_shared<at::cuda::CUDAEvent>();
   moved->record(stream_);
-  return Pending([this, name, moved] {
+  return pending(name, std::move(moved));
+}
+
+Pending NcclCommunicator::pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved) {
+  return Pending([this, name, moved = std::move(moved)] {
     go_on(name);
     moved->block(c10::cuda::getCurrentCUDAStream(device_.index()));
   });
 }
 
+at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions options) {
+  const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
+  if (way_ == Way::peers && bytes >= kWorthAnEngine) return nccl_memory(nccl_, sizes, options);
+  const at::Tensor buffer = at::empty(sizes, options);
+  if (way_ == Way::the_host && bytes >= kWorthAnEngine) {
+    const c10::cuda::CUDAGuard guard(device_);
+    HostMemory shared = shared_host_memory(*host_, StagedGather::staged_bytes(buffer.nbytes(), size()));
+    if (shared.data) {
+      const std::lock_guard lock(mutex_);
+      staged_.emplace_back(std::move(shared.data), buffer, rank(), size());
+    } else if (rank() == 0) {
+      spdlog::warn("keys and values go between cards by kernels, which takes longer than by copy engines: {}",
+                   shared.refused);
+    }
+  }
+  return buffer;
+}
+
 Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {
   const std::vector<ByteRange> ranges = gathered_ranges(all, rows, size());
+  const auto staged = std::ranges::find_if(staged_, [&](const auto& gather) { return gather.holds(all); });
+  if (staged != staged_.end()) {
+    go_on("all_gather");
+    return pending("all_gather", (*staged)(all, ranges));
+  }
   const bool even = std::all_of(ranges.begin(), ranges.end(), [&](ByteRange r) { return r.size == ranges[0].size; });
   auto* data = static_cast<char*>(all.data_ptr());
   return queue("all_gather", all, [=, this](ncclComm_t comm, cudaStream_t stream) {
@@ -170,54 +191,21 @@ Pending NcclCommunicator::reduce(const at::Tensor& value) {
 void NcclCommunicator::watch() {
   name_this_thread("nccl watch");
   std::unique_lock lock(mutex_);
-  while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return closing_; })) {
+  std::chrono::milliseconds patience(50);
+  while (!changed_.wait_for(lock, patience, [&] { return closing_; })) {
     if (const std::string fault = nccl_->fault(); !fault.empty()) host_->abort(fault);
     if (!host_->aborted()) continue;
     nccl_->abort();
-    return;
+    for (StagedGather& gather : staged_) gather.let_pass();
+    patience = std::chrono::milliseconds(1);  // a step has a gather after the other
   }
-}
-
-struct Member {
-  std::string card;  // "host UUID"; empty without a card
-  std::string id;    // of the NCCL group, from its first rank
-};
-
-/// Everybody's card, checked; returns the group's id. Every rank finds the same fault.
-ncclUniqueId introduce(HostGroup& host, const std::string& card) {
-  ncclUniqueId id{};
-  if (const ncclResult_t result = host.rank() == 0 ? ncclGetUniqueId(&id) : ncclSuccess; result != ncclSuccess) {
-    const std::string why = fmt::format("NCCL: {} ({})", ncclGetErrorString(result), ncclGetLastError(nullptr));
-    host.abort(why);  // which the others wait for
-    throw Aborted("group: " + why);
-  }
-  const std::string raw(id.internal, sizeof(id.internal));
-  const std::vector<std::string> members = host.exchange(raw + card);
-  std::map<std::string, int> rank_on;
-  for (int position = 0; position < host.size(); ++position) {
-    const int rank = host.members()[position];
-    const std::string theirs = members[position].substr(raw.size());
-    if (theirs.empty()) throw Invalid(fmt::format("--transport nccl: rank {} has no card; use --transport mpi", rank));
-    const auto [other, alone] = rank_on.emplace(theirs, rank);
-    if (!alone)
-      throw Invalid(
-          fmt::format("--transport nccl: ranks {} and {} share the card {}, which NCCL cannot; use --transport "
-                      "mpi, or fewer ranks",
-                      other->second, rank, theirs));
-  }
-  std::memcpy(id.internal, members[0].data(), sizeof(id.internal));
-  return id;
 }
 
 }  // namespace
 
 std::unique_ptr<Communicator> nccl_group(std::unique_ptr<HostGroup> host, at::Device device, Deadlines deadlines) {
-  std::string card;
-  if (device.is_cuda())
-    for (const Card& visible : visible_cards())
-      if (visible.index == device.index()) card = host_name() + " " + visible.uuid;
-  const ncclUniqueId id = introduce(*host, card);
-  return std::make_unique<NcclCommunicator>(std::move(host), id, device, deadlines);
+  const Introduction group = introduce(*host, device);
+  return std::make_unique<NcclCommunicator>(std::move(host), group, device, deadlines);
 }
 
 }  // namespace flux

@@ -82,6 +82,20 @@ TEST_P(RotateQuantizeGpu, CodesAreWidenedAsTheirTwinDoes) {
   EXPECT_TRUE(at::equal(out.cpu(), expected));
 }
 
+TEST_P(RotateQuantizeGpu, SomeHeadsOfTokensEqualTheirTwins) {
+  const auto some = [](const at::Tensor& all) { return all.narrow(1, 2, 3); };
+  const auto all = at::randn({9, 6, width()}).to(dtype()), there = all.cuda();
+  const Activation expected = room(all.flatten(0, 1).narrow(0, 0, 27)),
+                   out = room(there.flatten(0, 1).narrow(0, 0, 27));
+  quantize_rows_aten(some(all), expected);
+  quantize_rows(some(there), out);
+  EXPECT_TRUE(at::equal(out.values.cpu(), expected.values));
+  EXPECT_TRUE(equal_bits(out.scales, expected.scales));
+  dequantize_aten(expected, some(all));
+  dequantize(out, some(there));
+  EXPECT_TRUE(at::equal(there.cpu(), all));
+}
+
 INSTANTIATE_TEST_SUITE_P(Widths, RotateQuantizeGpu,
                          testing::Combine(testing::Values(at::kFloat, at::kBFloat16, at::kHalf),
                                           testing::Values(16, 48, 128, 640, 3072, 12288, 15360)));

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/kernels/dequantize.h"
 #include "model/kernels/quantize_rows.h"
 #include "model/kernels/rotation.h"
 
@@ -92,6 +93,19 @@ TEST(QuantizeRows, RoundHalvesToEven) {
   quantize_rows(at::tensor({127.0F, 0.5F, 1.5F, -2.5F}).unsqueeze(0), out);
   EXPECT_TRUE(at::equal(out.values, at::tensor({127, 0, 2, -2}).to(at::kChar).unsqueeze(0)));
   EXPECT_EQ(out.scales.item<float>(), 1);
+}
+
+TEST(QuantizeRows, TakeSomeHeadsOfTokens) {
+  const at::Tensor all = at::randn({5, 6, 16}), heads = all.narrow(1, 2, 3), before = all.clone();
+  const Activation expected = room(15, 16), out = room(15, 16);
+  quantize_rows(heads.flatten(0, 1).contiguous(), expected);
+  quantize_rows(heads, out);
+  EXPECT_TRUE(at::equal(out.values, expected.values));
+  EXPECT_TRUE(at::equal(out.scales, expected.scales));
+  dequantize(out, heads);
+  EXPECT_TRUE(at::equal(heads.reshape({15, 16}), out.values * out.scales.unsqueeze(1)));
+  heads.copy_(before.narrow(1, 2, 3));
+  EXPECT_TRUE(at::equal(all, before));  // nothing else was written to
 }
 
 }  // namespace
