@@ -1,25 +1,51 @@
 #include "model/decoder.h"
 
 #include <string>
+#include <vector>
 
 #include "model/vae/vae_decoder.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
 
-struct Decoder::Parts {
-  VaeConfig config;
-  Placing placing;
+namespace {
+
+/// The VAE in one dtype.
+struct Pass {
+  Pass(const Checkpoint& checkpoint, const Placing& placing)
+      : weights(checkpoint.open("vae"), placing),
+        vae(in_one_piece(weights, [&](const Weights& memory) { return VaeDecoder(memory, checkpoint.folder.vae); })) {}
+
+  Weights weights;
   VaeDecoder vae;
 };
 
+std::vector<Pass> passes(const Checkpoint& checkpoint, Placing placing) {
+  std::vector<Pass> result;
+  result.emplace_back(checkpoint, placing);
+  if (placing.compute != at::kHalf) return result;
+  placing.compute = at::kFloat;
+  result.emplace_back(checkpoint, placing);
+  return result;
+}
+
+}  // namespace
+
+struct Decoder::Parts {
+  VaeConfig config;
+  std::vector<Pass> passes;  // one after the other, until the pixels are finite
+};
+
 Decoder::Decoder(const Checkpoint& checkpoint, Placing placing)
-    : parts_(new Parts{checkpoint.folder.vae, placing,
-                       in_one_piece(Weights(checkpoint.open("vae"), placing), [&](const Weights& weights) {
-                         return VaeDecoder(weights, checkpoint.folder.vae);
-                       })}) {}
+    : parts_(new Parts{checkpoint.folder.vae, passes(checkpoint, placing)}) {}
 
 Decoder::~Decoder() = default;
+
+int64_t Decoder::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const Pass& pass : parts_->passes) bytes += pass.weights.kept();
+  return bytes;
+}
 
 namespace {
 
@@ -39,20 +65,26 @@ at::Tensor rgb(const at::Tensor& pixels) {
   return (clamped.to(at::kFloat) * 255).round().to(at::kByte).contiguous().cpu();
 }
 
-void require_finite(const at::Tensor& values, const char* what) {
-  if (!values.isfinite().all().item<bool>())
-    throw Invalid(std::string("its ") + what +
-                  " are not finite: damaged weights, or a --dtype too narrow for them (try bf16 or fp32)");
+bool finite(const at::Tensor& values) { return values.isfinite().all().item<bool>(); }
+
+[[noreturn]] void refuse(const char* what) {
+  throw Invalid(std::string("its ") + what +
+                " are not finite: damaged weights, or a --dtype too narrow for them (try bf16 or fp32)");
 }
 
 }  // namespace
 
 Image Decoder::operator()(const at::Tensor& latents, const Picture& picture) const {
-  require_finite(latents, "latents");
+  if (!finite(latents)) refuse("latents");
   const auto scaled = unpacked(latents, picture) / parts_->config.scaling_factor + parts_->config.shift_factor;
-  const auto pixels = parts_->vae(scaled.to(parts_->placing.device, parts_->placing.compute));
-  require_finite(pixels, "pixels");
-  return {rgb(pixels)};
+  std::string warning;
+  for (const auto& [weights, vae] : parts_->passes) {
+    const Placing& placing = weights.placing();
+    const auto pixels = vae(scaled.to(placing.device, placing.compute));
+    if (finite(pixels)) return {rgb(pixels), warning};
+    warning = "its pixels overflowed in fp16 and were decoded in fp32";
+  }
+  refuse("pixels");
 }
 
 }  // namespace flux

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "model/checkpoint/checkpoint.h"
@@ -14,9 +15,11 @@ class Decoder {
   Decoder(const Checkpoint& checkpoint, Placing placing);
   ~Decoder();
 
-  /// latents: [rows * columns, 4 * latent_channels], packed, fp32. Throws Invalid where latents or pixels are not
-  /// finite: there is no picture of them.
+  /// latents: [rows * columns, 4 * latent_channels], packed, fp32. What overflows in fp16 is decoded in fp32, and the
+  /// image's warning says so. Throws Invalid where latents or pixels are not finite: there is no picture of them.
   Image operator()(const at::Tensor& latents, const Picture& picture) const;
+
+  int64_t weight_bytes() const;
 
  private:
   struct Parts;

@@ -74,6 +74,7 @@ struct Conditioning {
 /// A finished picture: uint8 RGB [height, width, 3] on the CPU.
 struct Image {
   at::Tensor rgb;
+  std::string warning{};  // of how it came about; empty if as asked for
 };
 
 }  // namespace flux

@@ -250,6 +250,10 @@ void Coordinator::on(int, Denoised&& denoised) {
 void Coordinator::on(int, Decoded&& decoded) {
   Work& work = works_.at(decoded.picture);
   work.record.seconds.decode = decoded.seconds;
+  if (const std::string& warning = decoded.image.warning; !warning.empty()) {
+    spdlog::warn("{}: {}", work.record.origin, warning);
+    work.record.warnings.push_back(warning);
+  }
   work.image = std::move(decoded.image);
   tell_scheduler(event::Decoded{decoded.picture});
 }

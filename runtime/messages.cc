@@ -71,6 +71,7 @@ struct Packer {
   void operator()(const Decoded& decoded) {
     message.mutable_decoded()->set_picture(decoded.picture);
     message.mutable_decoded()->set_seconds(decoded.seconds);
+    message.mutable_decoded()->set_warning(decoded.image.warning);
     tensors = {decoded.image.rgb};
   }
   void operator()(const Written&) { message.mutable_written(); }
@@ -192,7 +193,9 @@ Message unpack(Parcel parcel) {
     case wire::Message::kDenoised:
       return Report(Denoised{message.denoised().picture(), message.denoised().seconds(), only(parcel.tensors)});
     case wire::Message::kDecoded:
-      return Report(Decoded{message.decoded().picture(), message.decoded().seconds(), {only(parcel.tensors)}});
+      return Report(Decoded{message.decoded().picture(),
+                            message.decoded().seconds(),
+                            {only(parcel.tensors), message.decoded().warning()}});
     case wire::Message::kWritten:
       return Report(Written{});
     case wire::Message::kRequestFailed:

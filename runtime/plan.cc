@@ -6,12 +6,12 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/weights.h"
+#include "model/decoder.h"
 #include "model/denoiser.h"
 #include "model/encoder_modules.h"
 #include "model/linear/dense_product.h"
 #include "model/schedule.h"
 #include "model/transformer/modulation_layout.h"
-#include "model/vae/vae_decoder.h"
 
 namespace flux {
 namespace {
@@ -41,11 +41,12 @@ int64_t encoder_workspace(const ModelFolder& folder, const Placement& placement)
   return tokens * (4 * t5.d_ff + 2 * t5.num_heads * tokens) * static_cast<int64_t>(c10::elementSize(placement.dtype));
 }
 
-/// Three maps of the picture's size, of the second-narrowest channels.
+/// Three maps of the picture's size, of the second-narrowest channels; in fp32 where fp16 may overflow.
 int64_t decoder_workspace(const ModelFolder& folder, const Placement& placement) {
   const auto& channels = folder.vae.block_out_channels;
   const int64_t pixels = placement.demand.image_tokens * folder.vae.token_side() * folder.vae.token_side();
-  return 3 * pixels * channels[channels.size() > 1 ? 1 : 0] * static_cast<int64_t>(c10::elementSize(placement.dtype));
+  const at::ScalarType widest = placement.dtype == at::kHalf ? at::kFloat : placement.dtype;
+  return 3 * pixels * channels[channels.size() > 1 ? 1 : 0] * static_cast<int64_t>(c10::elementSize(widest));
 }
 
 /// Of the very modules that would load, made without values.
@@ -58,9 +59,7 @@ void add_encoder(const Checkpoint& shapes, const Placement& placement, RankBytes
 }
 
 void add_decoder(const Checkpoint& shapes, const Placement& placement, RankBytes& bytes) {
-  const Weights vae(shapes.open("vae"), {at::kMeta, placement.dtype});
-  in_one_piece(vae, [&](const Weights& weights) { return VaeDecoder(weights, shapes.folder.vae); });
-  bytes.weights["vae"] = vae.kept();
+  bytes.weights["vae"] = Decoder(shapes, {at::kMeta, placement.dtype}).weight_bytes();
   bytes.workspace += decoder_workspace(shapes.folder, placement);
 }
 

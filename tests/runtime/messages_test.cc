@@ -65,6 +65,15 @@ TEST(Messages, AConditioningKeepsItsBranches) {
   EXPECT_EQ(arrived.warnings, std::vector<std::string>{"cut off"});
 }
 
+TEST(Messages, AnImageArrivesWithItsWarning) {
+  const Image image{at::randint(0, 256, {4, 6, 3}, at::kByte), "overflowed"};
+  const Decoded arrived = report_round_trip(Decoded{3, 0.25, image});
+  EXPECT_EQ(arrived.picture, 3);
+  EXPECT_EQ(arrived.seconds, 0.25);
+  EXPECT_TRUE(arrived.image.rgb.equal(image.rgb));
+  EXPECT_EQ(arrived.image.warning, "overflowed");
+}
+
 TEST(Messages, RanksThatDoNotLeadGetShapesAlone) {
   const Denoise sent{2, Picture{}, two_branches()};
   Parcel parcel = pack_shapes(sent);
