@@ -64,11 +64,16 @@ Subject subject_of(Settings& settings, int rank) {
   return subject;
 }
 
-/// Replicas of this world, before it is placed: the default number of requests to warm up with.
+/// Of this world at most, before it is placed: the default number of requests to warm up with.
 int64_t replica_count(const PlacementOptions& options, int world_size) {
   if (options.replicas.size() == 1) return options.replicas.front();
   if (!options.replicas.empty()) return static_cast<int64_t>(options.replicas.size());
-  return std::max(1, (world_size - options.encoders) / options.ranks_per_replica.value_or(world_size));
+  return std::max(1, (world_size - options.encoders) / options.ranks_per_replica.value_or(1));
+}
+
+/// That the ranks are to be shared out for.
+int64_t pictures_at_once(const ThroughputOptions& options, const ThroughputLoad& load) {
+  return options.scenario == Scenario::single_stream ? 1 : load.load->pictures();
 }
 
 Client client_of(Settings& settings, const Subject& subject, const World& world, Departure& departure) {
@@ -91,8 +96,9 @@ Client client_of(Settings& settings, const Subject& subject, const World& world,
 }
 
 RunFacts facts_of(const Subject& subject, const Client* client, const Settings& settings, World& world) {
-  const Agreement agreement = agree(world, subject.folder, subject.placement, subject.operation.threads,
-                                    client != nullptr ? client->load.load->largest() : Demand{0, 0});
+  Workload workload{{0, 0}, 0};
+  if (client != nullptr) workload = {client->load.load->largest(), pictures_at_once(subject.options, client->load)};
+  const Agreement agreement = agree(world, subject.folder, subject.placement, subject.operation.threads, workload);
   RunFacts facts{model_name(subject.folder.path), "", agreement.placement, run_seed(settings)};
   together(world, [&] {
     if (client != nullptr) facts.identity = subject.random_weights ? "random weights" : model_identity(subject.folder);

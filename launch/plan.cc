@@ -48,8 +48,8 @@ void print_plan(const ModelFolder& folder, const PlanOptions& options, const Pla
                 PlanRequest request, bool json) {
   const std::vector<RankFacts> ranks = assumed_ranks(options, placing.device);
   request.card_memory = card_memory(ranks, placing.memory_limit);
-  Placement placement = place(placing, 0, ranks, {request.picture.tokens(), options.max_sequence_length});
-  const Plan made = settle(placement, folder, placing, request);
+  const Workload one{{request.picture.tokens(), options.max_sequence_length}, 1};
+  const Plan made = settle(placements(placing, 0, ranks, one), folder, placing, request);
   std::cout << (json ? as_json(made) : as_text(made)) << std::flush;
 }
 

@@ -32,22 +32,23 @@ void require_complete(const ModelFolder& folder) {
 }
 
 Agreement agree(World& world, const ModelFolder& folder, const PlacementOptions& options, int threads,
-                const Demand& mine) {
+                const Workload& mine) {
   Hello hello;
   PlacementOptions settled = options;
   together(world, [&] {
     settled.formats = with_stored_formats(options.formats, folder);
     hello.facts = rank_facts(options.device);
   });
-  hello.demand = mine;
+  hello.workload = mine;
   std::vector<RankFacts> facts;
   const std::vector<Hello> all = introduce(world, hello);
   for (const Hello& each : all) facts.push_back(each.facts);
-  const Demand demand = all[Placement::coordinator].demand;
-  Agreement agreement{{}, demand.anything()};
+  Workload workload = all[Placement::coordinator].workload;
+  Agreement agreement{{}, workload.largest.anything()};
+  if (!agreement.drawable) workload = {};
   together(world, [&] {
-    agreement.placement = place(settled, threads, facts, demand.anything() ? demand : Demand{});
-    if (agreement.drawable) fit_to_cards(agreement.placement, folder, settled, facts);
+    const std::vector<Placement> possible = placements(settled, threads, facts, workload);
+    agreement.placement = agreement.drawable ? fit_to_cards(possible, folder, settled, facts) : possible.front();
   });
   return agreement;
 }

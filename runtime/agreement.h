@@ -4,6 +4,7 @@
 #include "parallel/world.h"
 #include "runtime/options.h"
 #include "runtime/placement.h"
+#include "runtime/replica_choice.h"
 
 namespace flux {
 
@@ -16,9 +17,10 @@ struct Agreement {
   bool drawable = false;
 };
 
-/// Collective. The same on every rank, from what each stands on and the demand of rank 0, which alone has the requests.
+/// Collective. The same on every rank, from what each stands on and the workload of rank 0, which alone has the
+/// requests.
 /// Throws Invalid, on every rank, where the world does not fit the options, or the model its cards.
 Agreement agree(World& world, const ModelFolder& folder, const PlacementOptions& options, int threads,
-                const Demand& mine);
+                const Workload& mine);
 
 }  // namespace flux

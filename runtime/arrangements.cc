@@ -48,7 +48,8 @@ std::string flags(const Plan& plan) {
   };
   add(placement.encoders().size() > 1, "--encoders", placement.encoders().size());
   add(!placement.ranks.front().decodes, "--decode", "replica");
-  add(placement.replicas.size() > 1, "--replicas", placement.replicas.size());
+  const bool could_be_more = placement.replicas.size() > 1 || placement.replicas.front().ranks.size() > 1;
+  add(could_be_more, "--replicas", placement.replicas.size());
   add(formats != Formats{}, "--quantize", format_name(formats.transformer));
   add(formats.text_encoder != text_by_default, "--quantize-text-encoder", format_name(formats.text_encoder));
   add(formats.modulation != modulation_by_default, "--quantize-modulation", format_name(formats.modulation));

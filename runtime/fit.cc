@@ -74,9 +74,15 @@ std::optional<Format> followed(const std::optional<Format>& asked, std::optional
   return stored;
 }
 
+/// Bytes.
+int64_t lacks(const CardBytes& card) { return card.fits() ? 0 : card.needed - card.memory; }
+
+const std::pair<const std::string, CardBytes>& smallest_card(const Plan& plan) {
+  return *std::ranges::max_element(plan.cards, {}, [](const auto& card) { return lacks(card.second); });
+}
+
 [[noreturn]] void refuse(const Plan& plan, const std::string& limit, const std::string& what_to_do) {
-  const auto lacks = [](const auto& card) { return card.second.fits() ? 0 : card.second.needed - card.second.memory; };
-  const auto& [name, card] = *std::ranges::max_element(plan.cards, {}, lacks);
+  const auto& [name, card] = smallest_card(plan);
   const RankPlace& place = plan.placement.ranks[card.ranks.front()];
   throw Invalid(fmt::format("rank{} {} on {} would take {} of the {} of {}{}: {}", card.ranks.size() > 1 ? "s" : "",
                             fmt::join(card.ranks, ", "), place.host, gib(card.needed), gib(card.memory),
@@ -108,35 +114,42 @@ std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, 
   return memory;
 }
 
-Plan settle(Placement& placement, const ModelFolder& folder, const PlacementOptions& options,
+Plan settle(const std::vector<Placement>& placements, const ModelFolder& folder, const PlacementOptions& options,
             const PlanRequest& request) {
   using enum Residency;
-  Plan plan;
+  std::optional<Plan> least_lacking;
   for (const auto& [format, residency] :
        {std::pair(Format::dense, resident), std::pair(Format::int8, resident), std::pair(Format::int8, streamed)}) {
-    placement.formats = options.formats.resolved(format);
-    placement.encoder_residency = options.encoder_residency.value_or(residency);
-    plan = make_plan(folder, placement, request);
-    if (plan.fits()) break;
+    for (Placement placement : placements) {
+      placement.formats = options.formats.resolved(format);
+      placement.encoder_residency = options.encoder_residency.value_or(residency);
+      Plan plan = make_plan(folder, placement, request);
+      if (plan.fits()) return plan;
+      if (!least_lacking || lacks(smallest_card(plan).second) < lacks(smallest_card(*least_lacking).second))
+        least_lacking = std::move(plan);
+    }
   }
-  return plan;
+  return *least_lacking;
 }
 
-void fit_to_cards(Placement& placement, const ModelFolder& folder, const PlacementOptions& options,
-                  const std::vector<RankFacts>& facts) {
-  if (std::ranges::all_of(placement.ranks, [](const RankPlace& place) { return place.card.empty(); })) return;
+Placement fit_to_cards(const std::vector<Placement>& placements, const ModelFolder& folder,
+                       const PlacementOptions& options, const std::vector<RankFacts>& facts) {
+  const Placement& first = placements.front();
+  if (std::ranges::all_of(first.ranks, [](const RankPlace& place) { return place.card.empty(); })) return first;
   const PlanRequest request{.picture = {},
                             .num_inference_steps = kSteps,
-                            .max_sequence_length = placement.demand.text_tokens,
+                            .max_sequence_length = first.demand.text_tokens,
                             .card_memory = card_memory(facts, options.memory_limit)};
-  const Plan plan = settle(placement, folder, options, request);
+  const Plan plan = settle(placements, folder, options, request);
+  Placement placement = plan.placement;
   if (!plan.fits())
     refuse(plan, options.memory_limit > 0 ? " (--memory-limit)" : "", advice(placement, folder, options, request));
-  if (options.memory_limit == 0) return;
+  if (options.memory_limit == 0) return placement;
   for (const auto& [name, card] : plan.cards)
     for (const int rank : card.ranks)
       placement.ranks[rank].memory = plan.ranks[rank].total() - plan.ranks[rank].outside +
                                      (card.memory - card.needed) / static_cast<int64_t>(card.ranks.size());
+  return placement;
 }
 
 }  // namespace flux

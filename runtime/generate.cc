@@ -178,8 +178,10 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   together(world, [&] {
     if (request.output != nullptr) require_complete(request.folder);
   });
-  const Agreement agreement = agree(world, request.folder, request.placement, request.operation.threads,
-                                    request.source ? request.source->largest() : Demand{0, 0});
+  const Workload workload = request.source ? Workload{request.source->largest(),
+                                                      request.source->pictures() - request.source->pictures_there()}
+                                           : Workload{{0, 0}, 0};
+  const Agreement agreement = agree(world, request.folder, request.placement, request.operation.threads, workload);
   const RunFacts facts = facts_of(request, agreement, world);
   for (const auto& line : table(facts.placement)) spdlog::debug("{}", line);
   departure.answer_signals_within(kToAnswer);
@@ -188,8 +190,10 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   together(world, [&] {
     if (request.output != nullptr) desk = std::make_unique<Desk>(request, facts, world);
   });
-  if (desk != nullptr)
+  if (desk != nullptr) {
+    if (facts.placement.ranks.size() > 2) spdlog::info("{}", replicas_as_text(facts.placement));
     for (const auto& line : facts.placement.warnings()) spdlog::warn("{}", line);
+  }
   if (!agreement.drawable) return draw_nothing(request, desk.get(), world);
   if (desk != nullptr) return coordinate(request, facts.placement, *desk, world, departure);
   return take_part(request, facts.placement, world, departure);

@@ -236,14 +236,15 @@ std::string pack(const Hello& hello) {
     to.set_capability(card.capability);
     to.set_total_bytes(card.total_bytes);
   }
-  out.set_image_tokens(hello.demand.image_tokens);
-  out.set_text_tokens(hello.demand.text_tokens);
+  out.set_image_tokens(hello.workload.largest.image_tokens);
+  out.set_text_tokens(hello.workload.largest.text_tokens);
+  out.set_pictures(hello.workload.pictures);
   return out.SerializeAsString();
 }
 
 Hello unpack_hello(const std::string& bytes) {
   const auto in = parsed<wire::Hello>(bytes);
-  Hello hello{{in.host(), in.process(), in.cores(), {}}, {in.image_tokens(), in.text_tokens()}};
+  Hello hello{{in.host(), in.process(), in.cores(), {}}, {{in.image_tokens(), in.text_tokens()}, in.pictures()}};
   for (const auto& card : in.cards())
     hello.facts.cards.push_back({card.index(), card.uuid(), card.name(), card.capability(), card.total_bytes()});
   return hello;

@@ -16,7 +16,7 @@ namespace flux {
 /// Before anything is loaded, everybody to everybody: from what all know, each makes the same placement.
 struct Hello {
   RankFacts facts;
-  Demand demand;  // of rank 0, which alone has the requests
+  Workload workload;  // of rank 0, which alone has the requests
 };
 
 // To the coordinator. A picture is its position in the run, a request the position of its line.

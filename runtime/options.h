@@ -43,6 +43,10 @@ enum class DecodeOn { encoder, replica };
 /// Who is to read a folder that was quantized: nobody else, or bitsandbytes under diffusers too.
 enum class QuantizeFor { flux_dist, bitsandbytes };
 
+/// What ranks are shared out for, where neither --replicas nor --ranks-per-replica says: one picture, many of them, or
+/// those of the run.
+enum class Optimize { automatic, latency, throughput };
+
 /// Who computes what.
 struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
@@ -51,9 +55,10 @@ struct PlacementOptions {
   std::optional<Residency> encoder_residency{};  // absent: streamed where nothing else fits
   int64_t memory_limit = 0;                      // bytes of each card; 0: all of it
   TransportChoice transport = TransportChoice::automatic;
-  std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: from the world
+  std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: replica_choice.h
   std::optional<int> ranks_per_replica{};  // absent: from the world
-  int encoders = 1;                        // ranks, in a world of several
+  Optimize optimize = Optimize::automatic;
+  int encoders = 1;  // ranks, in a world of several
   DecodeOn decode = DecodeOn::encoder;
 };
 

@@ -329,6 +329,15 @@ std::string as_text(const Formats& formats) {
   return text;
 }
 
+std::string replicas_as_text(const Placement& placement) {
+  std::vector<size_t> sizes;
+  for (const Replica& replica : placement.replicas) sizes.push_back(replica.ranks.size());
+  const size_t first = sizes.front(), count = sizes.size();
+  if (std::ranges::any_of(sizes, [&](size_t size) { return size != first; }))
+    return fmt::format("replicas of {} ranks", fmt::join(sizes, ", "));
+  return fmt::format("{} replica{} of {} rank{}", count, count == 1 ? "" : "s", first, first == 1 ? "" : "s");
+}
+
 std::vector<std::string> table(const Placement& placement) {
   std::vector<std::string> lines;
   for (const auto& rank : placement.ranks) {

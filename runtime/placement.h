@@ -69,6 +69,12 @@ struct Placement {
   std::vector<std::string> warnings() const;
 };
 
+/// What a run draws.
+struct Workload {
+  Demand largest{};      // of its pictures
+  int64_t pictures = 1;  // how many
+};
+
 /// One entry of `ranks` for each rank of the world. Throws Invalid naming the flag, or the -n values that would fit.
 /// World = encoders + the ranks of all replicas; a world of one does everything. A replica keeps within a host where
 /// one has ranks enough left for it, and to one model of cards as far as they are free; warnings() says where not.
@@ -81,6 +87,9 @@ Placement place_one_replica(const PlacementOptions& options, int threads, const 
 
 /// "none", "int8", or where the parts differ "int8, text encoder int8-weights, modulation none".
 std::string as_text(const Formats& formats);
+
+/// "4 replicas of 1 rank", "replicas of 3, 4 ranks".
+std::string replicas_as_text(const Placement& placement);
 
 /// Each rank in a line.
 std::vector<std::string> table(const Placement& placement);

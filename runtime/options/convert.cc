@@ -83,6 +83,18 @@ TransportChoice plain(proto::Transport::Value value) {
   throw std::logic_error("transport");
 }
 
+Optimize plain(proto::Optimize::Value value) {
+  switch (value) {
+    case proto::Optimize::auto_:
+      return Optimize::automatic;
+    case proto::Optimize::latency:
+      return Optimize::latency;
+    case proto::Optimize::throughput:
+      return Optimize::throughput;
+  }
+  throw std::logic_error("optimize");
+}
+
 Measure plain(proto::Measure::Value value) {
   switch (value) {
     case proto::Measure::step:
@@ -161,6 +173,7 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.transport = plain(options.transport());
   placement.replicas.assign(options.replicas().begin(), options.replicas().end());
   if (options.has_ranks_per_replica()) placement.ranks_per_replica = options.ranks_per_replica();
+  placement.optimize = plain(options.optimize());
   placement.encoders = options.encoders();
   placement.decode = options.decode() == proto::DecodeOn::replica ? DecodeOn::replica : DecodeOn::encoder;
   return placement;

@@ -26,7 +26,7 @@ struct ThroughputOptions {
   double burstiness = 1;                 // shape of the gamma distribution of the times between arrivals
   std::optional<int> max_concurrency{};  // requests
   std::optional<std::chrono::milliseconds> slo{};
-  std::optional<int64_t> warmup_requests{};  // absent: one a replica
+  std::optional<int64_t> warmup_requests{};  // absent: one a replica at most
   uint64_t seed = 1;
   std::filesystem::path output_dir{};   // empty: pictures are dropped
   std::filesystem::path output_file{};  // empty: none

@@ -49,10 +49,7 @@ struct Case {
     options.transport = TransportChoice::mpi;
   }
 
-  Placement fitted() {
-    fit_to_cards(placement, model(), options, facts);
-    return placement;
-  }
+  Placement fitted() { return fit_to_cards({placement}, model(), options, facts); }
 
   std::string problem() {
     try {
@@ -77,9 +74,7 @@ TEST(Fit, QuantizesWhereACardIsTooSmallAlone) {
 
 TEST(Fit, OnCpusNothingIsQuantized) {
   const auto facts = world(3, 0, 0);
-  Placement placement = place({}, 0, facts, {});
-  fit_to_cards(placement, model(), {}, facts);
-  EXPECT_EQ(placement.formats, Formats{});
+  EXPECT_EQ(fit_to_cards({place({}, 0, facts, {})}, model(), {}, facts).formats, Formats{});
 }
 
 TEST(Fit, WhatIsGivenStays) {
@@ -96,9 +91,7 @@ TEST(Fit, StreamsTheEncodersWhereNothingElseFits) {
   folder.text_encoder_2 = flux_t5();
   const auto fitted = [&](int ranks, int cards, int64_t bytes, const PlacementOptions& options) {
     const auto facts = world(ranks, cards, bytes);
-    Placement placement = place(options, 0, facts, {});
-    fit_to_cards(placement, folder, options, facts);
-    return placement;
+    return fit_to_cards({place(options, 0, facts, {})}, folder, options, facts);
   };
   EXPECT_EQ(fitted(1, 1, 24 * gib, {}).encoder_residency, Residency::resident);
   const Placement one = fitted(1, 1, 16 * gib, {});
@@ -115,6 +108,23 @@ TEST(Fit, StreamsTheEncodersWhereNothingElseFits) {
   } catch (const Invalid& error) {
     EXPECT_THAT(error.what(), HasSubstr("give --encoder-residency streamed"));
   }
+}
+
+/// One replica of both cards leaves each rank room that two replicas do not.
+TEST(Fit, NothingIsQuantizedForTheSakeOfMoreReplicas) {
+  ModelFolder folder = model();
+  folder.text_encoder_2 = flux_t5();
+  const auto fitted = [&](int64_t bytes) {
+    const auto facts = world(3, 2, bytes);
+    return fit_to_cards(placements({}, 0, facts, {{}, 100}), folder, {}, facts);
+  };
+  EXPECT_EQ(fitted(80 * gib).replicas.size(), 2u);
+  const Placement tight = fitted(34 * gib);
+  EXPECT_EQ(tight.replicas.size(), 1u);
+  EXPECT_EQ(tight.formats, Formats{});
+  const Placement small = fitted(16 * gib);
+  EXPECT_EQ(small.replicas.size(), 2u);
+  EXPECT_EQ(small.formats, int8);
 }
 
 TEST(Fit, OnCpusThereIsNothingToStreamTo) {
@@ -139,10 +149,10 @@ TEST(Arrangements, NameWhatFitsTheBestFirst) {
     return flags_of(arrangements(folder, {}, host, request));
   };
   EXPECT_THAT(on(2, 80 * gib),
-              ::testing::ElementsAre("-n 3 --replicas 2", "-n 3", "-n 3 --replicas 2 --quantize int8",
-                                     "-n 3 --quantize int8", "-n 3 --replicas 2 --quantize nf4", "-n 3 --quantize nf4",
-                                     "-n 1", "-n 2", "-n 1 --quantize int8", "-n 2 --quantize int8",
-                                     "-n 1 --quantize nf4", "-n 2 --quantize nf4"));
+              ::testing::ElementsAre("-n 3 --replicas 2", "-n 3 --replicas 1", "-n 3 --replicas 2 --quantize int8",
+                                     "-n 3 --replicas 1 --quantize int8", "-n 3 --replicas 2 --quantize nf4",
+                                     "-n 3 --replicas 1 --quantize nf4", "-n 1", "-n 2", "-n 1 --quantize int8",
+                                     "-n 2 --quantize int8", "-n 1 --quantize nf4", "-n 2 --quantize nf4"));
   EXPECT_THAT(on(1, 16 * gib), ::testing::ElementsAre("-n 1 --quantize int8 --encoder-residency streamed",
                                                       "-n 2 --quantize int8 --encoder-residency streamed",
                                                       "-n 1 --quantize nf4", "-n 2 --quantize nf4"));

@@ -59,7 +59,7 @@ class Pipeline(unittest.TestCase):
         self.check("one", mpirun(1))
 
     def test_three_ranks(self):
-        self.check("three", mpirun(3))
+        self.check("three", mpirun(3), ["--replicas", 1])
 
     def test_two_replicas(self):
         self.check("replicas", mpirun(4), ["--replicas", "1,2"])

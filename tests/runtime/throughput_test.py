@@ -120,7 +120,7 @@ class Throughput(unittest.TestCase):
         (result,) = [json.loads(line) for line in result.stdout.splitlines()]
         self.check(result, requests=8, ranks=3)
         self.assertEqual((result["scenario"], result["request_rate"], result["pictures"]), ("offline", None, "dropped"))
-        self.assertEqual((result["warmup_requests"], result["slo_attainment"]), (1, 1))
+        self.assertEqual((result["warmup_requests"], result["slo_attainment"]), (2, 1))
         self.assertEqual({request["arrival"] for request in result["requests"]}, {0})
         self.assertEqual({(r["width"], r["height"], r["num_inference_steps"]) for r in result["requests"]},
                          {(128, 128, 4)})
