@@ -71,12 +71,17 @@ int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& r
 }
 
 /// A context, kernels and the handles of libraries: 950 MiB of a process on an H200; and where NCCL joins ranks its
-/// buffers, and what ATen takes beside the weights' own bytes: 2.0 to 2.6 GiB in all.
+/// buffers, and what ATen takes beside the weights' own bytes: 1240 MiB in all of two ranks of a host. Between hosts
+/// NCCL takes all the blocks it wants.
 int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
   if (place.card.empty()) return 0;
-  constexpr int64_t mib = 1 << 20, process = 1000 * mib, nccl = 1600 * mib;
-  const bool joined = place.replica >= 0 && placement.replicas[place.replica].transport == Transport::nccl;
-  return joined ? process + nccl : process;
+  constexpr int64_t mib = 1 << 20, process = 1000 * mib, nccl = 600 * mib, nccl_between_hosts = 1600 * mib;
+  if (place.replica < 0) return process;
+  const Replica& replica = placement.replicas[place.replica];
+  if (replica.transport != Transport::nccl) return process;
+  const bool one_host =
+      std::ranges::all_of(replica.ranks, [&](int rank) { return placement.ranks[rank].host == place.host; });
+  return process + (one_host ? nccl : nccl_between_hosts);
 }
 
 /// Attention's result, and what the library adds; and the weights that a product widens.

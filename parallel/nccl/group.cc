@@ -59,7 +59,7 @@ class NcclCommunicator : public Communicator {
         device_(device),
         way_(group.way),
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
-        nccl_(std::make_shared<NcclHandle>(*host_, group.id, device, deadlines)),
+        nccl_(std::make_shared<NcclHandle>(*host_, group, device, deadlines)),
         monitor_([this] { watch(); }) {}
 
   ~NcclCommunicator() override {

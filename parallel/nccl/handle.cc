@@ -12,19 +12,28 @@ namespace flux {
 
 using namespace std::chrono_literals;
 
-NcclHandle::NcclHandle(HostGroup& host, const ncclUniqueId& id, at::Device device, Deadlines deadlines)
+namespace {
+
+/// Blocks that a kernel of NCCL's may take where it moves little: each has buffers, 0.5 GiB of a card for as many as
+/// NCCL would have.
+constexpr int kBlocks = 2;
+
+}  // namespace
+
+NcclHandle::NcclHandle(HostGroup& host, const Introduction& group, at::Device device, Deadlines deadlines)
     : host_(host), deadline_(deadlines.collective) {
-  start(id, device, deadlines.startup);
+  start(group, device, deadlines.startup);
 }
 
 /// On a thread of its own, for it can hang. Then the job has been aborted, and the process ends whoever waits.
-void NcclHandle::start(const ncclUniqueId& id, at::Device device, std::chrono::milliseconds deadline) {
+void NcclHandle::start(const Introduction& group, at::Device device, std::chrono::milliseconds deadline) {
   std::future<ncclResult_t> started = std::async(std::launch::async, [&] {
     const c10::cuda::CUDAGuard guard(device);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 1;
     config.CTAPolicy = NCCL_CTA_POLICY_ZERO;  // gathers by copy engines, where memory is registered
-    return ncclCommInitRankConfig(&comm_, host_.size(), id, host_.rank(), &config);
+    if (group.way != Way::kernels) config.maxCTAs = kBlocks;
+    return ncclCommInitRankConfig(&comm_, host_.size(), group.id, host_.rank(), &config);
   });
   const Clock::time_point end = Clock::now() + deadline;
   while (started.wait_for(1ms) != std::future_status::ready) {

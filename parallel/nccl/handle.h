@@ -10,6 +10,7 @@
 #include <string>
 
 #include "parallel/host_group.h"
+#include "parallel/nccl/introduction.h"
 #include "parallel/world.h"
 
 namespace flux {
@@ -20,7 +21,7 @@ class NcclHandle {
  public:
   /// Collective over the ranks of `host`, which outlives every call but unless_aborted(). Throws TimedOut after the
   /// startup deadline, Aborted when NCCL fails.
-  NcclHandle(HostGroup& host, const ncclUniqueId& id, at::Device device, Deadlines deadlines);
+  NcclHandle(HostGroup& host, const Introduction& group, at::Device device, Deadlines deadlines);
   ~NcclHandle();
   NcclHandle(const NcclHandle&) = delete;
   NcclHandle& operator=(const NcclHandle&) = delete;
@@ -41,7 +42,7 @@ class NcclHandle {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void start(const ncclUniqueId& id, at::Device device, std::chrono::milliseconds deadline);
+  void start(const Introduction& group, at::Device device, std::chrono::milliseconds deadline);
   void check(const std::string& name, ncclResult_t result);
 
   HostGroup& host_;

@@ -44,7 +44,7 @@ class ThroughputOnCards(unittest.TestCase):
 
     def test_a_replica_of_two_ranks(self):
         transport = "nccl" if torch.cuda.device_count() > 1 else "mpi"
-        result = self.check("--transport", transport, "--scenario", "server", "--request-rate", 5, ranks=3)
+        result = self.check("--replicas", 1, "--transport", transport, "--scenario", "server", "--request-rate", 5, ranks=3)
         self.assertEqual(result["ranks"][1]["denoise_percent"], result["ranks"][2]["denoise_percent"])
 
 
