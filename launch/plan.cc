@@ -55,8 +55,8 @@ void print_plan(const ModelFolder& folder, const PlanOptions& options, const Pla
 
 void print_arrangements(const ModelFolder& folder, const PlanOptions& options, const PlacementOptions& placing,
                         PlanRequest request, bool json) {
-  if (!placing.replicas.empty() || placing.ranks_per_replica)
-    throw Invalid("--replicas and --ranks-per-replica want --ranks: without it, plan tells which fit");
+  if (!placing.replicas.empty() || placing.ranks_per_replica || !placing.shares.empty())
+    throw Invalid("--replicas, --ranks-per-replica and --shares want --ranks: without it, plan tells what fits");
   const RankFacts host = assumed_host(options.cards);
   request.card_memory = card_memory({host}, placing.memory_limit);
   const std::vector<Plan> found = arrangements(folder, placing, host, request);

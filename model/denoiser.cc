@@ -60,7 +60,7 @@ struct Denoiser::Parts {
         Format exchange)
       : config(checkpoint.folder.transformer),
         sequence(communicator),
-        text_ranks(flux::text_ranks(largest.text_tokens, largest.image_tokens, sequence.size())),
+        text_ranks(flux::text_ranks(largest.text_tokens, largest.image_tokens, sequence.size(), largest.shares)),
         weights(checkpoint.open("transformer"), placing),
         transformer(in_one_piece(
             weights, [&](const Weights& memory) { return Transformer(memory, config, sequence.rank() < text_ranks); })),
@@ -73,7 +73,7 @@ struct Denoiser::Parts {
     TORCH_CHECK(picture.tokens() <= demand.image_tokens && text_tokens <= demand.text_tokens,
                 "a picture of more tokens than the largest that was announced");
     if (!canvas || !canvas->fits(picture, text_tokens, conditioning.branches.size())) {
-      const Cut cut(text_tokens, picture.tokens(), sequence.size(), text_ranks);
+      const Cut cut(text_tokens, picture.tokens(), sequence.size(), text_ranks, demand.shares);
       canvas.emplace(config, cut, picture, conditioning.branches.size(), arena, sequence);
     }
     return *canvas;

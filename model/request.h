@@ -38,6 +38,7 @@ struct Picture {
 struct Demand {
   int64_t image_tokens = 4096;
   int64_t text_tokens = 512;
+  std::vector<int64_t> shares{};  // in which the ranks of a replica hold the sequence; empty: even
 
   bool anything() const { return image_tokens > 0; }
 };

@@ -99,7 +99,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   const RankPlace& place = placement.ranks[world.rank()];
   const Replica& replica = placement.replicas.front();
   const TransformerConfig& config = checkpoint.folder.transformer;
-  const Cut cut(text_tokens, picture.tokens(), world.size(), replica.text_ranks);
+  const Cut cut(text_tokens, picture.tokens(), world.size(), replica.text_ranks, placement.demand.shares);
   at::set_num_threads(place.threads);
   const c10::InferenceMode no_gradients;
   const c10::DeviceGuard current(place.device);

@@ -51,7 +51,8 @@ std::string advice(const Placement& placement, const ModelFolder& folder, const 
     if (!way.give.empty() && fits(way, placement.demand)) return "give " + way.give;
   const int64_t token_side = folder.vae.token_side();
   for (const int64_t side : {1024, 768, 512, 256}) {
-    const Demand smaller{(side / token_side) * (side / token_side), placement.demand.text_tokens};
+    const Demand smaller{(side / token_side) * (side / token_side), placement.demand.text_tokens,
+                         placement.demand.shares};
     if (smaller.image_tokens >= placement.demand.image_tokens) continue;
     for (const Way& way : ways)
       if (fits(way, smaller))

@@ -58,7 +58,8 @@ struct PlacementOptions {
   std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: replica_choice.h
   std::optional<int> ranks_per_replica{};  // absent: from the world
   Optimize optimize = Optimize::automatic;
-  int encoders = 1;  // ranks, in a world of several
+  std::vector<int64_t> shares{};  // of a picture, one for each rank of a replica; empty: even
+  int encoders = 1;               // ranks, in a world of several
   DecodeOn decode = DecodeOn::encoder;
 };
 

@@ -68,6 +68,12 @@ std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
     return options.replicas;
   }
   if (options.replicas.empty()) {
+    if (!options.shares.empty() && !options.ranks_per_replica) {
+      const int each = static_cast<int>(options.shares.size());
+      require_multiple(world, encoders, each,
+                       fmt::format("--shares {} and replicas of", fmt::join(options.shares, ",")));
+      return std::vector<int>(workers / each, each);
+    }
     if (!options.ranks_per_replica) {
       require_multiple(world, encoders, 1, "--encoders " + std::to_string(options.encoders) + " and replicas of");
       return {workers};
@@ -263,8 +269,13 @@ namespace {
 /// Replicas of these sizes on the ranks from `first` on.
 Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOptions& options, int threads,
                    const std::vector<RankFacts>& facts, const Demand& demand) {
+  for (const int size : sizes)
+    if (!options.shares.empty() && options.shares.size() != static_cast<size_t>(size))
+      throw Invalid(fmt::format("--shares {}: {} values, and a replica has {} rank{}: give one for each",
+                                fmt::join(options.shares, ","), options.shares.size(), size, size == 1 ? "" : "s"));
   Placement placement;
   placement.demand = demand;
+  placement.demand.shares = options.shares;
   std::map<std::string, int> ranks_on_host;
   for (const auto& rank : facts) ++ranks_on_host[rank.host];
   for (size_t rank = 0; rank < facts.size(); ++rank) {
@@ -277,7 +288,7 @@ Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOpti
   for (auto& ranks : ranks_of(sizes, first, facts)) {
     Replica replica{.ranks = std::move(ranks)};
     const int size = static_cast<int>(replica.ranks.size());
-    replica.text_ranks = text_ranks(demand.text_tokens, demand.image_tokens, size);
+    replica.text_ranks = text_ranks(demand.text_tokens, demand.image_tokens, size, options.shares);
     for (int position = 0; position < size; ++position) {
       RankPlace& place = placement.ranks[replica.ranks[position]];
       place.replica = static_cast<int>(placement.replicas.size());

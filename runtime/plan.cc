@@ -11,6 +11,7 @@
 #include "model/encoder_modules.h"
 #include "model/linear/dense_product.h"
 #include "model/schedule.h"
+#include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
 
 namespace flux {
@@ -71,7 +72,7 @@ int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& r
 }
 
 /// A context, kernels and the handles of libraries: 950 MiB of a process on an H200; and where NCCL joins ranks its
-/// buffers, and what ATen takes beside the weights' own bytes: 1240 MiB in all of two ranks of a host. Between hosts
+/// buffers, and what ATen takes beside the weights' own bytes: 1350 MiB in all of two ranks of a host. Between hosts
 /// NCCL takes all the blocks it wants.
 int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
   if (place.card.empty()) return 0;
@@ -85,9 +86,9 @@ int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
 }
 
 /// Attention's result, and what the library adds; and the weights that a product widens.
-int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, size_t ranks) {
+int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, int position, int ranks) {
   const int64_t tokens = placement.demand.image_tokens + placement.demand.text_tokens;
-  const int64_t rows = tokens / static_cast<int64_t>(ranks) + 1;
+  const int64_t rows = most_rows(tokens, position, ranks, placement.demand.shares);
   const int64_t largest = config.hidden_size() * 5 * config.hidden_size();
   const Format format = placement.formats.transformer;
   const bool widens = format == Format::int8_weights || is_four_bit(format);
@@ -103,9 +104,9 @@ RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, co
   if (place.decodes) add_decoder(shapes, placement, bytes);
   bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
   if (place.replica < 0) return bytes;
-  const size_t ranks = placement.replicas[place.replica].ranks.size();
-  bytes.workspace += denoiser_workspace(shapes.folder.transformer, placement, ranks);
-  Imagined sequence(place.position, static_cast<int>(ranks));
+  const int ranks = static_cast<int>(placement.replicas[place.replica].ranks.size());
+  bytes.workspace += denoiser_workspace(shapes.folder.transformer, placement, place.position, ranks);
+  Imagined sequence(place.position, ranks);
   const Denoiser denoiser(shapes, {at::kMeta, placement.dtype, placement.formats.transformer}, sequence,
                           placement.demand, placement.formats.exchange);
   bytes.weights["transformer"] = denoiser.weight_bytes();

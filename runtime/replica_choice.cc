@@ -58,7 +58,8 @@ std::vector<Placement> placements(const PlacementOptions& options, int threads, 
   const auto with = [&](const PlacementOptions& asked) { return place(asked, threads, facts, workload.largest); };
   std::vector<Placement> found = {with(options)};
   const bool on_cards = !found.front().ranks.front().card.empty();
-  if (!options.replicas.empty() || options.ranks_per_replica || !on_cards) return found;
+  const bool said = !options.replicas.empty() || options.ranks_per_replica || !options.shares.empty();
+  if (said || !on_cards) return found;
 
   const int ranks = static_cast<int>(found.front().replicas.front().ranks.size());  // of all replicas
   for (int replicas = 2; replicas <= ranks; ++replicas) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/transformer/cut.h"
 #include "model/transformer/joint_attention.h"
 #include "model/transformer/modulation_layout.h"
 
@@ -14,7 +15,7 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
   const at::ScalarType compute = placing.compute, residual_type = residual_dtype(compute);
   const int64_t d = config.hidden_size(), heads = config.num_attention_heads, head_dim = config.attention_head_dim;
   const int64_t tokens = demand.image_tokens + demand.text_tokens;
-  const int64_t rows = (tokens + sequence.size() - 1) / sequence.size();
+  const int64_t rows = most_rows(tokens, sequence.rank(), sequence.size(), demand.shares);
   const int64_t image_rows = std::min(rows, demand.image_tokens), text_rows = std::min(rows, demand.text_tokens);
   const auto counted = [&](at::Tensor memory) {
     bytes_ += static_cast<int64_t>(memory.nbytes());

@@ -9,8 +9,9 @@ namespace flux {
 /// none, text only, image only or both.
 class Cut {
  public:
-  /// As even as can be while only the first `text_ranks` of `ranks` hold text. text_ranks is 1 ... ranks.
-  Cut(int64_t text_tokens, int64_t image_tokens, int ranks, int text_ranks);
+  /// In these shares, one a rank (none: even ones), as far as can be while only the first `text_ranks` of `ranks` hold
+  /// text. text_ranks is 1 ... ranks.
+  Cut(int64_t text_tokens, int64_t image_tokens, int ranks, int text_ranks, const std::vector<int64_t>& shares = {});
 
   int64_t text_tokens() const { return text_tokens_; }
   int64_t image_tokens() const { return begin_.back() - text_tokens_; }
@@ -33,7 +34,10 @@ class Cut {
   std::vector<int64_t> begin_;  // by rank, and the end
 };
 
-/// How many ranks hold text when the joint sequence is cut evenly (at least 1).
-int text_ranks(int64_t text_tokens, int64_t image_tokens, int ranks);
+/// How many ranks hold text when the joint sequence is cut in these shares (at least 1).
+int text_ranks(int64_t text_tokens, int64_t image_tokens, int ranks, const std::vector<int64_t>& shares = {});
+
+/// Rows that a rank holds at most of any cut of no more tokens, text on as many ranks.
+int64_t most_rows(int64_t tokens, int rank, int ranks, const std::vector<int64_t>& shares);
 
 }  // namespace flux

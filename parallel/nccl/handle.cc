@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Blocks that a kernel of NCCL's may take where it moves little: each has buffers, 0.5 GiB of a card for as many as
+/// Blocks that a kernel of NCCL may take where it moves little: each has buffers, 0.5 GiB of a card for as many as
 /// NCCL would have.
-constexpr int kBlocks = 2;
+constexpr int kBlocks = 8;
 
 }  // namespace
 

@@ -174,6 +174,7 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.replicas.assign(options.replicas().begin(), options.replicas().end());
   if (options.has_ranks_per_replica()) placement.ranks_per_replica = options.ranks_per_replica();
   placement.optimize = plain(options.optimize());
+  placement.shares.assign(options.shares().begin(), options.shares().end());
   placement.encoders = options.encoders();
   placement.decode = options.decode() == proto::DecodeOn::replica ? DecodeOn::replica : DecodeOn::encoder;
   return placement;

@@ -134,6 +134,30 @@ TEST_P(DenoiserRanks, EqualOneRank) {
   }
 }
 
+TEST_P(DenoiserRanks, OfUnequalSharesEqualOneRank) {
+  const auto checkpoint = model_.checkpoint();
+  const auto& config = checkpoint.folder.transformer;
+  Demand uneven = largest;
+  for (int rank = 0; rank < ranks(); ++rank) uneven.shares.push_back(1 + (rank * 5 + 2) % 4);
+  for (const Format exchange : {Format::dense, Format::int8}) {
+    std::vector<at::Tensor> expected;
+    const OneRank alone;
+    Denoiser denoiser(checkpoint, {}, *alone, largest, exchange);
+    for (const auto& request : requests) expected.push_back(draw(denoiser, request, config, at::kCPU));
+
+    run_ranks(ranks(), [&](World& world) {
+      const auto device = setting().device(world.rank());
+      const auto sequence = setting().group(world);
+      Denoiser shared(checkpoint, {device}, *sequence, uneven, exchange);
+      for (size_t index = 0; index < requests.size(); ++index) {
+        const auto latents = draw(shared, requests[index], config, device);
+        EXPECT_LE(relative_to_largest(latents, expected[index]), difference_on_cards(exchange == Format::int8));
+        EXPECT_TRUE(device.is_cuda() || at::equal(latents, expected[index])) << "not the same bits: request " << index;
+      }
+    });
+  }
+}
+
 /// A value is at most half a 127th of its head's largest away: an attention over rounded keys and values is near the
 /// exact one, and is another.
 TEST_P(DenoiserRanks, WhatTravelsAsInt8IsRounded) {

@@ -99,6 +99,14 @@ class Generate(unittest.TestCase):
         self.assertNotIn("<script>", html)
         self.assertNotIn("\x07", html)
 
+    def test_unequal_shares_draw_the_same(self):
+        self.assertEqual(self.generate("-p", CAPTION, out=self.folder / "alone").returncode, 0)
+        self.assertEqual(self.generate("-p", CAPTION, "--shares", "3,1", ranks=3).returncode, 0)
+        self.assertEqual((self.out / "00000-7.png").read_bytes(), (self.folder / "alone" / "00000-7.png").read_bytes())
+        result = self.generate("-p", CAPTION, "--shares", "3,1,1", "--overwrite", ranks=3)
+        self.assertEqual(result.returncode, 2)
+        self.assert_said_once(result, "--shares 3,1,1")
+
     def test_jpeg(self):
         self.assertEqual(self.generate("-p", CAPTION, "--format", "jpg", out=self.folder / "jpg").returncode, 0)
         self.assertEqual(self.generate("-p", CAPTION).returncode, 0)

@@ -130,6 +130,16 @@ TEST(Placement, AWorldThatDoesNotFitSaysWhichWould) {
   EXPECT_THAT(refusal({.ranks_per_replica = 0}, cpu_world(3)), HasSubstr("--ranks-per-replica 0"));
 }
 
+TEST(Placement, SharesAreThoseOfEachReplica) {
+  const Placement placement = place({.replicas = {2}, .shares = {3, 2}}, 0, cpu_world(5), {4096, 512});
+  EXPECT_EQ(placement.demand.shares, (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(place({.shares = {1, 9, 9}}, 0, cpu_world(4), {4096, 512}).replicas[0].text_ranks, 2);
+  EXPECT_THAT(refusal({.shares = {3, 2}}, cpu_world(4)), HasSubstr("--shares 3,2 and replicas of 2: start with"));
+  EXPECT_THAT(refusal({.replicas = {1}, .shares = {3, 2}}, cpu_world(4)),
+              HasSubstr("--shares 3,2: 2 values, and a replica has 3 ranks"));
+  EXPECT_THAT(refusal({.replicas = {1, 2}, .shares = {3, 2}}, cpu_world(4)), HasSubstr("a replica has 1 rank:"));
+}
+
 TEST(Placement, TheEvenCutOfTheLargestPictureSaysWhoHoldsText) {
   const auto text = [](int ranks, int64_t image_tokens) {
     return place({}, 0, cpu_world(ranks + 1), {image_tokens, 512}).replicas[0].text_ranks;

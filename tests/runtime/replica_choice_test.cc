@@ -57,6 +57,10 @@ TEST(ReplicaChoice, WhatIsSaidIsNotChosen) {
   EXPECT_EQ(placements({}, 0, five, {}).size(), 3u) << "of 1, 2 and 4 replicas, for what fits";
 }
 
+TEST(ReplicaChoice, SharesSayHowManyRanksAReplicaHas) {
+  EXPECT_EQ(best(world({5}), 1, {.shares = {3, 2}}), (Sizes{2, 2}));
+}
+
 TEST(ReplicaChoice, OnCpusRanksShareOneTransformer) { EXPECT_EQ(best(world({5}, false), 10'000), Sizes{4}); }
 
 TEST(ReplicaChoice, AReplicaKeepsWithinItsHost) {

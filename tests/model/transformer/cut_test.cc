@@ -45,6 +45,36 @@ TEST(Cut, RejectsTextOnNoRank) {
   EXPECT_ANY_THROW(Cut(4, 4, 2, 3));
 }
 
+TEST(Cut, SharesSayWhoHoldsHowMuch) {
+  const std::vector<int64_t> shares = {3, 2};
+  EXPECT_EQ(text_ranks(512, 4096, 2, shares), 1);
+  EXPECT_EQ(Cut(512, 4096, 2, 1, shares).rows_by_rank(), (std::vector<int64_t>{2765, 1843}));
+  EXPECT_EQ(text_ranks(512, 4096, 3, {1, 9, 9}), 2) << "the first holds 243 rows";
+  EXPECT_EQ(Cut(512, 64, 3, 1, {4, 1, 3}).rows_by_rank(), (std::vector<int64_t>{512, 16, 48})) << "text stays in place";
+  EXPECT_EQ(Cut(512, 4096, 3, 1, {5, 5, 5}).rows_by_rank(), Cut(512, 4096, 3, 1).rows_by_rank());
+  EXPECT_ANY_THROW(Cut(512, 4096, 3, 1, shares));
+}
+
+/// Whatever the picture is smaller than, a rank's memory holds its rows.
+TEST(Cut, NoRankHoldsMoreThanWasKept) {
+  for (const std::vector<int64_t>& shares :
+       std::vector<std::vector<int64_t>>{{}, {1, 2, 3}, {7, 1, 1}, {1, 1, 5}, {3, 2, 2}})
+    for (int64_t text = 1; text <= 9; ++text)
+      for (int64_t image = 1; image <= 20; ++image) {
+        const int holders = text_ranks(text, image, 3, shares);
+        for (int64_t smaller = 1; smaller <= image; ++smaller) {
+          const Cut cut(text, smaller, 3, holders, shares);
+          ASSERT_EQ(cut.tokens(), text + smaller);
+          for (int rank = 0; rank < 3; ++rank) {
+            ASSERT_GE(cut.rows(rank), 0);
+            ASSERT_LE(cut.rows(rank), most_rows(text + image, rank, 3, shares))
+                << text << " + " << smaller << " of " << image;
+            ASSERT_TRUE(rank < holders || cut.text_rows(rank) == 0);
+          }
+        }
+      }
+}
+
 /// What holds for every cut of every small sequence.
 TEST(Cut, Properties) {
   for (int64_t text = 1; text <= 9; ++text)

@@ -199,7 +199,7 @@ INSTANTIATE_TEST_SUITE_P(Options, EveryOption, ::testing::ValuesIn(options_but_c
                          [](const auto& option) { return option.param.name; });
 
 TEST(Invocation, WhatComesInLaterVersionsIsUnknown) {
-  for (const std::string flag : {"--shares", "--trace", "--simulate"}) {
+  for (const std::string flag : {"--trace", "--simulate"}) {
     EXPECT_EQ(problem({"generate", flag, "1"}),
               "flux-dist generate: " + flag + " is none of its options; see flux-dist generate --help");
   }
