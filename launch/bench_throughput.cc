@@ -68,7 +68,8 @@ Subject subject_of(Settings& settings, int rank) {
 int64_t replica_count(const PlacementOptions& options, int world_size) {
   if (options.replicas.size() == 1) return options.replicas.front();
   if (!options.replicas.empty()) return static_cast<int64_t>(options.replicas.size());
-  return std::max(1, (world_size - options.encoders) / options.ranks_per_replica.value_or(1));
+  const int each = options.ranks_per_replica.value_or(std::max<int>(1, static_cast<int>(options.shares.size())));
+  return std::max(1, (world_size - options.encoders) / each);
 }
 
 /// That the ranks are to be shared out for.
@@ -103,6 +104,7 @@ RunFacts facts_of(const Subject& subject, const Client* client, const Settings& 
   together(world, [&] {
     if (client != nullptr) facts.identity = subject.random_weights ? "random weights" : model_identity(subject.folder);
   });
+  if (client != nullptr) say_how_ranks_are_shared(facts.placement);
   return facts;
 }
 

@@ -1,6 +1,7 @@
 #include "model/decoder.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/vae/vae_decoder.h"
@@ -12,20 +13,24 @@ namespace {
 
 /// The VAE in one dtype.
 struct Pass {
-  Pass(const Checkpoint& checkpoint, const Placing& placing)
-      : weights(checkpoint.open("vae"), placing),
-        vae(in_one_piece(weights, [&](const Weights& memory) { return VaeDecoder(memory, checkpoint.folder.vae); })) {}
-
-  Weights weights;
+  Placing placing;
+  int64_t bytes;
   VaeDecoder vae;
 };
 
+Pass read_pass(const Checkpoint& checkpoint, const Placing& placing) {
+  const Weights weights(checkpoint.open("vae"), placing);
+  VaeDecoder vae =
+      in_one_piece(weights, [&](const Weights& memory) { return VaeDecoder(memory, checkpoint.folder.vae); });
+  return {placing, weights.kept(), std::move(vae)};
+}
+
 std::vector<Pass> passes(const Checkpoint& checkpoint, Placing placing) {
   std::vector<Pass> result;
-  result.emplace_back(checkpoint, placing);
+  result.push_back(read_pass(checkpoint, placing));
   if (placing.compute != at::kHalf) return result;
   placing.compute = at::kFloat;
-  result.emplace_back(checkpoint, placing);
+  result.push_back(read_pass(checkpoint, placing));
   return result;
 }
 
@@ -43,7 +48,7 @@ Decoder::~Decoder() = default;
 
 int64_t Decoder::weight_bytes() const {
   int64_t bytes = 0;
-  for (const Pass& pass : parts_->passes) bytes += pass.weights.kept();
+  for (const Pass& pass : parts_->passes) bytes += pass.bytes;
   return bytes;
 }
 
@@ -67,24 +72,23 @@ at::Tensor rgb(const at::Tensor& pixels) {
 
 bool finite(const at::Tensor& values) { return values.isfinite().all().item<bool>(); }
 
-[[noreturn]] void refuse(const char* what) {
-  throw Invalid(std::string("its ") + what +
-                " are not finite: damaged weights, or a --dtype too narrow for them (try bf16 or fp32)");
+[[noreturn]] void refuse(const char* what, at::ScalarType dtype) {
+  throw Invalid(std::string("its ") + what + " are not finite: damaged weights" +
+                (dtype == at::kFloat ? "" : ", or a --dtype too narrow for them (try bf16 or fp32)"));
 }
 
 }  // namespace
 
 Image Decoder::operator()(const at::Tensor& latents, const Picture& picture) const {
-  if (!finite(latents)) refuse("latents");
+  if (!finite(latents)) refuse("latents", parts_->passes.front().placing.compute);
   const auto scaled = unpacked(latents, picture) / parts_->config.scaling_factor + parts_->config.shift_factor;
   std::string warning;
-  for (const auto& [weights, vae] : parts_->passes) {
-    const Placing& placing = weights.placing();
-    const auto pixels = vae(scaled.to(placing.device, placing.compute));
+  for (const Pass& pass : parts_->passes) {
+    const auto pixels = pass.vae(scaled.to(pass.placing.device, pass.placing.compute));
     if (finite(pixels)) return {rgb(pixels), warning};
     warning = "its pixels overflowed in fp16 and were decoded in fp32";
   }
-  refuse("pixels");
+  refuse("pixels", parts_->passes.back().placing.compute);
 }
 
 }  // namespace flux

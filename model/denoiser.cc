@@ -61,11 +61,11 @@ struct Denoiser::Parts {
       : config(checkpoint.folder.transformer),
         sequence(communicator),
         text_ranks(flux::text_ranks(largest.text_tokens, largest.image_tokens, sequence.size(), largest.shares)),
+        demand(largest),
         weights(checkpoint.open("transformer"), placing),
+        arena(config, demand, weights.placing(), sequence, exchange),
         transformer(in_one_piece(
             weights, [&](const Weights& memory) { return Transformer(memory, config, sequence.rank() < text_ranks); })),
-        demand(largest),
-        arena(config, demand, weights.placing(), sequence, exchange),
         replay(placing.device.is_cuda() && sequence.capturable()) {}
 
   Canvas& canvas_for(const Picture& picture, const Conditioning& conditioning) {
@@ -106,10 +106,10 @@ struct Denoiser::Parts {
   TransformerConfig config;
   Communicator& sequence;
   int text_ranks;
-  Weights weights;
-  Transformer transformer;
   Demand demand;
-  Arena arena;
+  Weights weights;
+  Arena arena;  // before the weights are read, for which some ranks take far longer than others: it is collective
+  Transformer transformer;
   Replay replay;
   std::optional<Canvas> canvas;
 };

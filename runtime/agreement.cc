@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <string>
 #include <vector>
 
 #include "parallel/rank/errors.h"
@@ -29,6 +30,11 @@ void require_complete(const ModelFolder& folder) {
     throw Invalid(
         fmt::format("{}: {} is {}, not {}; {}", where, mismatch.name, mismatch.found, mismatch.expected, advice));
   }
+}
+
+void say_how_ranks_are_shared(const Placement& placement) {
+  if (placement.ranks.size() > 2) spdlog::info("{}", replicas_as_text(placement));
+  for (const std::string& line : placement.warnings()) spdlog::warn("{}", line);
 }
 
 Agreement agree(World& world, const ModelFolder& folder, const PlacementOptions& options, int threads,

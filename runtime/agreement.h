@@ -17,6 +17,9 @@ struct Agreement {
   bool drawable = false;
 };
 
+/// To the log: the replicas, where there could be others, and what is slow about them.
+void say_how_ranks_are_shared(const Placement& placement);
+
 /// Collective. The same on every rank, from what each stands on and the workload of rank 0, which alone has the
 /// requests.
 /// Throws Invalid, on every rank, where the world does not fit the options, or the model its cards.

@@ -191,8 +191,7 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
     if (request.output != nullptr) desk = std::make_unique<Desk>(request, facts, world);
   });
   if (desk != nullptr) {
-    if (facts.placement.ranks.size() > 2) spdlog::info("{}", replicas_as_text(facts.placement));
-    for (const auto& line : facts.placement.warnings()) spdlog::warn("{}", line);
+    say_how_ranks_are_shared(facts.placement);
   }
   if (!agreement.drawable) return draw_nothing(request, desk.get(), world);
   if (desk != nullptr) return coordinate(request, facts.placement, *desk, world, departure);

@@ -43,8 +43,8 @@ enum class DecodeOn { encoder, replica };
 /// Who is to read a folder that was quantized: nobody else, or bitsandbytes under diffusers too.
 enum class QuantizeFor { flux_dist, bitsandbytes };
 
-/// What ranks are shared out for, where neither --replicas nor --ranks-per-replica says: one picture, many of them, or
-/// those of the run.
+/// What ranks are shared out for, where none of --replicas, --ranks-per-replica and --shares says: one picture, many of
+/// them, or those of the run.
 enum class Optimize { automatic, latency, throughput };
 
 /// Who computes what.

@@ -171,8 +171,16 @@ void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
     placement.ranks[rank].card = card.uuid;
     placement.ranks[rank].card_name = card.name;
   };
-  for (const auto& replica : placement.replicas)
-    for (int rank : replica.ranks) give(rank, placement.ranks[replica.ranks.front()].card_name);
+  // With shares a place in a replica asks for the same speed in each; without, all places of one do.
+  const std::vector<Replica>& replicas = placement.replicas;
+  const auto model_at = [&](const Replica& replica, size_t position) {
+    return placement.ranks[replica.ranks[position]].card_name;
+  };
+  for (size_t position = 0; position < placement.demand.shares.size(); ++position)
+    for (const Replica& replica : replicas) give(replica.ranks[position], model_at(replicas.front(), position));
+  for (const Replica& replica : replicas)
+    for (size_t position = 0; placement.demand.shares.empty() && position < replica.ranks.size(); ++position)
+      give(replica.ranks[position], model_at(replica, 0));
   for (const auto& place : placement.ranks)  // last: encoders share if anybody does
     if (place.replica < 0) give(place.rank, "");
 }
@@ -255,9 +263,12 @@ std::vector<std::string> Placement::warnings() const {
       lines.push_back(fmt::format(
           "replica {} spans hosts ({}): its ranks wait for the network in every block; --replicas gives each its own",
           i, hosts));
-    if (const auto models = several(replicas[i], &RankPlace::card_name); !models.empty())
+    const auto models = several(replicas[i], &RankPlace::card_name);
+    if (!models.empty() && demand.shares.empty())
       lines.push_back(
-          fmt::format("replica {} has cards of several models ({}): it is as slow as the slowest", i, models));
+          fmt::format("replica {} has cards of several models ({}): it is as slow as the slowest; --shares gives each "
+                      "what it can do",
+                      i, models));
   }
   return lines;
 }

@@ -1,23 +1,41 @@
 #include "runtime/replica_choice.h"
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 #include <limits>
+#include <map>
 #include <queue>
+#include <ranges>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "parallel/rank/errors.h"
+
 namespace flux {
 namespace {
 
-/// Of a picture, where one rank takes 1. On four H200s two ranks took 0.55 to 0.57 and four 0.30 to 0.36; ranks that
-/// wait for a network in every block are taken to gain nothing.
+/// How many ranks that draw share the card of one of them at most.
+int64_t ranks_on_a_card(const Placement& placement, const Replica& replica) {
+  const auto shared_with = [&](int rank) {
+    const RankPlace& mine = placement.ranks[static_cast<size_t>(rank)];
+    return static_cast<int64_t>(std::ranges::count_if(placement.ranks, [&](const RankPlace& other) {
+      return other.replica >= 0 && other.host == mine.host && other.card == mine.card;
+    }));
+  };
+  return std::ranges::max(replica.ranks | std::views::transform(shared_with));
+}
+
+/// Of a picture, where one card takes 1. On four H200s two ranks took 0.55 to 0.57 and four 0.30 to 0.36; ranks that
+/// wait for a network or for the host in every block are taken to gain nothing.
 double seconds_a_picture(const Placement& placement, const Replica& replica) {
   std::set<std::string> hosts;
   for (const int rank : replica.ranks) hosts.insert(placement.ranks[static_cast<size_t>(rank)].host);
   const auto ranks = static_cast<double>(replica.ranks.size());
-  return hosts.size() > 1 ? 1.2 : (1 + 0.08 * (ranks - 1)) / ranks;
+  const bool waits = hosts.size() > 1 || (ranks > 1 && replica.transport == Transport::mpi);
+  const double alone = waits ? 1.2 : (1 + 0.08 * (ranks - 1)) / ranks;
+  return alone * static_cast<double>(ranks_on_a_card(placement, replica));
 }
 
 /// Until all pictures are drawn, each by the replica that is done with it first.
@@ -51,23 +69,43 @@ int64_t pictures_at_once(Optimize optimize, int64_t pictures) {
   return pictures;
 }
 
+/// Ways to share out the ranks that draw, as --replicas has them: evenly, and a replica for each host.
+std::vector<std::vector<int>> ways_to_share(const std::vector<RankFacts>& facts, int encoders) {
+  std::vector<std::string> hosts;
+  std::map<std::string, int> on_host;
+  for (size_t rank = static_cast<size_t>(encoders); rank < facts.size(); ++rank)
+    if (on_host[facts[rank].host]++ == 0) hosts.push_back(facts[rank].host);
+  const int ranks = static_cast<int>(facts.size()) - encoders;
+  std::vector<std::vector<int>> ways;
+  for (int replicas = 1; replicas <= ranks; ++replicas)
+    if (ranks % replicas == 0) ways.push_back({replicas});
+  std::vector<int> of_hosts;
+  for (const std::string& host : hosts) of_hosts.push_back(on_host[host]);
+  if (std::ranges::adjacent_find(of_hosts, std::ranges::not_equal_to()) != of_hosts.end()) ways.push_back(of_hosts);
+  return ways;
+}
+
 }  // namespace
 
 std::vector<Placement> placements(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
                                   const Workload& workload) {
-  const auto with = [&](const PlacementOptions& asked) { return place(asked, threads, facts, workload.largest); };
-  std::vector<Placement> found = {with(options)};
-  const bool on_cards = !found.front().ranks.front().card.empty();
   const bool said = !options.replicas.empty() || options.ranks_per_replica || !options.shares.empty();
-  if (said || !on_cards) return found;
+  const bool on_cpus = options.device == DeviceChoice::cpu || facts.front().cards.empty();
+  const bool alone = static_cast<int>(facts.size()) <= options.encoders + 1;
+  if (said || on_cpus || alone) return {place(options, threads, facts, workload.largest)};
 
-  const int ranks = static_cast<int>(found.front().replicas.front().ranks.size());  // of all replicas
-  for (int replicas = 2; replicas <= ranks; ++replicas) {
-    if (ranks % replicas != 0) continue;
+  std::vector<Placement> found;
+  std::exception_ptr refused;
+  for (const std::vector<int>& way : ways_to_share(facts, options.encoders)) {
     PlacementOptions asked = options;
-    asked.replicas = {replicas};
-    found.push_back(with(asked));
+    asked.replicas = way;
+    try {
+      found.push_back(place(asked, threads, facts, workload.largest));
+    } catch (const Invalid&) {  // --transport nccl, and ranks that share a card
+      if (!refused) refused = std::current_exception();
+    }
   }
+  if (found.empty()) std::rethrow_exception(refused);
   const int64_t pictures = pictures_at_once(options.optimize, workload.pictures);
   std::ranges::stable_sort(found, {}, [&](const Placement& placement) { return seconds_of_all(placement, pictures); });
   return found;

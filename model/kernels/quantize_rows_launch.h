@@ -15,7 +15,8 @@ namespace flux {
 inline void launch_rows(cudaError_t (*kernel)(const QuantizeRows&, cudaStream_t), const at::Tensor& x,
                         const Activation& out) {
   const bool packed = x.stride(-1) == 1 && (x.dim() == 2 || x.stride(1) == x.size(2)) && out.values.is_contiguous();
-  TORCH_CHECK(packed, "values of a row, and rows of codes, must be packed");
+  TORCH_CHECK(packed && out.values.numel() == x.numel() && out.scales.numel() * x.size(-1) == x.numel(),
+              "as many codes as values, and a scale a row, all packed");
   const c10::cuda::CUDAGuard device(x.device());
   C10_CUDA_CHECK(kernel({.x = x.const_data_ptr(),
                          .precision = precision_of(x),

@@ -28,8 +28,7 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
 
   if (exchange == Format::int8) {
     keys_values = take({tokens, 2, heads, head_dim}, compute);
-    rounded = counted(
-        sequence.buffer(JointAttention::rounded_sizes(tokens, heads, head_dim, sequence.size()), options(at::kByte)));
+    rounded = counted(sequence.buffer({tokens, JointAttention::rounded_bytes(heads, head_dim)}, options(at::kByte)));
   } else {
     keys_values = counted(sequence.buffer({tokens, 2, heads, head_dim}, options(compute)));
   }

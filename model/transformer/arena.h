@@ -26,7 +26,7 @@ class Arena {
   int64_t bytes() const { return bytes_; }
 
   at::Tensor keys_values;    // [tokens, 2, heads, head_dim], of all ranks
-  at::Tensor rounded;        // uint8, of all ranks, where keys and values travel as int8: JointAttention has the sizes
+  at::Tensor rounded;        // [tokens, bytes of a token] uint8, of all ranks, where keys and values travel as int8
   at::Tensor residual;       // [rows, d] of the residual's dtype
   at::Tensor normed;         // [rows, d]: int8 where the blocks multiply int8
   at::Tensor normed_scales;  // [rows] fp32, with int8

@@ -1,5 +1,7 @@
 #include "model/transformer/joint_attention.h"
 
+#include <algorithm>
+
 #include "model/kernels/dequantize.h"
 #include "model/kernels/quantize_rows.h"
 
@@ -17,12 +19,18 @@ at::Tensor without_few_left(const at::Tensor& q) {
   return q.is_cpu() && left != 0 ? at::constant_pad_nd(q, {0, 0, 0, 0, 0, whole - left}) : q;
 }
 
-}  // namespace
-
-std::array<int64_t, 3> JointAttention::rounded_sizes(int64_t tokens, int64_t heads, int64_t head_dim, int ranks) {
-  const int64_t parts = ranks > 1 && heads % 2 == 0 ? 2 : 1;
-  return {parts, tokens, 2 * heads / parts * (head_dim + 4)};
+/// In how many parts heads travel. Where ranks wait for each other half of them are attended to while the others are on
+/// their way; but not where that leaves a rank with so little at once that a library divides the keys among the
+/// multiprocessors of a card, and sums in another order: flash attention does below 1.6 blocks of 64 rows of a head for
+/// each of them, and cards have up to 160.
+int64_t parts_of(int64_t heads, const Cut& cut) {
+  constexpr int64_t block = 64, blocks = 256;
+  const std::vector<int64_t> rows = cut.rows_by_rank();
+  const int64_t fewest = std::ranges::min(rows), of_half = heads / 2 * ((fewest + block - 1) / block);
+  return rows.size() > 1 && heads % 2 == 0 && of_half >= blocks ? 2 : 1;
 }
+
+}  // namespace
 
 JointAttention::JointAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut,
                                Communicator& sequence)
@@ -32,9 +40,10 @@ JointAttention::JointAttention(const at::Tensor& keys_values, const at::Tensor& 
       mine_(all_.narrow(0, cut.begin(sequence.rank()), cut.rows(sequence.rank()))) {
   const int64_t heads = all_.size(2);
   if (!rounded.defined()) parts_.push_back({0, heads, all_});
-  const int64_t parts = rounded.defined() ? rounded.size(0) : 0;
+  const int64_t parts = rounded.defined() ? parts_of(heads, cut) : 0;
   for (int64_t part = 0; part < parts; ++part) {
-    parts_.push_back({part * heads / parts, heads / parts, rounded[part].narrow(0, 0, cut.tokens())});
+    const at::Tensor travels = rounded.narrow(0, 0, cut.tokens()).view({parts, cut.tokens(), -1})[part];
+    parts_.push_back({part * heads / parts, heads / parts, travels});
     parts_.back().rounded = this->rounded(parts_.back(), cut);
   }
 }

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -18,13 +17,12 @@ namespace flux {
 class JointAttention {
  public:
   /// keys_values: [at least as many tokens as the cut has, 2, heads, head_dim]. It travels itself, and is a buffer of
-  /// the communicator's; or where `rounded` is defined (rounded_sizes() uint8, such a buffer) that does, int8 with a
-  /// scale for each head of a token. Then all ranks' keys and values are rounded, this rank's too.
+  /// the communicator's; or where `rounded` is defined ([tokens, rounded_bytes] uint8, such a buffer) that does, int8
+  /// with a scale for each head of a token. Then all ranks' keys and values are rounded, this rank's too.
   JointAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut, Communicator& sequence);
 
-  /// [parts, tokens, bytes]: where ranks wait for each other, half of the heads are attended to while the others
-  /// travel.
-  static std::array<int64_t, 3> rounded_sizes(int64_t tokens, int64_t heads, int64_t head_dim, int ranks);
+  /// Of a token's keys and values and their scales.
+  static int64_t rounded_bytes(int64_t heads, int64_t head_dim) { return 2 * heads * (head_dim + 4); }
 
   /// This rank's keys and values, to be written before send: [rows, 2, heads, head_dim].
   const at::Tensor& keys_values() const { return mine_; }

@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <random>
 #include <stdexcept>
 #include <utility>
 
@@ -63,6 +66,26 @@ class Mapping {
   bool pinned_ = false;
 };
 
+/// What a file begins with, to know it by: two hosts may have one name, and two namespaces one process id.
+std::string new_mark() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+}
+
+void write_mark(const File& file, const std::string& mark) {
+  if (::pwrite(file.descriptor(), mark.data(), mark.size(), 0) != std::ssize(mark))
+    refuse("shared memory", std::strerror(errno));
+}
+
+void require_mark(const File& file, const std::string& mark, size_t bytes) {
+  struct stat found{};
+  std::string there(mark.size(), ' ');
+  if (::fstat(file.descriptor(), &found) != 0 || !S_ISREG(found.st_mode) ||
+      found.st_size != static_cast<off_t>(bytes) ||
+      ::pread(file.descriptor(), there.data(), there.size(), 0) != std::ssize(there) || there != mark)
+    refuse("shared memory of another rank", "its process is in another container, or on another host");
+}
+
 /// Unlike a file of /dev/shm it has no name, and no limit that a container sets.
 std::shared_ptr<const File> unnamed(size_t bytes) {
   auto file = std::make_shared<const File>("shared memory", ::memfd_create("flux-dist gather", MFD_CLOEXEC));
@@ -84,28 +107,36 @@ std::string together(HostGroup& group, const Work& work) {
   return "";
 }
 
+/// What a rank writes first lies where its core is. Nobody does before all have looked for the mark.
+void touch_and_pin(Mapping& mapping, size_t bytes, const HostGroup& group) {
+  const size_t each = bytes / static_cast<size_t>(group.size());
+  std::memset(mapping.data() + static_cast<size_t>(group.rank()) * each, 0, each);
+  mapping.pin();
+}
+
 }  // namespace
 
 HostMemory shared_host_memory(HostGroup& group, size_t bytes) {
   std::shared_ptr<const File> created;
-  std::string path;
+  std::string path, mark;
   std::string refused = together(group, [&] {
     if (group.rank() != 0) return;
     created = unnamed(bytes);
+    mark = new_mark();
+    write_mark(*created, mark);
     path = fmt::format("/proc/{}/fd/{}", ::getpid(), created->descriptor());
   });
   if (!refused.empty()) return {nullptr, refused};
   path = group.exchange(path).front();
+  mark = group.exchange(mark).front();
 
   std::shared_ptr<Mapping> mapping;
   refused = together(group, [&] {
-    mapping = std::make_shared<Mapping>(File("shared memory of another rank", ::open(path.c_str(), O_RDWR | O_CLOEXEC)),
-                                        bytes);
-    // What a rank writes first lies where its core is.
-    const size_t each = bytes / static_cast<size_t>(group.size());
-    std::memset(mapping->data() + static_cast<size_t>(group.rank()) * each, 0, each);
-    mapping->pin();
+    const File file("shared memory of another rank", ::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    require_mark(file, mark, bytes);
+    mapping = std::make_shared<Mapping>(file, bytes);
   });
+  if (refused.empty()) refused = together(group, [&] { touch_and_pin(*mapping, bytes, group); });
   if (!refused.empty()) return {nullptr, refused};
   char* const data = mapping->data();
   return {std::shared_ptr<char>(std::move(mapping), data), ""};

@@ -2,16 +2,17 @@
 
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "parallel/group.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
 
@@ -37,18 +38,24 @@ std::string uuid_of(at::Device device) {
   return "";
 }
 
-/// Whether a card reaches the memory of the others; not those that this process does not see.
-bool reaches(at::Device device, const std::vector<Member>& others) {
-  if (peer_access_is_off()) return false;
-  std::map<std::string, int> index;
-  for (const Card& card : visible_cards()) index[card.uuid] = card.index;
-  return std::ranges::all_of(others, [&](const Member& other) {
-    const auto found = index.find(other.card);
-    int can = 0;
-    return found != index.end() &&
-           (found->second == device.index() ||
-            (cudaDeviceCanAccessPeer(&can, device.index(), found->second) == cudaSuccess && can != 0));
-  });
+/// Whether a card reads another's memory. CUDA knows of those that this process sees; of others it is taken to, as NCCL
+/// does, unless the driver knows better.
+bool reaches(at::Device device, const std::string& other) {
+  std::string mine;
+  int index = -1;
+  for (const Card& card : visible_cards()) {
+    if (card.index == device.index()) mine = card.uuid;
+    if (card.uuid == other) index = card.index;
+  }
+  if (mine == other) return true;
+  int can = 0;
+  if (index >= 0) return cudaDeviceCanAccessPeer(&can, device.index(), index) == cudaSuccess && can != 0;
+  return reads_memory_of(mine, other).value_or(true);
+}
+
+bool reaches_all(at::Device device, const std::vector<Member>& members) {
+  return !peer_access_is_off() &&
+         std::ranges::all_of(members, [&](const Member& member) { return reaches(device, member.card); });
 }
 
 void require_a_card_each(const std::vector<Member>& members, const std::vector<int>& ranks) {
@@ -66,8 +73,20 @@ void require_a_card_each(const std::vector<Member>& members, const std::vector<i
   }
 }
 
+const char* words(Way way) {
+  switch (way) {
+    case Way::kernels:
+      return "by NCCL's kernels";
+    case Way::peers:
+      return "by copy engines, from card to card";
+    case Way::the_host:
+      return "by copy engines, through the host's memory";
+  }
+  return "";
+}
+
 Way way_between(HostGroup& host, at::Device device, const std::vector<Member>& members) {
-  const std::vector<std::string> all_reach = host.exchange(reaches(device, members) ? "" : "not all");
+  const std::vector<std::string> all_reach = host.exchange(reaches_all(device, members) ? "" : "not all");
   if (std::ranges::any_of(members, [&](const Member& member) { return member.host != members.front().host; }))
     return Way::kernels;
   return std::ranges::all_of(all_reach, &std::string::empty) ? Way::peers : Way::the_host;
@@ -91,6 +110,7 @@ Introduction introduce(HostGroup& host, at::Device device) {
   for (size_t position = 0; position < members.size(); ++position) members[position].card = cards[position];
   require_a_card_each(members, host.members());
   group.way = way_between(host, device, members);
+  if (host.rank() == 0) spdlog::debug("{} gather {}", rank_names(host.members()), words(group.way));
   return group;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ std::vector<Card> visible_cards();
 
 /// Bytes of a card's memory that nobody uses, asked of the driver's management library; 0 where it does not say.
 int64_t free_bytes(const std::string& uuid);
+
+/// Whether a card reads another's memory, asked of the driver's management library; nothing where it does not say.
+std::optional<bool> reads_memory_of(const std::string& uuid, const std::string& other);
 
 /// The driver's release, "580.95.05"; empty without one.
 std::string driver_release();

@@ -48,6 +48,19 @@ int64_t free_bytes(const std::string& uuid) {
   return memory_of(handle, &memory) == 0 ? static_cast<int64_t>(memory.free) : 0;
 }
 
+std::optional<bool> reads_memory_of(const std::string& uuid, const std::string& other) {
+  constexpr int reading = 0, possible = 0;  // NVML_P2P_CAPS_INDEX_READ, NVML_P2P_STATUS_OK
+  const Nvml nvml;
+  const auto handle_of = nvml.find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
+  const auto status_of = nvml.find<int(void*, void*, int, int*)>("nvmlDeviceGetP2PStatus");
+  void *mine = nullptr, *theirs = nullptr;
+  int status = 0;
+  if (handle_of == nullptr || status_of == nullptr || handle_of(uuid.c_str(), &mine) != 0 ||
+      handle_of(other.c_str(), &theirs) != 0 || status_of(mine, theirs, reading, &status) != 0)
+    return std::nullopt;
+  return status == possible;
+}
+
 std::string driver_release() {
   const Nvml nvml;
   const auto version = nvml.find<int(char*, unsigned)>("nvmlSystemGetDriverVersion");

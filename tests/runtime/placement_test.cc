@@ -140,6 +140,19 @@ TEST(Placement, SharesAreThoseOfEachReplica) {
   EXPECT_THAT(refusal({.replicas = {1, 2}, .shares = {3, 2}}, cpu_world(4)), HasSubstr("a replica has 1 rank:"));
 }
 
+/// Two fast cards and two slow ones.
+TEST(Placement, AShareIsOfOneModelInEveryReplica) {
+  auto facts = gpu_world(5, 4);
+  for (RankFacts& rank : facts)
+    for (Card& card : rank.cards) card.name = card.index < 2 ? "fast" : "slow";
+  const Placement placement = place({.replicas = {2}, .shares = {3, 2}}, facts);
+  for (const Replica& replica : placement.replicas) {
+    EXPECT_EQ(placement.ranks[replica.ranks[0]].card_name, "fast");
+    EXPECT_EQ(placement.ranks[replica.ranks[1]].card_name, "slow");
+  }
+  EXPECT_TRUE(placement.warnings().empty());
+}
+
 TEST(Placement, TheEvenCutOfTheLargestPictureSaysWhoHoldsText) {
   const auto text = [](int ranks, int64_t image_tokens) {
     return place({}, 0, cpu_world(ranks + 1), {image_tokens, 512}).replicas[0].text_ranks;

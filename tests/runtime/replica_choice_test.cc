@@ -64,9 +64,17 @@ TEST(ReplicaChoice, SharesSayHowManyRanksAReplicaHas) {
 TEST(ReplicaChoice, OnCpusRanksShareOneTransformer) { EXPECT_EQ(best(world({5}, false), 10'000), Sizes{4}); }
 
 TEST(ReplicaChoice, AReplicaKeepsWithinItsHost) {
-  EXPECT_EQ(best(world({4, 4}), 1), (Sizes{1, 1, 1, 1, 1, 1, 1})) << "seven ranks of two hosts";
+  EXPECT_EQ(best(world({4, 4}), 1), (Sizes{3, 4})) << "seven ranks of two hosts";
   EXPECT_EQ(best(world({5, 4}), 1), (Sizes{4, 4}));
-  EXPECT_EQ(best(world({5, 4}), 2), (Sizes{4, 4}));
+  EXPECT_EQ(best(world({4, 4}), 10'000), (Sizes{1, 1, 1, 1, 1, 1, 1}));
+}
+
+/// Four ranks on two cards: in pairs, NCCL joins them.
+TEST(ReplicaChoice, RanksThatShareACardAreNoTwoCards) {
+  auto facts = world({5});
+  for (RankFacts& rank : facts) rank.cards.resize(2);
+  EXPECT_EQ(best(facts, 1), (Sizes{2, 2}));
+  EXPECT_EQ(best(facts, 1, {.transport = TransportChoice::nccl}), (Sizes{2, 2})) << "one of four is refused";
 }
 
 TEST(ReplicaChoice, OneRankDoesEverything) { EXPECT_EQ(best(world({1}), 10'000), Sizes{1}); }
