@@ -130,7 +130,7 @@ Plan settle(const std::vector<Placement>& placements, const ModelFolder& folder,
         least_lacking = std::move(plan);
     }
   }
-  return *least_lacking;
+  return std::move(least_lacking).value();
 }
 
 Placement fit_to_cards(const std::vector<Placement>& placements, const ModelFolder& folder,

@@ -85,7 +85,9 @@ class Throughput(unittest.TestCase):
         latencies = [request["latency"] for request in done]
         for request in done:
             self.assertAlmostEqual(sum(request[stage] for stage in STAGES), request["latency"], places=9)
-            self.assertGreater(request["denoise"], 0)
+            self.assertGreaterEqual(min(request[stage] for stage in STAGES), 0)
+        # One small picture's first word may come with its last: then all of it counts as transfer.
+        self.assertGreater(sum(request["denoise"] for request in done), 0)
         self.assertAlmostEqual(result["latency_mean"], np.mean(latencies), places=9)
         self.assertAlmostEqual(result["latency_median"], np.median(latencies), places=9)
         for percent in (50, 90, 95, 99):
