@@ -73,7 +73,7 @@ int64_t replica_count(const PlacementOptions& options, int world_size) {
 }
 
 /// That the ranks are to be shared out for.
-int64_t pictures_at_once(const ThroughputOptions& options, const ThroughputLoad& load) {
+int64_t pictures_asked_for(const ThroughputOptions& options, const ThroughputLoad& load) {
   return options.scenario == Scenario::single_stream ? 1 : load.load->pictures();
 }
 
@@ -98,7 +98,7 @@ Client client_of(Settings& settings, const Subject& subject, const World& world,
 
 RunFacts facts_of(const Subject& subject, const Client* client, const Settings& settings, World& world) {
   Workload workload{{0, 0}, 0};
-  if (client != nullptr) workload = {client->load.load->largest(), pictures_at_once(subject.options, client->load)};
+  if (client != nullptr) workload = {client->load.load->largest(), pictures_asked_for(subject.options, client->load)};
   const Agreement agreement = agree(world, subject.folder, subject.placement, subject.operation.threads, workload);
   RunFacts facts{model_name(subject.folder.path), "", agreement.placement, run_seed(settings)};
   together(world, [&] {

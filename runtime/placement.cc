@@ -251,6 +251,11 @@ std::vector<int> Placement::encoders() const { return ranks_with(ranks, &RankPla
 
 std::vector<int> Placement::decoders() const { return ranks_with(ranks, &RankPlace::decodes); }
 
+bool Placement::within_a_host(const Replica& replica) const {
+  const std::string& host = ranks[replica.ranks.front()].host;
+  return std::ranges::all_of(replica.ranks, [&](int rank) { return ranks[rank].host == host; });
+}
+
 std::vector<std::string> Placement::warnings() const {
   std::vector<std::string> lines;
   const auto several = [&](const Replica& replica, std::string RankPlace::* what) {

@@ -65,6 +65,8 @@ struct Placement {
   /// "rank 2 (host)", for messages.
   std::string named(int rank) const;
 
+  bool within_a_host(const Replica& replica) const;
+
   /// What of it is slow, though it works; a line each.
   std::vector<std::string> warnings() const;
 };

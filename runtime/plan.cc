@@ -80,9 +80,7 @@ int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
   if (place.replica < 0) return process;
   const Replica& replica = placement.replicas[place.replica];
   if (replica.transport != Transport::nccl) return process;
-  const bool one_host =
-      std::ranges::all_of(replica.ranks, [&](int rank) { return placement.ranks[rank].host == place.host; });
-  return process + (one_host ? nccl : nccl_between_hosts);
+  return process + (placement.within_a_host(replica) ? nccl : nccl_between_hosts);
 }
 
 /// Attention's result, and what the library adds; and the weights that a product widens.

@@ -7,7 +7,6 @@
 #include <map>
 #include <queue>
 #include <ranges>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -30,10 +29,8 @@ int64_t ranks_on_a_card(const Placement& placement, const Replica& replica) {
 /// Of a picture, where one card takes 1. On four H200s two ranks took 0.55 to 0.57 and four 0.30 to 0.36; ranks that
 /// wait for a network or for the host in every block are taken to gain nothing.
 double seconds_a_picture(const Placement& placement, const Replica& replica) {
-  std::set<std::string> hosts;
-  for (const int rank : replica.ranks) hosts.insert(placement.ranks[static_cast<size_t>(rank)].host);
   const auto ranks = static_cast<double>(replica.ranks.size());
-  const bool waits = hosts.size() > 1 || (ranks > 1 && replica.transport == Transport::mpi);
+  const bool waits = !placement.within_a_host(replica) || (ranks > 1 && replica.transport == Transport::mpi);
   const double alone = waits ? 1.2 : (1 + 0.08 * (ranks - 1)) / ranks;
   return alone * static_cast<double>(ranks_on_a_card(placement, replica));
 }

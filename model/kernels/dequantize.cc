@@ -20,17 +20,13 @@ void dequantize_aten(const Activation& codes, const at::Tensor& out) {
 void dequantize(const Activation& codes, const at::Tensor& out) {
 #if FLUX_CUDA
   if (out.is_cuda()) {
-    const bool packed =
-        out.stride(-1) == 1 && (out.dim() == 2 || out.stride(1) == out.size(2)) && codes.values.is_contiguous();
-    TORCH_CHECK(packed && codes.values.numel() == out.numel() && codes.scales.numel() * out.size(-1) == out.numel(),
-                "as many codes as values, and a scale a row, all packed");
     const c10::cuda::CUDAGuard device(out.device());
     C10_CUDA_CHECK(launch_dequantize({.codes = codes.values.const_data_ptr<int8_t>(),
                                       .scales = codes.scales.const_data_ptr<float>(),
                                       .out = out.data_ptr(),
                                       .precision = precision_of(out),
                                       .stride = out.stride(0),
-                                      .together = out.dim() == 2 ? 1 : out.size(1),
+                                      .together = rows_together(out, codes),
                                       .rows = codes.rows(),
                                       .width = out.size(-1)},
                                      c10::cuda::getCurrentCUDAStream()));
