@@ -16,7 +16,7 @@
 namespace flux {
 namespace {
 
-constexpr int oldest_with_bf16 = 80;  // compute capability of the cards that are assumed
+constexpr int capability = 89;  // of the cards that are assumed: of those with 16 GB, what has all formats
 
 /// Cards of these sizes.
 RankFacts assumed_host(const std::vector<int>& cards) {
@@ -25,7 +25,7 @@ RankFacts assumed_host(const std::vector<int>& cards) {
     facts.cards.push_back({.index = static_cast<int>(i),
                            .uuid = fmt::format("card {}", i),
                            .name = "",
-                           .capability = oldest_with_bf16,
+                           .capability = capability,
                            .total_bytes = int64_t{cards[i]} << 30});
   }
   return facts;

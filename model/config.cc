@@ -70,8 +70,8 @@ Quantization read_own_quantization(const ConfigFields& fields) {
     fields.fail("rotation", quoted_name(rotation) + " is not the one computed with (" + rotation_name +
                                 "); quantize the model again with this program");
   const auto format = [&](const char* field) {
-    const std::string name = fields.one_of(field, {"none", "int8", "int8-weights", "nf4", "fp4"});
-    for (const Format each : {Format::int8, Format::int8_weights, Format::nf4, Format::fp4})
+    const std::string name = fields.one_of(field, {"none", "int8", "fp8", "int8-weights", "nf4", "fp4"});
+    for (const Format each : {Format::int8, Format::fp8, Format::int8_weights, Format::nf4, Format::fp4})
       if (name == format_name(each)) return each;
     return Format::dense;
   };

@@ -21,8 +21,8 @@ using OnStep = std::function<void(int64_t step, int64_t steps)>;  // after step 
 class Denoiser {
  public:
   /// `largest`: of all pictures to come. It fixes which ranks hold text tokens and the text-stream weights, and the
-  /// memory that steps use, all of which is taken here. `exchange`: dense, or int8 for keys and values that are rounded
-  /// before they travel. Collective over `sequence`.
+  /// memory that steps use, all of which is taken here. `exchange`: dense, or int8 or fp8 for keys and values that are
+  /// rounded before they travel. Collective over `sequence`.
   Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest,
            Format exchange = Format::dense);
   ~Denoiser();

@@ -5,15 +5,18 @@ namespace flux {
 /// How large matrices are kept and what they are multiplied with.
 enum class Format {
   dense,  // the compute dtype
-  int8,   // W8A8: int8 codes with a scale a row, of rows that are rotated first (model/kernels/rotate_quantize.h);
+  int8,   // W8A8: int8 codes with a scale a row, of rows that are rotated first (model/kernels/quantize_operand.h);
           // what they multiply is rotated and rounded the same way
+  fp8,    // W8A8: e4m3 codes with a scale a row on either side, not rotated
   int8_weights,  // W8A16: int8 codes with a scale a row; what they multiply stays as it is
   nf4,  // W4A16: codes of 4 bits with a scale for every 64 values, as bitsandbytes has them (linear/four_bit.h)
   fp4,  // the same with another codebook
 };
 
-/// What a product of this format multiplies: dense or int8.
-constexpr Format input_of(Format format) { return format == Format::int8 ? Format::int8 : Format::dense; }
+/// What a product of this format multiplies: dense, int8 or fp8.
+constexpr Format input_of(Format format) {
+  return format == Format::int8 || format == Format::fp8 ? format : Format::dense;
+}
 
 constexpr bool is_four_bit(Format format) { return format == Format::nf4 || format == Format::fp4; }
 
@@ -23,7 +26,7 @@ struct Formats {
   Format transformer = Format::dense;
   Format text_encoder = Format::dense;  // text_encoder_2, T5
   Format modulation = Format::dense;    // the AdaLN linears of the transformer
-  Format exchange = Format::dense;      // not kept: keys and values on their way between ranks; dense or int8
+  Format exchange = Format::dense;      // not kept: keys and values on their way between ranks; dense, int8 or fp8
 
   bool operator==(const Formats&) const = default;
 };
@@ -35,6 +38,8 @@ inline const char* format_name(Format format) {
       return "none";
     case Format::int8:
       return "int8";
+    case Format::fp8:
+      return "fp8";
     case Format::int8_weights:
       return "int8-weights";
     case Format::nf4:

@@ -86,7 +86,7 @@ double floor_milliseconds(const TransformerConfig& config, int64_t rows, int64_t
 
 /// Of a card too old for fp8 or of a CPU, what is dense is the best that a library has.
 FloorProducts floor_products(const Placement& placement, const RankPlace& place) {
-  if (placement.formats.transformer != Format::int8) return FloorProducts::dense;
+  if (input_of(placement.formats.transformer) == Format::dense) return FloorProducts::dense;
   const auto cards = visible_cards();
   const auto mine = std::ranges::find(cards, place.card, &Card::uuid);
   return mine != cards.end() && mine->capability >= 89 ? FloorProducts::fp8 : FloorProducts::dense;

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <iomanip>
 #include <map>
 #include <numeric>
 #include <set>
@@ -14,86 +13,17 @@
 
 #include "model/transformer/cut.h"
 #include "parallel/rank/errors.h"
+#include "runtime/replica_sizes.h"
 
 namespace flux {
 namespace {
 
 /// The oldest card that CUDA 13 programs.
 constexpr int kOldestCapability = 75;
+constexpr int kOldestWithFp8 = 89;
 
 std::string named(const std::vector<RankFacts>& facts, int rank) {
   return "rank " + std::to_string(rank) + " (" + facts[rank].host + ")";
-}
-
-[[noreturn]] void does_not_fit(int world, const std::string& why, const std::vector<int>& fitting, bool more) {
-  std::ostringstream text;
-  text << "a world of " << world << (world == 1 ? " rank" : " ranks") << " does not fit " << why
-       << ": start with mpirun";
-  for (size_t i = 0; i < fitting.size(); ++i) text << (i ? ", " : " ") << "-n " << fitting[i];
-  if (more) text << ", ...";
-  throw Invalid(text.str());
-}
-
-/// Ranks that do not denoise: none of a world of one, which does everything.
-int encoders_alone(const PlacementOptions& options, int world) {
-  if (options.encoders < 1)
-    throw Invalid("--encoders " + std::to_string(options.encoders) + ": give a value of at least 1");
-  return world == 1 && options.encoders == 1 ? 0 : options.encoders;
-}
-
-/// Worlds with the encoders and a multiple of `unit` transformer ranks, from those about `world` on.
-void require_multiple(int world, int encoders, int unit, const std::string& flag) {
-  const int workers = world - encoders;
-  if (workers > 0 && workers % unit == 0) return;
-  const int apart = std::max(1, encoders), below = std::max(1, workers / unit);
-  does_not_fit(world, flag + " " + std::to_string(unit),
-               {apart + below * unit, apart + (below + 1) * unit, apart + (below + 2) * unit}, true);
-}
-
-/// Ranks of every replica, in order.
-std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
-  const int encoders = encoders_alone(options, world);
-  const int workers = world - encoders;
-  for (int value : options.replicas)
-    if (value < 1) throw Invalid("--replicas " + std::to_string(value) + ": give values of at least 1");
-  if (options.ranks_per_replica && *options.ranks_per_replica < 1)
-    throw Invalid("--ranks-per-replica " + std::to_string(*options.ranks_per_replica) + ": give a value of at least 1");
-
-  if (options.replicas.size() > 1) {
-    if (options.ranks_per_replica)
-      throw Invalid("--replicas with several values gives the ranks of each replica: leave out --ranks-per-replica");
-    const int sum = std::accumulate(options.replicas.begin(), options.replicas.end(), 0);
-    if (sum != workers)
-      does_not_fit(world, "--replicas with " + std::to_string(sum) + " ranks in all", {options.encoders + sum}, false);
-    return options.replicas;
-  }
-  if (options.replicas.empty()) {
-    if (!options.shares.empty() && !options.ranks_per_replica) {
-      const int each = static_cast<int>(options.shares.size());
-      require_multiple(world, encoders, each,
-                       fmt::format("--shares {} and replicas of", fmt::join(options.shares, ",")));
-      return std::vector<int>(workers / each, each);
-    }
-    if (!options.ranks_per_replica) {
-      require_multiple(world, encoders, 1, "--encoders " + std::to_string(options.encoders) + " and replicas of");
-      return {workers};
-    }
-    require_multiple(world, encoders, *options.ranks_per_replica, "--ranks-per-replica");
-    return std::vector<int>(workers / *options.ranks_per_replica, *options.ranks_per_replica);
-  }
-  const int replicas = options.replicas.front();
-  if (!options.ranks_per_replica) {
-    require_multiple(world, encoders, replicas, "--replicas");
-    return std::vector<int>(replicas, workers / replicas);
-  }
-  const int each = *options.ranks_per_replica;
-  if (replicas * each != workers) {
-    std::vector<int> fitting = {options.encoders + replicas * each};
-    if (replicas * each == 1 && options.encoders == 1) fitting.insert(fitting.begin(), 1);
-    does_not_fit(world, "--replicas " + std::to_string(replicas) + " --ranks-per-replica " + std::to_string(each),
-                 fitting, false);
-  }
-  return std::vector<int>(replicas, each);
 }
 
 bool use_cuda(DeviceChoice choice, const std::vector<RankFacts>& facts) {
@@ -217,6 +147,33 @@ Transport transport_of(TransportChoice choice, const Placement& placement, const
   return Transport::nccl;
 }
 
+/// The oldest card of the ranks that a role says.
+template <typename Role>
+const Card* oldest_card(const Placement& placement, const std::vector<RankFacts>& facts, const Role& role) {
+  const Card* oldest = nullptr;
+  for (const RankPlace& place : placement.ranks)
+    for (const Card& card : facts[place.rank].cards)
+      if (role(place) && card.uuid == place.card && (oldest == nullptr || card.capability < oldest->capability))
+        oldest = &card;
+  return oldest;
+}
+
+/// Of what is said to be in fp8; what is left open never comes to that.
+void require_formats(const Placement& placement, const std::vector<RankFacts>& facts) {
+  const auto require = [&](const char* flag, Format format, const auto& role) {
+    const Card* oldest = format == Format::fp8 ? oldest_card(placement, facts, role) : nullptr;
+    if (oldest != nullptr && oldest->capability < kOldestWithFp8)
+      throw Invalid(
+          fmt::format("{} fp8: {} has no products in fp8, which came with compute capability 8.9 (Ada); give "
+                      "int8",
+                      flag, oldest->name));
+  };
+  const auto encodes = [](const RankPlace& place) { return place.encodes; };
+  require("--quantize", placement.formats.transformer, [](const RankPlace& place) { return place.replica >= 0; });
+  require("--quantize-text-encoder", placement.formats.text_encoder, encodes);
+  require("--quantize-modulation", placement.formats.modulation, encodes);
+}
+
 at::ScalarType dtype_of(DtypeChoice choice, const Placement& placement, const std::vector<RankFacts>& facts,
                         bool cuda) {
   switch (choice) {
@@ -230,11 +187,8 @@ at::ScalarType dtype_of(DtypeChoice choice, const Placement& placement, const st
       break;
   }
   if (!cuda) return at::kFloat;
-  int lowest = 1000;
-  for (size_t rank = 0; rank < facts.size(); ++rank)
-    for (const auto& card : facts[rank].cards)
-      if (card.uuid == placement.ranks[rank].card) lowest = std::min(lowest, card.capability);
-  return lowest >= 80 ? at::kBFloat16 : at::kHalf;
+  const Card* oldest = oldest_card(placement, facts, [](const RankPlace&) { return true; });
+  return oldest == nullptr || oldest->capability >= 80 ? at::kBFloat16 : at::kHalf;
 }
 
 template <typename Role>
@@ -339,12 +293,15 @@ Placement place(const PlacementOptions& options, int threads, const std::vector<
   }
   if (options.decode == DecodeOn::replica)
     for (const Replica& replica : placement.replicas) placement.ranks[replica.ranks.front()].decodes = true;
+  require_formats(placement, facts);
   return placement;
 }
 
 Placement place_one_replica(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
                             const Demand& demand) {
-  return laid_out({static_cast<int>(facts.size())}, 0, options, threads, facts, demand);
+  Placement placement = laid_out({static_cast<int>(facts.size())}, 0, options, threads, facts, demand);
+  require_formats(placement, facts);
+  return placement;
 }
 
 std::string as_text(const Formats& formats) {

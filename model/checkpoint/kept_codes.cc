@@ -55,11 +55,12 @@ class KeptCodes : public TensorSource {
   void add(const TensorInfo& codes) {
     const std::string name = codes.name.substr(0, codes.name.size() - kCodes.size());
     const bool four_bit = codes.dtype == at::kByte;
-    if (codes.shape.size() != 2 || codes.bytes == 0 || (!four_bit && codes.dtype != at::kChar))
+    const bool eight_bit = codes.dtype == at::kChar || codes.dtype == at::kFloat8_e4m3fn;
+    if (codes.shape.size() != 2 || codes.bytes == 0 || (!four_bit && !eight_bit))
       refuse_tensor(codes, "is no matrix of codes as flux-dist quantize writes it");
     TensorInfo matrix{.name = name,
                       .dtype = at::kFloat,
-                      .stored_as = four_bit ? "4 bits" : "I8",
+                      .stored_as = four_bit ? "4 bits" : codes.stored_as,
                       .shape = {codes.shape[0], codes.shape[1] * (four_bit ? 2 : 1)},
                       .bytes = codes.bytes,
                       .file = codes.file};

@@ -21,7 +21,8 @@ void dequantize(const Activation& codes, const at::Tensor& out) {
 #if FLUX_CUDA
   if (out.is_cuda()) {
     const c10::cuda::CUDAGuard device(out.device());
-    C10_CUDA_CHECK(launch_dequantize({.codes = codes.values.const_data_ptr<int8_t>(),
+    C10_CUDA_CHECK(launch_dequantize({.codes = codes.values.const_data_ptr(),
+                                      .code = eight_bit_of(codes.values),
                                       .scales = codes.scales.const_data_ptr<float>(),
                                       .out = out.data_ptr(),
                                       .precision = precision_of(out),

@@ -10,7 +10,8 @@ namespace flux {
 
 /// Device memory of dequantize.h's arguments.
 struct Dequantize {
-  const int8_t* codes;  // [rows, width]
+  const void* codes;  // [rows, width]
+  EightBit code;
   const float* scales;  // [rows]
   void* out;            // [rows / together, together, width], of `precision`
   Precision precision;

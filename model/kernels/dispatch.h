@@ -15,6 +15,13 @@ inline Precision precision_of(const at::Tensor& x) {
   return Precision::fp16;
 }
 
+/// Of a tensor of codes.
+inline EightBit eight_bit_of(const at::Tensor& codes) {
+  if (codes.scalar_type() == at::kChar) return EightBit::int8;
+  TORCH_CHECK(codes.scalar_type() == at::kFloat8_e4m3fn, "no kernel for codes of ", codes.scalar_type());
+  return EightBit::e4m3;
+}
+
 /// Of values beside their codes, [rows, width] whose rows may be strided, or [strided, packed rows, width]: how many
 /// rows are packed. Checks that there are as many codes, packed, and a scale a row.
 inline int64_t rows_together(const at::Tensor& values, const Activation& codes) {

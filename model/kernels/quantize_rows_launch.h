@@ -11,7 +11,7 @@
 
 namespace flux {
 
-/// A kernel that rounds rows to int8, on ATen's current stream of their card.
+/// A kernel that rounds rows to codes, on ATen's current stream of their card.
 inline void launch_rows(cudaError_t (*kernel)(const QuantizeRows&, cudaStream_t), const at::Tensor& x,
                         const Activation& out) {
   const c10::cuda::CUDAGuard device(x.device());
@@ -19,7 +19,8 @@ inline void launch_rows(cudaError_t (*kernel)(const QuantizeRows&, cudaStream_t)
                          .precision = precision_of(x),
                          .stride = x.stride(0),
                          .together = rows_together(x, out),
-                         .codes = out.values.mutable_data_ptr<int8_t>(),
+                         .codes = out.values.mutable_data_ptr(),
+                         .code = eight_bit_of(out.values),
                          .scales = out.scales.mutable_data_ptr<float>(),
                          .rows = out.rows(),
                          .width = x.size(-1)},

@@ -1,7 +1,7 @@
 #include "model/kernels/residual_norm.h"
 
 #include "built_with.h"
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 
 #if FLUX_CUDA
 #include <c10/cuda/CUDAException.h>
@@ -17,7 +17,7 @@ namespace flux {
 void modulated_norm_aten(const at::Tensor& x, const ShiftScale& modulation, const Activation& out) {
   const auto norm = at::layer_norm(x.to(at::kFloat), {x.size(-1)}, 1 + modulation.scale, modulation.shift, 1e-6);
   if (out.quantized())
-    rotate_quantize_aten(norm, out);
+    quantize_operand_aten(norm, out);
   else
     out.values.copy_(norm);
 }
@@ -47,6 +47,7 @@ void residual_norm_cuda(const at::Tensor& residual, const ShiftScale& modulation
                                        .scale = modulation.scale.const_data_ptr<float>(),
                                        .out = out.values.data_ptr(),
                                        .out_scales = out.quantized() ? out.scales.data_ptr<float>() : nullptr,
+                                       .code = out.quantized() ? eight_bit_of(out.values) : EightBit::int8,
                                        .residual_precision = precision_of(residual),
                                        .out_precision = precision_of(out.quantized() ? residual : out.values),
                                        .rows = residual.size(0),

@@ -1,5 +1,4 @@
 #include <cstdint>
-#include <type_traits>
 
 #include "model/kernels/residual_norm_cuda.h"
 #include "model/kernels/rotation.cuh"
@@ -19,8 +18,7 @@ __device__ float block_sum(float value) {
   return sum;
 }
 
-/// A block does a row; a thread holds `kept` vectors of N neighbours of it, blockDim.x vectors apart. T: int8_t where
-/// the result is rotated and quantised.
+/// A block does a row; a thread holds `kept` vectors of N neighbours of it. T: a code where the result is quantised.
 template <typename R, typename T, int N>
 __global__ void residual_norm(ResidualNorm a, int rotated_together) {
   R* residual = static_cast<R*>(a.residual) + blockIdx.x * a.d;
@@ -28,7 +26,7 @@ __global__ void residual_norm(ResidualNorm a, int rotated_together) {
   const auto each = [&](auto&& body) {
 #pragma unroll
     for (int k = 0; k < kept; ++k) {
-      const int64_t at = (threadIdx.x + static_cast<int64_t>(k) * blockDim.x) * N;
+      const int64_t at = column<N>(k);
       if (at < a.d) body(k, at);
     }
   };
@@ -65,8 +63,8 @@ __global__ void residual_norm(ResidualNorm a, int rotated_together) {
   });
 
   T* out = static_cast<T*>(a.out) + blockIdx.x * a.d;
-  if constexpr (std::is_same_v<T, int8_t>) {
-    rotate_and_store(values, a.d, rotated_together, out, a.out_scales + blockIdx.x);
+  if constexpr (sizeof(T) == 1) {
+    quantize_and_store(values, a.d, rotated_together, out, a.out_scales + blockIdx.x);
   } else {
     each([&](int k, int64_t at) {
       Vector<T, N> result;
@@ -86,7 +84,7 @@ cudaError_t launch(const ResidualNorm& a, cudaStream_t stream) {
   const int64_t threads = threads_for(wide ? a.d / N : a.d);
   if (threads > most_threads) return cudaErrorInvalidValue;
   const auto grid = static_cast<unsigned>(a.rows), block = static_cast<unsigned>(threads);
-  if constexpr (std::is_same_v<T, int8_t>) {
+  if constexpr (sizeof(T) == 1) {
     if (!wide || a.d % 16 != 0) return cudaErrorInvalidValue;
     residual_norm<R, T, N><<<grid, block, 0, stream>>>(a, static_cast<int>(rotation_block(a.d)));
   } else {
@@ -104,8 +102,10 @@ cudaError_t launch_for(const ResidualNorm& a, cudaStream_t stream) {
 
 cudaError_t launch_residual_norm(const ResidualNorm& arguments, cudaStream_t stream) {
   if (arguments.out_scales != nullptr)
-    return with_type(arguments.residual_precision,
-                     [&](auto type) { return launch<decltype(type), int8_t>(arguments, stream); });
+    return with_type(arguments.residual_precision, [&](auto type) {
+      return with_code(arguments.code,
+                       [&](auto code) { return launch<decltype(type), decltype(code)>(arguments, stream); });
+    });
   return with_type(arguments.out_precision, [&](auto type) { return launch_for<decltype(type)>(arguments, stream); });
 }
 

@@ -12,7 +12,7 @@ struct ShiftScale {
 };
 
 /// out = layer_norm(x) (1 + scale) + shift, over the last dimension, eps 1e-6, arithmetic in fp32, rounded once: to
-/// out's dtype, or rotated and quantised (rotate_quantize.h). x: [rows, d] of any floating dtype.
+/// out's dtype, or to codes as quantize_operand.h has them. x: [rows, d] of any floating dtype.
 void modulated_norm(const at::Tensor& x, const ShiftScale& modulation, const Activation& out);
 
 /// residual += gate y, arithmetic in fp32, rounded once; then out as above, of the new residual: on a card in one pass.

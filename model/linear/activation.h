@@ -6,9 +6,9 @@
 
 namespace flux {
 
-/// Rows that a product multiplies: dense, or int8 codes of rotated rows with a scale each.
+/// Rows that a product multiplies: dense, or codes of 8 bits with a scale each (quantize_operand.h).
 struct Activation {
-  at::Tensor values;    // [rows, width] of the compute dtype, or int8 and packed
+  at::Tensor values;    // [rows, width] of the compute dtype, or int8 or e4m3 and packed
   at::Tensor scales{};  // [rows] fp32; undefined where dense
 
   bool quantized() const { return scales.defined(); }

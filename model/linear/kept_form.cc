@@ -1,8 +1,9 @@
 #include "model/linear/kept_form.h"
 
+#include "model/kernels/quantize_operand.h"
+#include "model/linear/eight_bit_product.h"
+#include "model/linear/eight_bit_weights_product.h"
 #include "model/linear/four_bit_product.h"
-#include "model/linear/int8_product.h"
-#include "model/linear/int8_weights_product.h"
 
 namespace flux {
 
@@ -14,8 +15,10 @@ std::vector<std::pair<std::string, at::Tensor>> kept_form(const Weights& weights
     const FourBit kept = read_four_bit(weights, part, rows, in);
     return {{".codes", kept.codes}, {".absmax", kept.absmax}, {".nested", kept.nested}};
   }
-  const Activation kept{weights.memory({rows, in}, at::kChar), weights.memory({rows}, at::kFloat)};
-  (format == Format::int8 ? read_int8 : read_int8_weights)(weights, part, kept);
+  const bool weights_alone = format == Format::int8_weights;
+  const Activation kept{weights.memory({rows, in}, weights_alone ? at::kChar : code_dtype(format)),
+                        weights.memory({rows}, at::kFloat)};
+  (weights_alone ? read_eight_bit_weights : read_eight_bit)(weights, part, kept);
   return {{".codes", kept.values}, {".scales", kept.scales}};
 }
 

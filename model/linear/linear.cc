@@ -1,6 +1,6 @@
 #include "model/linear/linear.h"
 
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 
 namespace flux {
 

@@ -19,7 +19,7 @@ class Linear {
   Linear(const Weights& weights, const std::vector<std::string>& parts, int64_t out, int64_t in,
          Bias bias = Bias::present);
 
-  /// What it multiplies: dense or int8.
+  /// What it multiplies: dense, int8 or fp8.
   Format input() const { return input_; }
 
   /// x: [rows, in] as input() says. out: [rows, out], may be a column range of a wider buffer, of the compute dtype or

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "model/linear/dense_product.h"
+#include "model/linear/eight_bit_product.h"
+#include "model/linear/eight_bit_weights_product.h"
 #include "model/linear/four_bit_product.h"
-#include "model/linear/int8_product.h"
-#include "model/linear/int8_weights_product.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -54,9 +54,10 @@ std::unique_ptr<const Product> read_product(const Matrix& matrix) {
     case Format::dense:
       return std::make_unique<DenseProduct>(matrix);
     case Format::int8:
-      return std::make_unique<Int8Product>(matrix);
+    case Format::fp8:
+      return std::make_unique<EightBitProduct>(matrix);
     case Format::int8_weights:
-      return std::make_unique<Int8WeightsProduct>(matrix);
+      return std::make_unique<EightBitWeightsProduct>(matrix);
     case Format::nf4:
     case Format::fp4:
       return std::make_unique<FourBitProduct>(matrix);

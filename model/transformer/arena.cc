@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/kernels/quantize_operand.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/joint_attention.h"
 #include "model/transformer/modulation_layout.h"
@@ -26,9 +27,9 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
     return counted(at::empty(sizes, options(dtype)));
   };
 
-  if (exchange == Format::int8) {
+  if (exchange != Format::dense) {
     keys_values = take({tokens, 2, heads, head_dim}, compute);
-    rounded = counted(sequence.buffer({tokens, JointAttention::rounded_bytes(heads, head_dim)}, options(at::kByte)));
+    rounded = counted(sequence.buffer({tokens, JointAttention::rounded_bytes(heads, head_dim)}, options(code_dtype(exchange))));
   } else {
     keys_values = counted(sequence.buffer({tokens, 2, heads, head_dim}, options(compute)));
   }
@@ -38,10 +39,10 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
   branch = take({rows, d}, residual_type);
   cos = take({rows, head_dim / 2}, at::kFloat);
   sin = take({rows, head_dim / 2}, at::kFloat);
-  if (input_of(placing.store) == Format::int8) {
-    normed = take({rows, d}, at::kChar);
+  if (const Format input = input_of(placing.store); input != Format::dense) {
+    normed = take({rows, d}, code_dtype(input));
     normed_scales = take({rows}, at::kFloat);
-    codes = take({rows * 5 * d}, at::kChar);
+    codes = take({rows * 5 * d}, code_dtype(input));
     code_scales = take({rows}, at::kFloat);
   } else {
     normed = take({rows, d}, compute);

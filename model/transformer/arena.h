@@ -18,7 +18,7 @@ at::ScalarType residual_dtype(at::ScalarType compute);
 /// the first rows; nothing is left there for the next one.
 class Arena {
  public:
-  /// `exchange`: of keys and values, dense or int8. Collective over `sequence`. Over a source of shapes alone the
+  /// `exchange`: of keys and values, dense, int8 or fp8. Collective over `sequence`. Over a source of shapes alone the
   /// placing's device is meta.
   Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence,
         Format exchange = Format::dense);
@@ -26,14 +26,14 @@ class Arena {
   int64_t bytes() const { return bytes_; }
 
   at::Tensor keys_values;    // [tokens, 2, heads, head_dim], of all ranks
-  at::Tensor rounded;        // [tokens, bytes of a token] uint8, of all ranks, where keys and values travel as int8
+  at::Tensor rounded;        // [tokens, bytes of a token] of codes, of all ranks, where keys and values travel so
   at::Tensor residual;       // [rows, d] of the residual's dtype
-  at::Tensor normed;         // [rows, d]: int8 where the blocks multiply int8
-  at::Tensor normed_scales;  // [rows] fp32, with int8
+  at::Tensor normed;         // [rows, d]: codes where the blocks multiply them
+  at::Tensor normed_scales;  // [rows] fp32, with codes
   at::Tensor q;              // [rows, heads, head_dim]
   at::Tensor joined;         // [rows, 5 d]
-  at::Tensor codes;          // [rows * 5 d] int8, with int8
-  at::Tensor code_scales;    // [rows] fp32, with int8
+  at::Tensor codes;          // [rows * 5 d], with codes
+  at::Tensor code_scales;    // [rows] fp32, with codes
   at::Tensor branch;         // [rows, d] of the residual's dtype
   at::Tensor cos, sin;       // [rows, head_dim / 2] fp32
 

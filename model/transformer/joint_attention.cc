@@ -54,7 +54,7 @@ std::vector<JointAttention::Rounded> JointAttention::rounded(const Part& part, c
   for (int rank = 0; rank < sequence_.size(); ++rank) {
     const int64_t count = cut.rows(rank) * 2 * part.heads;
     const at::Tensor bytes = part.travels.narrow(0, cut.begin(rank), cut.rows(rank)).flatten();
-    const auto codes = bytes.narrow(0, 0, count * head_dim).view(at::kChar).view({count, head_dim});
+    const auto codes = bytes.narrow(0, 0, count * head_dim).view({count, head_dim});
     const auto scales = bytes.narrow(0, count * head_dim, count * 4).view(at::kFloat);
     const auto widened =
         all_.narrow(0, cut.begin(rank), cut.rows(rank)).narrow(2, part.first, part.heads).flatten(0, 1);

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 
 namespace flux {
 

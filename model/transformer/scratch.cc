@@ -1,6 +1,6 @@
 #include "model/transformer/scratch.h"
 
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 
 namespace flux {
 namespace {
@@ -30,7 +30,7 @@ TokenRows rows_of(const Arena& arena, const at::Tensor& keys_values, int64_t beg
 }  // namespace
 
 const Activation& Operand::ready() const {
-  if (operand.quantized()) rotate_quantize(values, operand);
+  if (operand.quantized()) quantize_operand(values, operand);
   return operand;
 }
 

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <list>
 #include <map>
+#include <optional>
 #include <ranges>
 #include <thread>
 
@@ -60,6 +60,7 @@ class NcclCommunicator : public Communicator {
         way_(group.way),
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
         nccl_(std::make_shared<NcclHandle>(*host_, group, device, deadlines)),
+        staged_(staged_gather(group.way)),
         monitor_([this] { watch(); }) {}
 
   ~NcclCommunicator() override {
@@ -85,7 +86,9 @@ class NcclCommunicator : public Communicator {
 
   Pending queue(const std::string& name, const at::Tensor& tensor, const Call& call);
   Pending pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved);
-  void go_on(const std::string& name) const;
+  void go_on(const std::string& name, const at::Tensor& tensor) const;
+  void throw_if_aborted(const std::string& name) const;
+  std::optional<StagedGather> staged_gather(Way way);
   void watch();
 
   std::unique_ptr<HostGroup> host_;
@@ -96,20 +99,36 @@ class NcclCommunicator : public Communicator {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool closing_ = false;
-  std::list<StagedGather> staged_;  // the list under the mutex
+  std::optional<StagedGather> staged_;
   std::thread monitor_;
 };
 
-/// Throws when the group was aborted.
-void NcclCommunicator::go_on(const std::string& name) const {
+void NcclCommunicator::throw_if_aborted(const std::string& name) const {
   if (const auto why = host_->aborted()) throw Aborted(fmt::format("{}: {}", name, *why));
 }
 
-Pending NcclCommunicator::queue(const std::string& name, const at::Tensor& tensor, const Call& call) {
+/// Throws when the group was aborted, or cannot move the tensor.
+void NcclCommunicator::go_on(const std::string& name, const at::Tensor& tensor) const {
   if (tensor.device() != device_)
     throw std::invalid_argument(
         fmt::format("{}: a tensor on {} in a group on {}", name, tensor.device().str(), device_.str()));
-  go_on(name);
+  throw_if_aborted(name);
+}
+
+/// Collective.
+std::optional<StagedGather> NcclCommunicator::staged_gather(Way way) {
+  if (way != Way::the_host) return std::nullopt;
+  const c10::cuda::CUDAGuard guard(device_);
+  HostMemory shared = shared_host_memory(*host_, StagedGather::staged_bytes(size()));
+  if (shared.data) return StagedGather(std::move(shared.data), device_, rank(), size());
+  if (rank() == 0)
+    spdlog::warn("keys and values go between cards by kernels, which takes longer than by copy engines: {}",
+                 shared.refused);
+  return std::nullopt;
+}
+
+Pending NcclCommunicator::queue(const std::string& name, const at::Tensor& tensor, const Call& call) {
+  go_on(name, tensor);
   const c10::cuda::CUDAGuard guard(device_);
   at::cuda::CUDAEvent ready;
   ready.record(c10::cuda::getCurrentCUDAStream(device_.index()));
@@ -122,7 +141,7 @@ Pending NcclCommunicator::queue(const std::string& name, const at::Tensor& tenso
 
 Pending NcclCommunicator::pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved) {
   return Pending([this, name, moved = std::move(moved)] {
-    go_on(name);
+    throw_if_aborted(name);
     moved->block(c10::cuda::getCurrentCUDAStream(device_.index()));
   });
 }
@@ -130,27 +149,14 @@ Pending NcclCommunicator::pending(const std::string& name, std::shared_ptr<at::c
 at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions options) {
   const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
   if (way_ == Way::peers && bytes >= kWorthAnEngine) return nccl_memory(nccl_, sizes, options);
-  const at::Tensor buffer = at::empty(sizes, options);
-  if (way_ == Way::the_host && bytes >= kWorthAnEngine) {
-    const c10::cuda::CUDAGuard guard(device_);
-    HostMemory shared = shared_host_memory(*host_, StagedGather::staged_bytes(buffer.nbytes(), size()));
-    if (shared.data) {
-      const std::lock_guard lock(mutex_);
-      staged_.emplace_back(std::move(shared.data), buffer, rank(), size());
-    } else if (rank() == 0) {
-      spdlog::warn("keys and values go between cards by kernels, which takes longer than by copy engines: {}",
-                   shared.refused);
-    }
-  }
-  return buffer;
+  return at::empty(sizes, options);
 }
 
 Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {
   const std::vector<ByteRange> ranges = gathered_ranges(all, rows, size());
-  const auto staged = std::ranges::find_if(staged_, [&](const auto& gather) { return gather.holds(all); });
-  if (staged != staged_.end()) {
-    go_on("all_gather");
-    return pending("all_gather", (*staged)(all, ranges));
+  if (staged_ && static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine) {
+    go_on("all_gather", all);
+    return pending("all_gather", (*staged_)(all, ranges));
   }
   const bool even = std::all_of(ranges.begin(), ranges.end(), [&](ByteRange r) { return r.size == ranges[0].size; });
   auto* data = static_cast<char*>(all.data_ptr());
@@ -186,17 +192,19 @@ Pending NcclCommunicator::reduce(const at::Tensor& value) {
   });
 }
 
-/// Passes an error of the card or another rank on to everybody, and stops the card when the group is aborted: a
-/// kernel that waits for a rank that is gone would never end.
+/// Passes an error of the card or another rank on to everybody, and stops the card when the group is aborted: what
+/// waits there for a rank that is gone would never end. NCCL's own end may wait for the card.
 void NcclCommunicator::watch() {
   name_this_thread("nccl watch");
+  std::jthread ending;
   std::unique_lock lock(mutex_);
   std::chrono::milliseconds patience(50);
-  while (!changed_.wait_for(lock, patience, [&] { return closing_; })) {
-    if (const std::string fault = nccl_->fault(); !fault.empty()) host_->abort(fault);
+  while (!changed_.wait_for(lock, patience, [&] { return closing_ && (!staged_ || staged_->idle()); })) {
+    const std::string fault = ending.joinable() ? "" : nccl_->fault();
+    if (!fault.empty()) host_->abort(fault);
     if (!host_->aborted()) continue;
-    nccl_->abort();
-    for (StagedGather& gather : staged_) gather.let_pass();
+    if (!ending.joinable()) ending = std::jthread([this] { nccl_->abort(); });
+    if (staged_) staged_->let_pass();
     patience = std::chrono::milliseconds(1);  // a step has a gather after the other
   }
 }

@@ -5,27 +5,26 @@
 #include <cuda.h>
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 #include <utility>
 
 namespace flux {
 namespace {
 
-constexpr size_t kPieces = 4;  // of a rank's bytes: others read one while the next is written
+constexpr size_t kSlots = 4;  // of a rank: others read one piece while the next is written
+constexpr size_t kSlotBytes = 4 << 20;
 constexpr size_t kPieceAtLeast = 1 << 20;
 constexpr size_t kLine = 64;  // bytes: each flag has a cache line
 
 std::vector<ByteRange> pieces_of(const ByteRange& range) {
-  if (range.size == 0) return {};
-  const size_t count = std::clamp<size_t>(range.size / kPieceAtLeast, 1, kPieces);
-  const size_t each = (range.size / count + kLine) / kLine * kLine;
+  const size_t count = std::clamp<size_t>(range.size / kPieceAtLeast, 1, kSlots);
+  const size_t each = std::min((range.size / count + kLine) / kLine * kLine, kSlotBytes);
   std::vector<ByteRange> pieces;
   for (size_t done = 0; done < range.size; done += each)
     pieces.push_back({range.offset + done, std::min(each, range.size - done)});
   return pieces;
 }
-
-size_t whole_lines(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 /// The runtime has no such call, and the driver's library is there only where there is a card.
 auto batch_of_memory_operations() {
@@ -83,33 +82,32 @@ void block(const c10::cuda::CUDAStream& before, const c10::cuda::CUDAStream& aft
 
 }  // namespace
 
-StagedGather::StagedGather(std::shared_ptr<char> host, const at::Tensor& buffer, int rank, int size)
+StagedGather::StagedGather(std::shared_ptr<char> host, at::Device device, int rank, int size)
     : host_(std::move(host)),
-      buffer_(buffer),
+      device_(device),
       rank_(rank),
       size_(size),
-      push_(c10::cuda::getStreamFromPool(true, buffer.device().index())),
-      pull_(c10::cuda::getStreamFromPool(true, buffer.device().index())) {}
+      push_(c10::cuda::getStreamFromPool(true, device.index())),
+      pull_(c10::cuda::getStreamFromPool(true, device.index())) {}
 
-size_t StagedGather::staged_bytes(size_t buffer_bytes, int size) {
-  return whole_lines(buffer_bytes) + static_cast<size_t>(size) * static_cast<size_t>(size) * kPieces * kLine;
+size_t StagedGather::staged_bytes(int size) {
+  const auto ranks = static_cast<size_t>(size);
+  return ranks * kSlots * (kSlotBytes + ranks * kLine);
 }
 
-bool StagedGather::holds(const at::Tensor& all) const {
-  const auto* first = static_cast<const char*>(buffer_.const_data_ptr());
-  const auto* data = static_cast<const char*>(all.const_data_ptr());
-  return data >= first && data < first + buffer_.nbytes();
+char* StagedGather::slot(int writer, size_t piece) const {
+  return host_.get() + (static_cast<size_t>(writer) * kSlots + piece % kSlots) * kSlotBytes;
 }
 
-volatile uint32_t* StagedGather::flag(int from, int to, size_t piece) const {
-  const size_t index =
-      (static_cast<size_t>(from) * static_cast<size_t>(size_) + static_cast<size_t>(to)) * kPieces + piece;
-  return reinterpret_cast<volatile uint32_t*>(host_.get() + whole_lines(buffer_.nbytes()) + index * kLine);
+volatile uint32_t* StagedGather::flag(int writer, int reader, size_t piece) const {
+  const auto ranks = static_cast<size_t>(size_);
+  const size_t index = (static_cast<size_t>(writer) * ranks + static_cast<size_t>(reader)) * kSlots + piece % kSlots;
+  return reinterpret_cast<volatile uint32_t*>(host_.get() + ranks * kSlots * kSlotBytes + index * kLine);
 }
 
 /// Of a rank's own bytes into the host's memory, as soon as the others have read what was there before; they may read
 /// on where this has come to.
-void StagedGather::push(size_t piece, char* to, const char* from, size_t bytes) {
+void StagedGather::push(size_t piece, const char* from, size_t bytes) {
   FlagOperations before, after;
   for (int reader = 0; reader < size_; ++reader) {
     if (reader == rank_) continue;
@@ -117,35 +115,35 @@ void StagedGather::push(size_t piece, char* to, const char* from, size_t bytes) 
     after.write(flag(rank_, reader, piece), 1);
   }
   before.queue(push_);
-  C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, push_.stream()));
+  C10_CUDA_CHECK(cudaMemcpyAsync(slot(rank_, piece), from, bytes, cudaMemcpyDeviceToHost, push_.stream()));
   after.queue(push_);
 }
 
-void StagedGather::pull(int writer, size_t piece, char* to, const char* from, size_t bytes) {
+void StagedGather::pull(int writer, size_t piece, char* to, size_t bytes) {
   FlagOperations before, after;
   before.wait(flag(writer, rank_, piece), 1);
   after.write(flag(writer, rank_, piece), 0);
   before.queue(pull_);
-  C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, pull_.stream()));
+  C10_CUDA_CHECK(cudaMemcpyAsync(to, slot(writer, piece), bytes, cudaMemcpyHostToDevice, pull_.stream()));
   after.queue(pull_);
 }
 
 std::shared_ptr<at::cuda::CUDAEvent> StagedGather::operator()(const at::Tensor& all,
                                                               const std::vector<ByteRange>& ranges) {
-  const c10::cuda::CUDAGuard device(buffer_.device());
+  const c10::cuda::CUDAGuard device(device_);
   auto* card = static_cast<char*>(all.data_ptr());
-  char* host = host_.get() + (card - static_cast<const char*>(buffer_.const_data_ptr()));
   const auto current = c10::cuda::getCurrentCUDAStream();
   std::vector<std::vector<ByteRange>> pieces;
   for (const ByteRange& range : ranges) pieces.push_back(pieces_of(range));
   const std::vector<ByteRange>& mine = pieces[static_cast<size_t>(rank_)];
+  const size_t most = std::ranges::max(pieces, {}, &std::vector<ByteRange>::size).size();
 
   block(current, pull_);
   if (!mine.empty()) block(current, push_);
-  for (size_t piece = 0; piece < kPieces; ++piece) {
+  for (size_t piece = 0; piece < most; ++piece) {
     if (piece < mine.size()) {
       const ByteRange& bytes = mine[piece];
-      push(piece, host + bytes.offset, card + bytes.offset, bytes.size);
+      push(piece, card + bytes.offset, bytes.size);
       // A card may run its streams one after the other: what others wait for comes before what waits for others.
       block(push_, pull_);
     }
@@ -154,7 +152,7 @@ std::shared_ptr<at::cuda::CUDAEvent> StagedGather::operator()(const at::Tensor& 
       const std::vector<ByteRange>& theirs = pieces[static_cast<size_t>(writer)];
       if (piece >= theirs.size()) continue;
       const ByteRange& bytes = theirs[piece];
-      pull(writer, piece, card + bytes.offset, host + bytes.offset, bytes.size);
+      pull(writer, piece, card + bytes.offset, bytes.size);
     }
   }
   auto moved = std::make_shared<at::cuda::CUDAEvent>();
@@ -164,10 +162,15 @@ std::shared_ptr<at::cuda::CUDAEvent> StagedGather::operator()(const at::Tensor& 
 
 void StagedGather::let_pass() noexcept {
   for (int other = 0; other < size_; ++other)
-    for (size_t piece = 0; piece < kPieces; ++piece) {
+    for (size_t piece = 0; piece < kSlots; ++piece) {
       *flag(other, rank_, piece) = 1;
       *flag(rank_, other, piece) = 0;
     }
+}
+
+bool StagedGather::idle() const noexcept {
+  return std::ranges::all_of(std::array{push_, pull_},
+                             [](const auto& stream) { return cudaStreamQuery(stream.stream()) != cudaErrorNotReady; });
 }
 
 }  // namespace flux

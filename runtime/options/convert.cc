@@ -55,8 +55,22 @@ std::optional<Format> plain(proto::Quantization::Value value) {
       return Format::nf4;
     case proto::Quantization::fp4:
       return Format::fp4;
+    case proto::Quantization::fp8:
+      return Format::fp8;
   }
   throw std::logic_error("quantization");
+}
+
+Format plain(proto::Exchange::Value value) {
+  switch (value) {
+    case proto::Exchange::none:
+      return Format::dense;
+    case proto::Exchange::int8:
+      return Format::int8;
+    case proto::Exchange::fp8:
+      return Format::fp8;
+  }
+  throw std::logic_error("exchange");
 }
 
 std::optional<Residency> plain(proto::Residency::Value value) {
@@ -167,7 +181,7 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.dtype = plain(options.dtype());
   placement.formats = {plain(options.quantize()), plain(options.quantize_text_encoder()),
                        plain(options.quantize_modulation()),
-                       options.exchange() == proto::Exchange::int8 ? Format::int8 : Format::dense};
+                       plain(options.exchange())};
   placement.encoder_residency = plain(options.encoder_residency());
   if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());

@@ -5,7 +5,7 @@
 #include "built_with.h"
 #include "model/full_precision.h"
 #include "model/kernels/dequantize_4bit.h"
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 #include "tests/model/comparison.h"
 #include "tests/model/linear/given.h"
 

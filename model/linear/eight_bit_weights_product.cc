@@ -1,4 +1,4 @@
-#include "model/linear/int8_weights_product.h"
+#include "model/linear/eight_bit_weights_product.h"
 
 #include "model/kernels/dequantize.h"
 #include "model/kernels/quantize_rows.h"
@@ -6,28 +6,28 @@
 
 namespace flux {
 
-void read_stored_int8(const Weights& weights, const std::string& part, const Activation& to) {
+void read_stored_codes(const Weights& weights, const std::string& part, const Activation& to) {
   weights.read_stored(part + ".weight.codes", to.values);
   weights.read_stored(part + ".weight.scales", to.scales);
 }
 
-void read_int8_weights(const Weights& weights, const std::string& part, const Activation& to) {
-  if (weights.quantized()) return read_stored_int8(weights, part, to);
+void read_eight_bit_weights(const Weights& weights, const std::string& part, const Activation& to) {
+  if (weights.quantized()) return read_stored_codes(weights, part, to);
   weights.each_block(part + ".weight", to.values.sizes(), [&](int64_t first, const at::Tensor& rows) {
     quantize_rows(rows, to.narrow(first, rows.size(0)));
   });
 }
 
-Int8WeightsProduct::Int8WeightsProduct(const Matrix& matrix)
+EightBitWeightsProduct::EightBitWeightsProduct(const Matrix& matrix)
     : weight_{matrix.weights.memory({matrix.out, matrix.in}, at::kChar),
               matrix.weights.memory({matrix.out}, at::kFloat)} {
   matrix.each_part([&](const std::string& part, int64_t first, int64_t rows) {
-    read_int8_weights(matrix.weights, part, weight_.narrow(first, rows));
+    read_eight_bit_weights(matrix.weights, part, weight_.narrow(first, rows));
   });
   bias_ = matrix.read_bias();
 }
 
-void Int8WeightsProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
+void EightBitWeightsProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
   widened_product(x.values, bias_.of(out), out, epilogue, [&](int64_t first, const at::Tensor& rows) {
     dequantize(weight_.narrow(first, rows.size(0)), rows);
   });

@@ -12,7 +12,7 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include "model/kernels/dispatch.h"
-#include "model/linear/int8_product_cuda.h"
+#include "model/linear/eight_bit_product_cuda.h"
 
 namespace flux {
 namespace {
@@ -36,10 +36,27 @@ Operands random(int64_t rows, int64_t out, int64_t in) {
   return {codes(rows, in), x_scales, codes(out, in), (at::rand({out}, floats) + 0.5) * scale, at::randn({out}, floats)};
 }
 
-Int8ProductOnDevice on_device(const Operands& o, const at::Tensor& y, bool gelu) {
-  return {.x = o.x.const_data_ptr<int8_t>(),
+Operands random_e4m3(int64_t rows, int64_t out, int64_t in) {
+  Operands operands = random(rows, out, in);
+  const auto codes = [&](const at::Tensor& like) {
+    return (50 * at::randn(like.sizes(), operands.bias.options())).clamp(-448, 448).to(at::kFloat8_e4m3fn);
+  };
+  operands.x = codes(operands.x);
+  operands.weight = codes(operands.weight);
+  return operands;
+}
+
+/// Of the rows from `first` on.
+Operands later_rows(const Operands& o, int64_t first) {
+  const int64_t rows = o.x.size(0) - first;
+  return {o.x.narrow(0, first, rows), o.x_scales.narrow(0, first, rows), o.weight, o.weight_scales, o.bias};
+}
+
+EightBitProductOnDevice on_device(const Operands& o, const at::Tensor& y, bool gelu) {
+  return {.codes = eight_bit_of(o.x),
+          .x = o.x.const_data_ptr(),
           .x_scales = o.x_scales.const_data_ptr<float>(),
-          .weight = o.weight.const_data_ptr<int8_t>(),
+          .weight = o.weight.const_data_ptr(),
           .weight_scales = o.weight_scales.const_data_ptr<float>(),
           .bias = o.bias.const_data_ptr<float>(),
           .y = y.data_ptr(),
@@ -56,7 +73,8 @@ at::Tensor product(const Operands& o, int64_t rows, at::ScalarType dtype, bool g
   const int64_t out = o.weight.size(0);
   const auto buffer = at::full({rows + 1, out + 2 * kMargin}, kUntouched, at::dtype(dtype).device(at::kCUDA));
   const auto y = buffer.narrow(0, 0, rows).narrow(1, kMargin, out);
-  const cudaError_t error = launch_int8_product(on_device(o, y, gelu), architecture, c10::cuda::getCurrentCUDAStream());
+  const cudaError_t error =
+      launch_eight_bit_product(on_device(o, y, gelu), architecture, c10::cuda::getCurrentCUDAStream());
   if (error == cudaErrorNotSupported) return {};
   C10_CUDA_CHECK(error);
   for (const auto& beside :
@@ -65,10 +83,11 @@ at::Tensor product(const Operands& o, int64_t rows, at::ScalarType dtype, bool g
   return y;
 }
 
-std::vector<int> architectures() {
+std::vector<int> architectures(const Operands& operands) {
+  const bool integers = eight_bit_of(operands.x) == EightBit::int8;
   std::vector<int> supported;
-  for (const int architecture : {75, 80, 90})
-    if (product(random(1, 8, 16), 1, at::kFloat, false, architecture).defined()) supported.push_back(architecture);
+  for (const int architecture : integers ? std::vector<int>{75, 80, 90} : std::vector<int>{89, 90})
+    if (product(operands, 1, at::kFloat, false, architecture).defined()) supported.push_back(architecture);
   EXPECT_FALSE(supported.empty());
   return supported;
 }
@@ -119,7 +138,7 @@ TEST_P(Int8ProductGpu, IsRoundedOnlyWhereTheEquationSaysSo) {
   const auto [out, in] = GetParam();
   const auto operands = random(4608, out, in);
   const auto before = expected(operands);
-  for (const int architecture : architectures()) {
+  for (const int architecture : architectures(operands)) {
     for (const int64_t rows : {1, 3, 128, 515, 4608}) {
       SCOPED_TRACE(std::to_string(architecture) + ", rows " + std::to_string(rows));
       for (const auto dtype : {at::kBFloat16, at::kHalf, at::kFloat})
@@ -137,6 +156,8 @@ INSTANTIATE_TEST_SUITE_P(Products, Int8ProductGpu,
                                          Shape{3072, 15360}, Shape{128, 128}, Shape{384, 128}, Shape{64, 256},
                                          Shape{200, 144}, Shape{8, 16}));
 
+class Fp8ProductGpu : public Int8ProductGpu {};
+
 class Int8ProductOfOneShapeGpu : public testing::Test {
  protected:
   void SetUp() override {
@@ -150,7 +171,7 @@ TEST_F(Int8ProductOfOneShapeGpu, SumsDoNotOverflow) {
   operands.x.fill_(127);
   operands.weight.fill_(127);
   operands.weight.narrow(0, 0, 64).fill_(-127);
-  for (const int architecture : architectures())
+  for (const int architecture : architectures(operands))
     EXPECT_TRUE(at::equal(product(operands, 256, at::kFloat, false, architecture), expected(operands)));
 }
 
@@ -164,7 +185,7 @@ TEST_F(Int8ProductOfOneShapeGpu, GeluOfAnything) {
   const Operands operands{at::ones({rows, 16}, options.dtype(at::kChar)), scales,
                           at::cat({at::full({8, 16}, -1), at::full({8, 16}, 1)}).to(options.dtype(at::kChar)),
                           at::full({16}, 1.0 / 16, options), at::zeros({16}, options)};
-  for (const int architecture : architectures()) {
+  for (const int architecture : architectures(operands)) {
     for (const auto dtype : {at::kBFloat16, at::kHalf}) {
       const auto y = product(operands, rows, dtype, true, architecture);
       EXPECT_TRUE((y.narrow(0, 0, 4).narrow(1, 0, 8) == 0).all().item<bool>());
@@ -178,13 +199,13 @@ TEST_F(Int8ProductOfOneShapeGpu, GeluOfAnything) {
 TEST_F(Int8ProductOfOneShapeGpu, IsCapturedInGraphs) {
   const auto operands = random(300, 384, 256);
   const auto stream = c10::cuda::getStreamFromPool();
-  for (const int architecture : architectures()) {
+  for (const int architecture : architectures(operands)) {
     const auto y = at::zeros({300, 384}, operands.bias.options().dtype(at::kBFloat16));
     C10_CUDA_CHECK(cudaDeviceSynchronize());
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t executable = nullptr;
     C10_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-    C10_CUDA_CHECK(launch_int8_product(on_device(operands, y, true), architecture, stream));
+    C10_CUDA_CHECK(launch_eight_bit_product(on_device(operands, y, true), architecture, stream));
     C10_CUDA_CHECK(cudaStreamEndCapture(stream, &graph));
     C10_CUDA_CHECK(cudaGraphInstantiate(&executable, graph, 0));
     C10_CUDA_CHECK(cudaGraphLaunch(executable, stream));
@@ -195,17 +216,48 @@ TEST_F(Int8ProductOfOneShapeGpu, IsCapturedInGraphs) {
   }
 }
 
+/// A tensor core may keep as little as 13 bits of a sum's mantissa when it adds the next 32 products, and cuts off the
+/// rest: half a bit on average, always towards zero.
+TEST_P(Fp8ProductGpu, SumsAsTensorCoresDoAndNoRowDependsOnOthers) {
+  const auto [out, in] = GetParam();
+  const auto operands = random_e4m3(4608, out, in);
+  const auto before = expected(operands);
+  const auto sums = before - operands.bias;
+  for (const int architecture : architectures(operands)) {
+    SCOPED_TRACE(architecture);
+    const auto all = product(operands, 4608, at::kFloat, false, architecture);
+    const double error = ((all - before).norm() / sums.norm()).item<double>();
+    EXPECT_LE(error, 0x1p-14 * static_cast<double>(in) / 32 + 0x1p-22);
+    RecordProperty("relative error, sm_" + std::to_string(architecture), std::to_string(error));
+    for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+      const auto rounded = product(operands, 4608, dtype, false, architecture);
+      EXPECT_TRUE(at::equal(rounded, all.to(dtype))) << dtype;
+      EXPECT_LE(excess(product(operands, 4608, dtype, true, architecture), all), 0) << dtype;
+    }
+    for (const int64_t rows : {1, 3, 128, 515, 2304})
+      EXPECT_TRUE(at::equal(product(later_rows(operands, 4608 - rows), rows, at::kFloat, false, architecture),
+                            all.narrow(0, 4608 - rows, rows)))
+          << rows;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Products, Fp8ProductGpu,
+                         testing::Values(Shape{6144, 3072}, Shape{3072, 3072}, Shape{12288, 3072}, Shape{3072, 12288},
+                                         Shape{3072, 15360}, Shape{128, 128}, Shape{200, 144}, Shape{8, 16}));
+
 TEST_F(Int8ProductOfOneShapeGpu, RefusesWhatItCannotDo) {
   const auto operands = random(16, 64, 64);
   const auto y = at::empty({16, 64}, operands.bias.options());
   const auto stream = c10::cuda::getCurrentCUDAStream();
-  EXPECT_EQ(launch_int8_product(on_device(operands, y, true), 80, stream), cudaErrorInvalidValue);  // fp32 and GELU
-  EXPECT_EQ(launch_int8_product(on_device(operands, y, false), 70, stream), cudaErrorInvalidValue);
+  EXPECT_EQ(launch_eight_bit_product(on_device(operands, y, true), 80, stream),
+            cudaErrorInvalidValue);        // fp32 and GELU
+  for (const int architecture : {70, 89})  // none, and of e4m3
+    EXPECT_EQ(launch_eight_bit_product(on_device(operands, y, false), architecture, stream), cudaErrorInvalidValue);
   auto odd = on_device(operands, y, false);
   odd.in = 24;
-  EXPECT_EQ(launch_int8_product(odd, 80, stream), cudaErrorInvalidValue);
+  EXPECT_EQ(launch_eight_bit_product(odd, 80, stream), cudaErrorInvalidValue);
   odd = on_device(operands, y.narrow(1, 1, 56), false);
-  EXPECT_EQ(launch_int8_product(odd, 80, stream), cudaErrorInvalidValue);
+  EXPECT_EQ(launch_eight_bit_product(odd, 80, stream), cudaErrorInvalidValue);
 }
 
 }  // namespace

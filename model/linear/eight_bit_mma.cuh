@@ -4,14 +4,20 @@
 #include <cutlass/epilogue/threadblock/fusion/visitors.hpp>
 #include <cutlass/gemm/kernel/default_gemm_universal_with_visitor.h>
 
-#include "model/linear/int8_epilogue.cuh"
-#include "model/linear/int8_kernels.h"
+#include "model/linear/eight_bit_epilogue.cuh"
+#include "model/linear/eight_bit_kernels.h"
 
 namespace flux {
 
-/// How a kernel for warps' mma instructions (CUTLASS 2) is cut. Shapes are cutlass::gemm::GemmShape.
-template <typename Arch_, int stages_, typename Block_, typename Warp_, typename Instruction_>
+/// What a kernel for warps' mma instructions (CUTLASS 2) multiplies, and how it is cut. Shapes are
+/// cutlass::gemm::GemmShape.
+template <typename Code_, typename Arch_, int stages_, typename Block_, typename Warp_, typename Instruction_>
 struct MmaTiles {
+  using Code = Code_;
+  static constexpr bool integers = std::is_same_v<Code, int8_t>;
+  using Sum = std::conditional_t<integers, int32_t, float>;
+  using Operator =
+      std::conditional_t<integers, cutlass::arch::OpMultiplyAddSaturate, cutlass::arch::OpMultiplyAddFastAccum>;
   using Arch = Arch_;
   using Block = Block_;
   using Warp = Warp_;
@@ -28,23 +34,24 @@ struct MmaProduct {
   using One = cute::Int<1>;
   static constexpr auto rounding = cutlass::FloatRoundStyle::round_to_nearest;
 
-  // Four neighbours of an int32 sum a thread, whatever they are rounded to.
+  // Four neighbours of a sum a thread, whatever they are rounded to.
   using Threads =
       cutlass::epilogue::threadblock::OutputTileThreadLayout<typename Tiles::Block, typename Tiles::Warp, float, 4, 1>;
   using OfRow = cutlass::epilogue::threadblock::VisitorColBroadcast<Threads, float, cute::Stride<One, Zero, Zero>>;
   using OfColumn = cutlass::epilogue::threadblock::VisitorRowBroadcast<Threads, float, cute::Stride<Zero, One, Zero>>;
-  using Node = cutlass::epilogue::threadblock::VisitorCompute<Int8Epilogue<gelu>::template Node, Y, float, rounding>;
+  using Node = cutlass::epilogue::threadblock::VisitorCompute<ScaledEpilogue<gelu>::template Node, Y, float, rounding>;
   using Store = cutlass::epilogue::threadblock::VisitorAuxStore<Threads, Y, rounding, cute::Stride<int64_t, One, Zero>>;
   using Epilogue = Tree<Store, Tree<Node, cutlass::epilogue::threadblock::VisitorAccFetch, OfColumn, OfRow, OfColumn>>;
 
   using Kernel = typename cutlass::gemm::kernel::DefaultGemmWithVisitor<
-      int8_t, cutlass::layout::RowMajor, cutlass::ComplexTransform::kNone, 16, int8_t, cutlass::layout::ColumnMajor,
-      cutlass::ComplexTransform::kNone, 16, float, cutlass::layout::RowMajor, 4, int32_t, float,
-      cutlass::arch::OpClassTensorOp, typename Tiles::Arch, typename Tiles::Block, typename Tiles::Warp,
-      typename Tiles::Instruction, Epilogue, cutlass::gemm::threadblock::GemmIdentityThreadblockSwizzle<8>,
-      Tiles::stages, cutlass::arch::OpMultiplyAddSaturate, 1>::GemmKernel;
+      typename Tiles::Code, cutlass::layout::RowMajor, cutlass::ComplexTransform::kNone, 16, typename Tiles::Code,
+      cutlass::layout::ColumnMajor, cutlass::ComplexTransform::kNone, 16, float, cutlass::layout::RowMajor, 4,
+      typename Tiles::Sum, float, cutlass::arch::OpClassTensorOp, typename Tiles::Arch, typename Tiles::Block,
+      typename Tiles::Warp, typename Tiles::Instruction, Epilogue,
+      cutlass::gemm::threadblock::GemmIdentityThreadblockSwizzle<8>, Tiles::stages, typename Tiles::Operator,
+      1>::GemmKernel;
 
-  static typename Kernel::Arguments arguments(const Int8ProductOnDevice& p) {
+  static typename Kernel::Arguments arguments(const EightBitProductOnDevice& p) {
     const cutlass::gemm::GemmCoord shape(static_cast<int>(p.rows), static_cast<int>(p.out), static_cast<int>(p.in));
     const typename Epilogue::Arguments epilogue{
         {{}, {p.weight_scales, 0, {}}, {p.x_scales, 0, {}}, {p.bias, 0, {}}, {}},
@@ -78,7 +85,7 @@ constexpr int compiled_for = 0;
 /// Empty in code of architectures that lack the kernel's instructions.
 template <typename Kernel, int architecture>
 __global__ void __launch_bounds__(Kernel::kThreadCount)
-    int8_product_mma(const __grid_constant__ typename Kernel::Params params) {
+    eight_bit_product_mma(const __grid_constant__ typename Kernel::Params params) {
   if constexpr (compiled_for >= architecture) {
     extern __shared__ int4 shared[];
     Kernel::invoke(params, *reinterpret_cast<typename Kernel::SharedStorage*>(shared));
@@ -86,12 +93,12 @@ __global__ void __launch_bounds__(Kernel::kThreadCount)
 }
 
 template <typename Tiles>
-cudaError_t launch_int8_product_mma(const Int8ProductOnDevice& product, cudaStream_t stream) {
+cudaError_t launch_eight_bit_mma(const EightBitProductOnDevice& product, cudaStream_t stream) {
   return with_epilogue(product, [&]<typename Y, bool gelu>(Y, std::bool_constant<gelu>) {
     using Product = MmaProduct<Tiles, Y, gelu>;
     using Kernel = typename Product::Kernel;
     static PreparedKernel prepared;
-    constexpr auto kernel = int8_product_mma<Kernel, Tiles::architecture>;
+    constexpr auto kernel = eight_bit_product_mma<Kernel, Tiles::architecture>;
     constexpr int shared_bytes = sizeof(typename Kernel::SharedStorage);
     int multiprocessors = 0;
     const cudaError_t error =

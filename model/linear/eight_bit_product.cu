@@ -1,12 +1,12 @@
 #include <climits>
 
 #include "model/kernels/vector.cuh"
-#include "model/linear/int8_kernels.h"
+#include "model/linear/eight_bit_kernels.h"
 
 namespace flux {
 namespace {
 
-bool possible(const Int8ProductOnDevice& p) {
+bool possible(const EightBitProductOnDevice& p) {
   const int64_t bytes = p.precision == Precision::fp32 ? 4 : 2;
   return p.rows > 0 && p.out > 0 && p.in > 0 && p.rows <= INT_MAX && p.out <= INT_MAX && p.in <= INT_MAX &&
          p.in % 16 == 0 && p.out % 8 == 0 && p.y_stride >= p.out && p.y_stride * bytes % 16 == 0 && aligned(p.x, 16) &&
@@ -37,24 +37,28 @@ cudaError_t PreparedKernel::prepare(const void* kernel, int architecture, int sh
   return error;
 }
 
-int int8_architecture(int capability) {
-#ifdef FLUX_INT8_SM90
+int eight_bit_architecture(EightBit codes, int capability) {
+#ifdef FLUX_HOPPER
   if (capability == 90) return 90;
 #endif
+  if (codes == EightBit::e4m3) return 89;
   return capability >= 80 ? 80 : 75;
 }
 
-cudaError_t launch_int8_product(const Int8ProductOnDevice& product, int architecture, cudaStream_t stream) {
+cudaError_t launch_eight_bit_product(const EightBitProductOnDevice& product, int architecture, cudaStream_t stream) {
   if (product.rows == 0) return cudaSuccess;
   if (!possible(product)) return cudaErrorInvalidValue;
+  const bool integers = product.codes == EightBit::int8;
   switch (architecture) {
     case 75:
-      return launch_int8_product_sm75(product, stream);
+      return integers ? launch_int8_sm75(product, stream) : cudaErrorInvalidValue;
     case 80:
-      return launch_int8_product_sm80(product, stream);
+      return integers ? launch_int8_sm80(product, stream) : cudaErrorInvalidValue;
+    case 89:
+      return integers ? cudaErrorInvalidValue : launch_fp8_sm89(product, stream);
     case 90:
-#ifdef FLUX_INT8_SM90
-      return launch_int8_product_sm90(product, stream);
+#ifdef FLUX_HOPPER
+      return (integers ? launch_int8_sm90 : launch_fp8_sm90)(product, stream);
 #else
       return cudaErrorNotSupported;
 #endif

@@ -6,9 +6,9 @@ namespace flux {
 
 /// W8A16: weight = scale of its row * codes, rounded once to the compute dtype, a block of rows at a time, and
 /// multiplied as a dense one.
-class Int8WeightsProduct : public Product {
+class EightBitWeightsProduct : public Product {
  public:
-  explicit Int8WeightsProduct(const Matrix& matrix);
+  explicit EightBitWeightsProduct(const Matrix& matrix);
 
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
 
@@ -17,10 +17,10 @@ class Int8WeightsProduct : public Product {
   DenseBias bias_;
 };
 
-/// `part`.weight as int8-weights keeps it, out of a file that has it so or quantized here. to: [rows, in]
-void read_int8_weights(const Weights& weights, const std::string& part, const Activation& to);
+/// `part`.weight as such a product keeps it, out of a file that has it so or quantized here. to: [rows, in]
+void read_eight_bit_weights(const Weights& weights, const std::string& part, const Activation& to);
 
 /// Codes and scales of a file that has them.
-void read_stored_int8(const Weights& weights, const std::string& part, const Activation& to);
+void read_stored_codes(const Weights& weights, const std::string& part, const Activation& to);
 
 }  // namespace flux

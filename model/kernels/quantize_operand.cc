@@ -1,4 +1,4 @@
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 
 #include "built_with.h"
 #include "model/kernels/quantize_rows.h"
@@ -33,22 +33,28 @@ at::Tensor rotated(const at::Tensor& x) {
 
 }  // namespace
 
-void rotate_quantize_aten(const at::Tensor& x, const Activation& out) {
-  quantize_rows_aten(rotated(x.to(at::kFloat)), out);
+void quantize_operand_aten(const at::Tensor& x, const Activation& out) {
+  const bool rotates = out.values.scalar_type() == at::kChar;
+  quantize_rows_aten(rotates ? rotated(x.to(at::kFloat)) : x, out);
 }
 
-void rotate_quantize(const at::Tensor& x, const Activation& out) {
+void quantize_operand(const at::Tensor& x, const Activation& out) {
 #if FLUX_CUDA
-  if (x.is_cuda()) return launch_rows(launch_rotate_quantize, x, out);
+  if (x.is_cuda()) return launch_rows(launch_quantize_operand, x, out);
 #endif
-  rotate_quantize_aten(x, out);
+  quantize_operand_aten(x, out);
+}
+
+at::ScalarType code_dtype(Format input) {
+  TORCH_INTERNAL_ASSERT(input == Format::int8 || input == Format::fp8);
+  return input == Format::fp8 ? at::kFloat8_e4m3fn : at::kChar;
 }
 
 Activation as_input(Format input, const at::Tensor& x) {
   if (input == Format::dense) return {x};
-  const auto codes = at::empty(x.sizes(), x.options().dtype(at::kChar));
+  const auto codes = at::empty(x.sizes(), x.options().dtype(code_dtype(input)));
   const Activation quantized{codes, at::empty({x.size(0)}, x.options().dtype(at::kFloat))};
-  rotate_quantize(x, quantized);
+  quantize_operand(x, quantized);
   return quantized;
 }
 

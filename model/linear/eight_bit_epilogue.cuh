@@ -6,7 +6,7 @@
 
 #include <type_traits>
 
-#include "model/linear/int8_product_cuda.h"
+#include "model/linear/eight_bit_product_cuda.h"
 
 namespace flux {
 
@@ -20,7 +20,7 @@ __device__ inline float tanh_gelu(float v) {
 }
 
 template <bool gelu>
-struct Int8Epilogue {
+struct ScaledEpilogue {
   /// The node of an epilogue's visitor tree. Values: cutlass::Array of float.
   template <typename Values>
   struct Node {
@@ -39,7 +39,7 @@ struct Int8Epilogue {
 
 /// `launch` with a value of y's type and, as a type, whether there is a GELU.
 template <typename Launch>
-cudaError_t with_epilogue(const Int8ProductOnDevice& product, const Launch& launch) {
+cudaError_t with_epilogue(const EightBitProductOnDevice& product, const Launch& launch) {
   const auto of = [&](auto type) {
     return product.gelu ? launch(type, std::true_type{}) : launch(type, std::false_type{});
   };

@@ -1,13 +1,13 @@
-#include "model/linear/int8_product.h"
+#include "model/linear/eight_bit_product.h"
 
 #include <ATen/Parallel.h>
 
 #include <cmath>
 
 #include "built_with.h"
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 #include "model/kernels/rotation.h"
-#include "model/linear/int8_weights_product.h"
+#include "model/linear/eight_bit_weights_product.h"
 #include "parallel/rank/errors.h"
 
 #if FLUX_CUDA
@@ -16,7 +16,7 @@
 #include <c10/cuda/CUDAGuard.h>
 
 #include "model/kernels/dispatch.h"
-#include "model/linear/int8_product_cuda.h"
+#include "model/linear/eight_bit_product_cuda.h"
 #endif
 
 namespace flux {
@@ -28,8 +28,8 @@ constexpr int64_t kWidest = 16'384;  // what the kernel that rotates a row holds
 void require_width(const Matrix& matrix) {
   if (matrix.in % kMultiple != 0 || matrix.in > kWidest)
     throw Invalid(matrix.weights.full_name(matrix.parts.front()) + " has " + std::to_string(matrix.in) +
-                  " inputs, and int8 takes multiples of " + std::to_string(kMultiple) + " up to " +
-                  std::to_string(kWidest) + ": give --quantize none or int8-weights");
+                  " inputs, and " + format_name(matrix.format()) + " takes multiples of " + std::to_string(kMultiple) +
+                  " up to " + std::to_string(kWidest) + ": give --quantize none or int8-weights");
 }
 
 #if FLUX_CUDA
@@ -37,47 +37,50 @@ void require_width(const Matrix& matrix) {
 void launch(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out, bool gelu) {
   const c10::cuda::CUDAGuard device(out.device());
   const auto* card = at::cuda::getCurrentDeviceProperties();
-  C10_CUDA_CHECK(launch_int8_product({.x = x.values.const_data_ptr<int8_t>(),
-                                      .x_scales = x.scales.const_data_ptr<float>(),
-                                      .weight = weight.values.const_data_ptr<int8_t>(),
-                                      .weight_scales = weight.scales.const_data_ptr<float>(),
-                                      .bias = bias.const_data_ptr<float>(),
-                                      .y = out.data_ptr(),
-                                      .precision = precision_of(out),
-                                      .y_stride = out.stride(0),
-                                      .rows = x.rows(),
-                                      .out = out.size(1),
-                                      .in = x.values.size(1),
-                                      .gelu = gelu},
-                                     int8_architecture(10 * card->major + card->minor),
-                                     at::cuda::getCurrentCUDAStream()));
+  const EightBit codes = eight_bit_of(weight.values);
+  C10_CUDA_CHECK(launch_eight_bit_product({.codes = codes,
+                                           .x = x.values.const_data_ptr(),
+                                           .x_scales = x.scales.const_data_ptr<float>(),
+                                           .weight = weight.values.const_data_ptr(),
+                                           .weight_scales = weight.scales.const_data_ptr<float>(),
+                                           .bias = bias.const_data_ptr<float>(),
+                                           .y = out.data_ptr(),
+                                           .precision = precision_of(out),
+                                           .y_stride = out.stride(0),
+                                           .rows = x.rows(),
+                                           .out = out.size(1),
+                                           .in = x.values.size(1),
+                                           .gelu = gelu},
+                                          eight_bit_architecture(codes, 10 * card->major + card->minor),
+                                          at::cuda::getCurrentCUDAStream()));
 }
 #endif
 
 }  // namespace
 
-void read_int8(const Weights& weights, const std::string& part, const Activation& to) {
-  if (weights.quantized()) return read_stored_int8(weights, part, to);
+void read_eight_bit(const Weights& weights, const std::string& part, const Activation& to) {
+  if (weights.quantized()) return read_stored_codes(weights, part, to);
   weights.each_block(part + ".weight", to.values.sizes(), [&](int64_t first, const at::Tensor& rows) {
-    rotate_quantize(rows, to.narrow(first, rows.size(0)));
+    quantize_operand(rows, to.narrow(first, rows.size(0)));
   });
-  to.scales.div_(rotation_block(to.values.size(1)));  // a power of two
+  if (to.values.scalar_type() == at::kChar) to.scales.div_(rotation_block(to.values.size(1)));  // a power of two
 }
 
-Int8Product::Int8Product(const Matrix& matrix) {
+EightBitProduct::EightBitProduct(const Matrix& matrix) {
   require_width(matrix);
   const Weights& weights = matrix.weights;
-  weight_ = {weights.memory({matrix.out, matrix.in}, at::kChar), weights.memory({matrix.out}, at::kFloat)};
+  weight_ = {weights.memory({matrix.out, matrix.in}, code_dtype(matrix.format())),
+             weights.memory({matrix.out}, at::kFloat)};
   matrix.each_part([&](const std::string& part, int64_t first, int64_t rows) {
-    read_int8(weights, part, weight_.narrow(first, rows));
+    read_eight_bit(weights, part, weight_.narrow(first, rows));
   });
   bias_ = matrix.read_bias(at::kFloat);
   if (!bias_.defined()) bias_ = weights.memory({matrix.out}, at::kFloat).zero_();
 }
 
-void int8_product_aten(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out,
-                       Epilogue epilogue) {
-  // Exact in fp64, and a card has no int8 product of its own in ATen.
+void eight_bit_product_aten(const Activation& x, const Activation& weight, const at::Tensor& bias,
+                            const at::Tensor& out, Epilogue epilogue) {
+  // Of int8 exact in fp64, and a card has no such product of its own in ATen.
   const at::Tensor sums =
       at::mm(x.values.to(at::kDouble), weight.values.to(at::kDouble).t()).to(at::kFloat).cpu().contiguous();
   const at::Tensor y = at::empty(sums.sizes(), at::kFloat);
@@ -96,7 +99,7 @@ void int8_product_aten(const Activation& x, const Activation& weight, const at::
   out.copy_(epilogue == Epilogue::gelu ? at::gelu(y, "tanh") : y);
 }
 
-void Int8Product::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
+void EightBitProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
   if (x.rows() == 0) return;
 #if FLUX_CUDA
   if (out.is_cuda()) {
@@ -107,7 +110,7 @@ void Int8Product::operator()(const Activation& x, const at::Tensor& out, Epilogu
     return;
   }
 #endif
-  int8_product_aten(x, weight_, bias_, out, epilogue);
+  eight_bit_product_aten(x, weight_, bias_, out, epilogue);
 }
 
 }  // namespace flux

@@ -7,13 +7,13 @@ namespace flux {
 namespace {
 
 /// A block does a row.
-template <typename T>
-__global__ void rotate_quantize(QuantizeRows a, int rotated_together) {
+template <typename T, typename Code>
+__global__ void quantize_operand(QuantizeRows a, int rotated_together) {
   const T* x = static_cast<const T*>(a.x) + blockIdx.x * a.stride;
   float values[kept][8];
 #pragma unroll
   for (int k = 0; k < kept; ++k) {
-    const int64_t at = (threadIdx.x + static_cast<int64_t>(k) * blockDim.x) * 8;
+    const int64_t at = column<8>(k);
     if (at < a.width) {
       const auto vector = load<T, 8>(x + at);
 #pragma unroll
@@ -23,25 +23,29 @@ __global__ void rotate_quantize(QuantizeRows a, int rotated_together) {
       for (int i = 0; i < 8; ++i) values[k][i] = 0;
     }
   }
-  rotate_and_store(values, a.width, rotated_together, a.codes + blockIdx.x * a.width, a.scales + blockIdx.x);
+  quantize_and_store(values, a.width, rotated_together, static_cast<Code*>(a.codes) + blockIdx.x * a.width,
+                     a.scales + blockIdx.x);
 }
 
-template <typename T>
+template <typename T, typename Code>
 cudaError_t launch(const QuantizeRows& a, cudaStream_t stream) {
   if (a.rows == 0) return cudaSuccess;
   const int64_t threads = threads_for(a.width / 8);
   const bool fits = a.together == 1 && a.width % 16 == 0 && threads <= most_threads && aligned(a.x, 8 * sizeof(T)) &&
                     a.stride % 8 == 0 && aligned(a.codes, 8);
   if (!fits) return cudaErrorInvalidValue;
-  rotate_quantize<T><<<static_cast<unsigned>(a.rows), static_cast<unsigned>(threads), 0, stream>>>(
+  quantize_operand<T, Code><<<static_cast<unsigned>(a.rows), static_cast<unsigned>(threads), 0, stream>>>(
       a, static_cast<int>(rotation_block(a.width)));
   return cudaGetLastError();
 }
 
 }  // namespace
 
-cudaError_t launch_rotate_quantize(const QuantizeRows& arguments, cudaStream_t stream) {
-  return with_type(arguments.precision, [&](auto type) { return launch<decltype(type)>(arguments, stream); });
+cudaError_t launch_quantize_operand(const QuantizeRows& arguments, cudaStream_t stream) {
+  return with_type(arguments.precision, [&](auto type) {
+    return with_code(arguments.code,
+                     [&](auto code) { return launch<decltype(type), decltype(code)>(arguments, stream); });
+  });
 }
 
 }  // namespace flux

@@ -3,14 +3,16 @@
 #include <array>
 #include <atomic>
 
-#include "model/linear/int8_product_cuda.h"
+#include "model/linear/eight_bit_product_cuda.h"
 
 namespace flux {
 
-/// launch_int8_product of arguments that it has checked, one for every architecture.
-cudaError_t launch_int8_product_sm75(const Int8ProductOnDevice& product, cudaStream_t stream);
-cudaError_t launch_int8_product_sm80(const Int8ProductOnDevice& product, cudaStream_t stream);
-cudaError_t launch_int8_product_sm90(const Int8ProductOnDevice& product, cudaStream_t stream);
+/// launch_eight_bit_product of arguments that it has checked.
+cudaError_t launch_int8_sm75(const EightBitProductOnDevice& product, cudaStream_t stream);
+cudaError_t launch_int8_sm80(const EightBitProductOnDevice& product, cudaStream_t stream);
+cudaError_t launch_int8_sm90(const EightBitProductOnDevice& product, cudaStream_t stream);
+cudaError_t launch_fp8_sm89(const EightBitProductOnDevice& product, cudaStream_t stream);
+cudaError_t launch_fp8_sm90(const EightBitProductOnDevice& product, cudaStream_t stream);
 
 /// What a kernel is asked and told once on every card. Static, one for each kernel.
 class PreparedKernel {

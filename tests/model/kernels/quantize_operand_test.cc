@@ -1,4 +1,4 @@
-#include "model/kernels/rotate_quantize.h"
+#include "model/kernels/quantize_operand.h"
 
 #include <gtest/gtest.h>
 
@@ -12,13 +12,13 @@
 namespace flux {
 namespace {
 
-Activation room(int64_t rows, int64_t width) {
-  return {at::empty({rows, width}, at::kChar), at::empty({rows}, at::kFloat)};
+Activation room(int64_t rows, int64_t width, at::ScalarType codes = at::kChar) {
+  return {at::empty({rows, width}, codes), at::empty({rows}, at::kFloat)};
 }
 
 Activation quantized(const at::Tensor& x) {
   const Activation out = room(x.size(0), x.size(1));
-  rotate_quantize(x, out);
+  quantize_operand(x, out);
   return out;
 }
 
@@ -37,9 +37,9 @@ at::Tensor rotation(int64_t width) {
   return matrix;
 }
 
-class RotateQuantize : public testing::TestWithParam<int64_t> {};
+class QuantizeOperand : public testing::TestWithParam<int64_t> {};
 
-TEST_P(RotateQuantize, RoundsRotatedRowsToAStep) {
+TEST_P(QuantizeOperand, RoundsRotatedRowsToAStep) {
   const auto x = at::randn({5, GetParam()});
   const Activation out = quantized(x);
   const auto exact = at::mm(x.to(at::kDouble), rotation(GetParam()).t());
@@ -48,7 +48,7 @@ TEST_P(RotateQuantize, RoundsRotatedRowsToAStep) {
   EXPECT_TRUE((out.values.abs().amax(1) == 127).all().item<bool>());
 }
 
-TEST_P(RotateQuantize, ReadsStridedRowsOfEveryDtype) {
+TEST_P(QuantizeOperand, ReadsStridedRowsOfEveryDtype) {
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
     const auto wide = at::randn({4, GetParam() + 16}).to(dtype);
     const auto x = wide.narrow(1, 8, GetParam());
@@ -58,7 +58,7 @@ TEST_P(RotateQuantize, ReadsStridedRowsOfEveryDtype) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Widths, RotateQuantize, testing::Values(16, 48, 128, 256, 640, 3072));
+INSTANTIATE_TEST_SUITE_P(Widths, QuantizeOperand, testing::Values(16, 48, 128, 256, 640, 3072));
 
 TEST(RotationBlock, DividesTheWidth) {
   EXPECT_EQ(rotation_block(3072), 256);
@@ -67,13 +67,13 @@ TEST(RotationBlock, DividesTheWidth) {
   EXPECT_EQ(rotation_block(48), 16);
 }
 
-TEST(RotateQuantizeRows, OfZerosAreZeros) {
+TEST(QuantizeOperandRows, OfZerosAreZeros) {
   const Activation out = quantized(at::zeros({2, 64}));
   EXPECT_EQ(out.values.abs().max().item<int>(), 0);
   EXPECT_EQ(out.scales.abs().max().item<float>(), 0);
 }
 
-TEST(RotateQuantizeRows, ThatAreNotFiniteStaySo) {
+TEST(QuantizeOperandRows, ThatAreNotFiniteStaySo) {
   for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     const auto x = at::randn({3, 64});
     x[1][7] = bad;
@@ -83,7 +83,7 @@ TEST(RotateQuantizeRows, ThatAreNotFiniteStaySo) {
   }
 }
 
-TEST(RotateQuantizeRows, TakeTheLargestValuesOfFp16) {
+TEST(QuantizeOperandRows, TakeTheLargestValuesOfFp16) {
   const Activation out = quantized(at::full({1, 256}, 65504.0, at::kHalf));
   EXPECT_TRUE(out.scales.isfinite().all().item<bool>());
 }
@@ -93,6 +93,25 @@ TEST(QuantizeRows, RoundHalvesToEven) {
   quantize_rows(at::tensor({127.0F, 0.5F, 1.5F, -2.5F}).unsqueeze(0), out);
   EXPECT_TRUE(at::equal(out.values, at::tensor({127, 0, 2, -2}).to(at::kChar).unsqueeze(0)));
   EXPECT_EQ(out.scales.item<float>(), 1);
+}
+
+/// e4m3 counts in steps of 2^-3 between powers of two, of 2^-9 below 2^-6.
+TEST(QuantizeRows, RoundHalvesToEvenInE4m3) {
+  const Activation out = room(1, 8, at::kFloat8_e4m3fn);
+  quantize_rows(at::tensor({-448.0, 1.0625, 1.1875, -432.0, 0x1p-10, 0x3p-10, 0.0, 17.0}).to(at::kFloat).unsqueeze(0),
+                out);
+  EXPECT_TRUE(at::equal(out.values.to(at::kDouble)[0],
+                        at::tensor({-448.0, 1.0, 1.25, -448.0, 0.0, 0x1p-8, 0.0, 16.0}, at::kDouble)));
+  EXPECT_EQ(out.scales.item<float>(), 1);
+}
+
+TEST(QuantizeOperandRows, OfE4m3AreNotRotated) {
+  const at::Tensor x = at::randn({3, 64});
+  const Activation out = room(3, 64, at::kFloat8_e4m3fn), expected = room(3, 64, at::kFloat8_e4m3fn);
+  quantize_operand(x, out);
+  quantize_rows(x, expected);
+  EXPECT_TRUE(at::equal(out.values.view(at::kByte), expected.values.view(at::kByte)));
+  EXPECT_TRUE(at::equal(out.scales, expected.scales));
 }
 
 TEST(QuantizeRows, TakeSomeHeadsOfTokens) {
