@@ -84,13 +84,15 @@ int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
 }
 
 /// Attention's result, and what the library adds; and the weights that a product widens.
-int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, int position, int ranks) {
+int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, const RankPlace& place,
+                           int ranks) {
   const int64_t tokens = placement.demand.image_tokens + placement.demand.text_tokens;
-  const int64_t rows = most_rows(tokens, position, ranks, placement.demand.shares);
+  const int64_t rows = most_rows(tokens, place.position, ranks, placement.demand.shares);
   const int64_t largest = config.hidden_size() * 5 * config.hidden_size();
   const Format format = placement.formats.transformer;
   const bool widens = format == Format::int8_weights || is_four_bit(format);
-  const int64_t widened = widens ? std::min(widened_values, largest) : 0;
+  const int64_t streams = place.text && !place.card.empty() ? 2 : 1;  // text has one of its own
+  const int64_t widened = widens ? streams * std::min(widened_values, largest) : 0;
   return (3 * rows * config.hidden_size() + widened) * static_cast<int64_t>(c10::elementSize(placement.dtype));
 }
 
@@ -103,7 +105,7 @@ RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, co
   bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
   if (place.replica < 0) return bytes;
   const int ranks = static_cast<int>(placement.replicas[place.replica].ranks.size());
-  bytes.workspace += denoiser_workspace(shapes.folder.transformer, placement, place.position, ranks);
+  bytes.workspace += denoiser_workspace(shapes.folder.transformer, placement, place, ranks);
   Imagined sequence(place.position, ranks);
   const Denoiser denoiser(shapes, {at::kMeta, placement.dtype, placement.formats.transformer}, sequence,
                           placement.demand, placement.formats.exchange);

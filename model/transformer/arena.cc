@@ -12,7 +12,8 @@ namespace flux {
 at::ScalarType residual_dtype(at::ScalarType compute) { return compute == at::kBFloat16 ? at::kBFloat16 : at::kFloat; }
 
 Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence,
-             Format exchange) {
+             Format exchange)
+    : beside(stream_beside(placing.device)) {
   const at::ScalarType compute = placing.compute, residual_type = residual_dtype(compute);
   const int64_t d = config.hidden_size(), heads = config.num_attention_heads, head_dim = config.attention_head_dim;
   const int64_t tokens = demand.image_tokens + demand.text_tokens;
@@ -29,7 +30,8 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
 
   if (exchange != Format::dense) {
     keys_values = take({tokens, 2, heads, head_dim}, compute);
-    rounded = counted(sequence.buffer({tokens, JointAttention::rounded_bytes(heads, head_dim)}, options(code_dtype(exchange))));
+    rounded = counted(
+        sequence.buffer({tokens, JointAttention::rounded_bytes(heads, head_dim)}, options(code_dtype(exchange))));
   } else {
     keys_values = counted(sequence.buffer({tokens, 2, heads, head_dim}, options(compute)));
   }

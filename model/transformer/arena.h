@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "model/checkpoint/weights.h"
 #include "model/config.h"
 #include "model/request.h"
 #include "parallel/communicator.h"
+#include "parallel/rank/side_stream.h"
 
 namespace flux {
 
@@ -24,6 +26,8 @@ class Arena {
         Format exchange = Format::dense);
 
   int64_t bytes() const { return bytes_; }
+
+  std::optional<c10::Stream> beside;  // for text beside image, where they have weights of their own
 
   at::Tensor keys_values;    // [tokens, 2, heads, head_dim], of all ranks
   at::Tensor rounded;        // [tokens, bytes of a token] of codes, of all ranks, where keys and values travel so

@@ -48,22 +48,26 @@ DoubleBlock::DoubleBlock(const Weights& weights, const TransformerConfig& config
 }
 
 void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations, const Next& next) const {
-  auto& [attention, joint, txt, img, latents, velocity] = scratch;
+  auto& [attention, beside, joint, txt, img, latents, velocity] = scratch;
 
-  if (txt_) txt_->keys_values(txt);
+  if (txt_) beside.run([&] { txt_->keys_values(txt); });
   img_.keys_values(img);
+  beside.join();
   attention.send();  // keys and values travel from here ...
 
-  if (txt_) txt_->queries(txt);
+  if (txt_) beside.run([&] { txt_->queries(txt); });
   img_.queries(img);
+  beside.join();
   attention.attend(joint.q, joint.attended.values);  // ... to here
 
-  if (txt_) {
-    txt_->add_attention(txt, modulations.txt_attention.gate, modulations.txt_mlp.norm);
-    txt_->add_mlp(txt, modulations.txt_mlp.gate, next.txt);
-  }
+  if (txt_)
+    beside.run([&] {
+      txt_->add_attention(txt, modulations.txt_attention.gate, modulations.txt_mlp.norm);
+      txt_->add_mlp(txt, modulations.txt_mlp.gate, next.txt);
+    });
   img_.add_attention(img, modulations.img_attention.gate, modulations.img_mlp.norm);
   img_.add_mlp(img, modulations.img_mlp.gate, next.img);
+  beside.join();
 }
 
 }  // namespace flux

@@ -17,8 +17,8 @@ namespace flux {
 class JointAttention {
  public:
   /// keys_values: [at least as many tokens as the cut has, 2, heads, head_dim]. It travels itself, and is a buffer of
-  /// the communicator's; or where `rounded` is defined ([tokens, rounded_bytes] of int8 or e4m3, such a buffer) that does,
-  /// codes with a scale for each head of a token. Then all ranks' keys and values are rounded, this rank's too.
+  /// the communicator's; or where `rounded` is defined ([tokens, rounded_bytes] of int8 or e4m3, such a buffer) that
+  /// does, codes with a scale for each head of a token. Then all ranks' keys and values are rounded, this rank's too.
   JointAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut, Communicator& sequence);
 
   /// Of a token's keys and values and their scales.

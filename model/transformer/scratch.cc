@@ -37,6 +37,7 @@ const Activation& Operand::ready() const {
 Scratch::Scratch(const TransformerConfig& config, const Cut& cut, const Picture& picture, const Arena& arena,
                  Communicator& sequence)
     : attention(arena.keys_values, arena.rounded, cut, sequence),
+      beside(arena.beside),
       joint(rows_of(arena, attention.keys_values(), 0, cut.rows(sequence.rank()))),
       txt(rows_of(arena, attention.keys_values(), 0, cut.text_rows(sequence.rank()))),
       img(rows_of(arena, attention.keys_values(), cut.text_rows(sequence.rank()), cut.image_rows(sequence.rank()))),

@@ -9,6 +9,7 @@
 #include "model/transformer/cut.h"
 #include "model/transformer/joint_attention.h"
 #include "model/transformer/rotary.h"
+#include "parallel/rank/side_stream.h"
 
 namespace flux {
 
@@ -46,6 +47,7 @@ struct Scratch {
           Communicator& sequence);
 
   JointAttention attention;
+  SideStream beside;
   TokenRows joint;
   TokenRows txt, img;   // of joint
   at::Tensor latents;   // [image rows, in_channels] of the compute dtype: what the transformer reads
