@@ -68,4 +68,8 @@ void DenseProduct::operator()(const Activation& x, const at::Tensor& out, Epilog
   dense_product(x.values, weight_, bias_.of(out), out, epilogue);
 }
 
+std::unique_ptr<const Product> DenseProduct::columns(int64_t first, int64_t count) const {
+  return std::make_unique<DenseProduct>(weight_.narrow(0, first, count), bias_.columns(first, count));
+}
+
 }  // namespace flux

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <utility>
 
 #include "model/linear/product.h"
 
@@ -23,8 +25,10 @@ void widened_product(const at::Tensor& x, const at::Tensor& bias, const at::Tens
 class DenseProduct : public Product {
  public:
   explicit DenseProduct(const Matrix& matrix);
+  DenseProduct(at::Tensor weight, DenseBias bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
+  std::unique_ptr<const Product> columns(int64_t first, int64_t count) const override;
 
  private:
   at::Tensor weight_;  // [out, in]

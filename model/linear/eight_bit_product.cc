@@ -113,4 +113,8 @@ void EightBitProduct::operator()(const Activation& x, const at::Tensor& out, Epi
   eight_bit_product_aten(x, weight_, bias_, out, epilogue);
 }
 
+std::unique_ptr<const Product> EightBitProduct::columns(int64_t first, int64_t count) const {
+  return std::make_unique<EightBitProduct>(weight_.narrow(first, count), bias_.narrow(0, first, count));
+}
+
 }  // namespace flux

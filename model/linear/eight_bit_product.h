@@ -1,5 +1,8 @@
 #pragma once
 
+#include <memory>
+#include <utility>
+
 #include "model/linear/product.h"
 
 namespace flux {
@@ -11,8 +14,10 @@ namespace flux {
 class EightBitProduct : public Product {
  public:
   explicit EightBitProduct(const Matrix& matrix);
+  EightBitProduct(Activation weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
+  std::unique_ptr<const Product> columns(int64_t first, int64_t count) const override;
 
  private:
   Activation weight_;  // [out, in]; int8's scales divided by the rotation's block: both sides are not normalised

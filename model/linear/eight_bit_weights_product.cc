@@ -33,4 +33,8 @@ void EightBitWeightsProduct::operator()(const Activation& x, const at::Tensor& o
   });
 }
 
+std::unique_ptr<const Product> EightBitWeightsProduct::columns(int64_t first, int64_t count) const {
+  return std::make_unique<EightBitWeightsProduct>(weight_.narrow(first, count), bias_.columns(first, count));
+}
+
 }  // namespace flux

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <memory>
+#include <string>
+#include <utility>
+
 #include "model/linear/product.h"
 
 namespace flux {
@@ -9,8 +13,10 @@ namespace flux {
 class EightBitWeightsProduct : public Product {
  public:
   explicit EightBitWeightsProduct(const Matrix& matrix);
+  EightBitWeightsProduct(Activation weight, DenseBias bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
+  std::unique_ptr<const Product> columns(int64_t first, int64_t count) const override;
 
  private:
   Activation weight_;  // [out, in]

@@ -1,5 +1,7 @@
 #include "model/linear/four_bit_product.h"
 
+#include <algorithm>
+
 #include "model/kernels/dequantize_4bit.h"
 #include "model/linear/dense_product.h"
 #include "parallel/rank/errors.h"
@@ -55,7 +57,7 @@ FourBit read_four_bit(const Weights& weights, const std::string& part, int64_t r
 FourBitProduct::FourBitProduct(const Matrix& matrix) : format_(matrix.weights.placing().store) {
   require_width(matrix, format_);
   matrix.each_part([&](const std::string& part, int64_t, int64_t rows) {
-    parts_.push_back(read_four_bit(matrix.weights, part, rows, matrix.in));
+    parts_.push_back({read_four_bit(matrix.weights, part, rows, matrix.in), 0, rows});
   });
   bias_ = matrix.read_bias();
 }
@@ -63,13 +65,25 @@ FourBitProduct::FourBitProduct(const Matrix& matrix) : format_(matrix.weights.pl
 void FourBitProduct::operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const {
   const at::Tensor& bias = bias_.of(out);
   int64_t column = 0;
-  for (const FourBit& part : parts_) {
-    const int64_t columns = part.codes.size(0);
-    widened_product(x.values, bias.defined() ? bias.narrow(0, column, columns) : bias, out.narrow(1, column, columns),
-                    epilogue,
-                    [&](int64_t first, const at::Tensor& rows) { dequantize_4bit(part, format_, first, rows); });
-    column += columns;
+  for (const Part& part : parts_) {
+    widened_product(
+        x.values, bias.defined() ? bias.narrow(0, column, part.rows) : bias, out.narrow(1, column, part.rows), epilogue,
+        [&](int64_t first, const at::Tensor& rows) { dequantize_4bit(part.kept, format_, part.first + first, rows); });
+    column += part.rows;
   }
+}
+
+std::unique_ptr<const Product> FourBitProduct::columns(int64_t first, int64_t count) const {
+  std::unique_ptr<FourBitProduct> some(new FourBitProduct);
+  some->format_ = format_;
+  some->bias_ = bias_.columns(first, count);
+  int64_t begin = 0;
+  for (const Part& part : parts_) {
+    const int64_t from = std::max(first, begin), to = std::min(first + count, begin + part.rows);
+    if (from < to) some->parts_.push_back({part.kept, part.first + from - begin, to - from});
+    begin += part.rows;
+  }
+  return some;
 }
 
 }  // namespace flux

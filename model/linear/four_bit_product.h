@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "model/linear/four_bit.h"
@@ -14,10 +16,19 @@ class FourBitProduct : public Product {
   explicit FourBitProduct(const Matrix& matrix);
 
   void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const override;
+  std::unique_ptr<const Product> columns(int64_t first, int64_t count) const override;
 
  private:
-  Format format_;
-  std::vector<FourBit> parts_;  // stacked by rows, each with a nested absmax of its own
+  /// Rows of what has a nested absmax of its own.
+  struct Part {
+    FourBit kept;
+    int64_t first, rows;
+  };
+
+  FourBitProduct() = default;
+
+  Format format_ = Format::nf4;
+  std::vector<Part> parts_;  // stacked by rows
   DenseBias bias_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/checkpoint/weights.h"
@@ -19,6 +20,9 @@ class Linear {
   Linear(const Weights& weights, const std::vector<std::string>& parts, int64_t out, int64_t in,
          Bias bias = Bias::present);
 
+  /// What it makes of its columns `first` ... `first + count` alone, over the same memory.
+  Linear columns(int64_t first, int64_t count) const { return {count, input_, product_->columns(first, count)}; }
+
   /// What it multiplies: dense, int8 or fp8.
   Format input() const { return input_; }
 
@@ -30,6 +34,9 @@ class Linear {
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:
+  Linear(int64_t out, Format input, std::unique_ptr<const Product> product)
+      : out_(out), input_(input), product_(std::move(product)) {}
+
   int64_t out_;
   Format input_;
   std::unique_ptr<const Product> product_;

@@ -22,6 +22,9 @@ struct DenseBias {
   at::Tensor narrow, wide;  // [out]; undefined when absent
 
   const at::Tensor& of(const at::Tensor& out) const { return out.scalar_type() == at::kFloat ? wide : narrow; }
+  DenseBias columns(int64_t first, int64_t count) const {
+    return narrow.defined() ? DenseBias{narrow.narrow(0, first, count), wide.narrow(0, first, count)} : *this;
+  }
 };
 
 /// A weight [out, in] and its bias [out] as a checkpoint has them: `parts` stacked by rows.
@@ -53,6 +56,9 @@ class Product {
   /// out = epilogue(x weight^T + bias), rounded once. x: as input_of(format) says. out: [rows, weight rows], may be a
   /// column range, of the compute dtype or fp32. No row's result depends on how many there are.
   virtual void operator()(const Activation& x, const at::Tensor& out, Epilogue epilogue) const = 0;
+
+  /// The same of the weight's rows `first` ... `first + count`, over the same memory.
+  virtual std::unique_ptr<const Product> columns(int64_t first, int64_t count) const = 0;
 };
 
 /// In the format that the weights' placing says. Throws Invalid.

@@ -29,7 +29,7 @@ class Arena {
 
   std::optional<c10::Stream> beside;  // for text beside image, where they have weights of their own
 
-  at::Tensor keys_values;    // [tokens, 2, heads, head_dim], of all ranks
+  at::Tensor keys_values;    // [tokens, 2, heads, head_dim] or as much, of all ranks
   at::Tensor rounded;        // [tokens, bytes of a token] of codes, of all ranks, where keys and values travel so
   at::Tensor residual;       // [rows, d] of the residual's dtype
   at::Tensor normed;         // [rows, d]: codes where the blocks multiply them

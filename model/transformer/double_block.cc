@@ -6,30 +6,17 @@ namespace flux {
 
 namespace {
 
-const StreamNames img_names{{"to_k", "to_v"}, "to_q", "norm_k", "norm_q", "to_out.0", "ff"};
+const StreamNames img_names{{"to_q", "to_k", "to_v", "norm_q", "norm_k"}, "to_out.0", "ff"};
 const StreamNames txt_names{
-    {"add_k_proj", "add_v_proj"}, "add_q_proj", "norm_added_k", "norm_added_q", "to_add_out", "ff_context"};
+    {"add_q_proj", "add_k_proj", "add_v_proj", "norm_added_q", "norm_added_k"}, "to_add_out", "ff_context"};
 
 }  // namespace
 
 Stream::Stream(const Weights& block, const TransformerConfig& config, const StreamNames& names)
-    : kv_(block["attn"], names.keys_values, 2 * config.hidden_size(), config.hidden_size()),
-      q_(block["attn"], {names.queries}, config.hidden_size(), config.hidden_size()),
+    : Projections(block["attn"], config, names.projections),
       out_(block["attn"], {names.out}, config.hidden_size(), config.hidden_size()),
       up_(block[names.mlp], {"net.0.proj"}, 4 * config.hidden_size(), config.hidden_size()),
-      down_(block[names.mlp], {"net.2"}, config.hidden_size(), 4 * config.hidden_size()),
-      norm_k_(block["attn"], names.norm_k, config.attention_head_dim),
-      norm_q_(block["attn"], names.norm_q, config.attention_head_dim) {}
-
-void Stream::keys_values(const TokenRows& rows) const {
-  kv_(rows.normed, rows.kv.flatten(1));
-  norm_k_(rows.kv.select(1, 0), rows.pe);
-}
-
-void Stream::queries(const TokenRows& rows) const {
-  q_(rows.normed, rows.q.flatten(1));
-  norm_q_(rows.q, rows.pe);
-}
+      down_(block[names.mlp], {"net.2"}, config.hidden_size(), 4 * config.hidden_size()) {}
 
 void Stream::add_attention(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const {
   out_(rows.attended.ready(), rows.branch);
@@ -50,10 +37,16 @@ DoubleBlock::DoubleBlock(const Weights& weights, const TransformerConfig& config
 void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations, const Next& next) const {
   auto& [attention, beside, joint, txt, img, latents, velocity] = scratch;
 
-  if (txt_) beside.run([&] { txt_->keys_values(txt); });
-  img_.keys_values(img);
-  beside.join();
-  attention.send();  // keys and values travel from here ...
+  for (size_t part = 0; part < img.kv.size(); ++part) {
+    beside.run([&] {
+      if (txt_) txt_->keys(txt, part);
+      if (txt_) txt_->values(txt, part);
+      img_.values(img, part);
+    });
+    img_.keys(img, part);
+    beside.join();
+    attention.send(part);  // keys and values travel from here ...
+  }
 
   if (txt_) beside.run([&] { txt_->queries(txt); });
   img_.queries(img);

@@ -4,12 +4,11 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "model/checkpoint/weights.h"
 #include "model/config.h"
 #include "model/linear/linear.h"
-#include "model/transformer/qk_norm.h"
+#include "model/transformer/projections.h"
 #include "model/transformer/scratch.h"
 #include "model/transformer/shift_scale_gate.h"
 
@@ -17,25 +16,21 @@ namespace flux {
 
 /// The checkpoint's names of one stream of a double block.
 struct StreamNames {
-  std::vector<std::string> keys_values;
-  std::string queries, norm_k, norm_q, out, mlp;
+  ProjectionNames projections;
+  std::string out, mlp;
 };
 
 /// Text or image in a double block: weights of its own around the attention that both share.
-class Stream {
+class Stream : public Projections {
  public:
   Stream(const Weights& block, const TransformerConfig& config, const StreamNames& names);
-
-  void keys_values(const TokenRows& rows) const;  // of rows.normed
-  void queries(const TokenRows& rows) const;
 
   /// Each adds its branch to the residual and normalises it for the next branch: in rows.normed, or as `next` says.
   void add_attention(const TokenRows& rows, const at::Tensor& gate, const ShiftScale& next) const;
   void add_mlp(const TokenRows& rows, const at::Tensor& gate, const NextNorm& next) const;
 
  private:
-  Linear kv_, q_, out_, up_, down_;
-  QkNorm norm_k_, norm_q_;
+  Linear out_, up_, down_;
 };
 
 /// Attention over both streams, then an MLP for each. diffusers: FluxTransformerBlock.

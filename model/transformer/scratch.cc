@@ -1,5 +1,7 @@
 #include "model/transformer/scratch.h"
 
+#include <utility>
+
 #include "model/kernels/quantize_operand.h"
 
 namespace flux {
@@ -7,7 +9,7 @@ namespace {
 
 /// Rows begin ... begin + rows of the arena. Codes of a range of rows lie packed, wherever they are in the sequence;
 /// one operand's are read before the next one's are written.
-TokenRows rows_of(const Arena& arena, const at::Tensor& keys_values, int64_t begin, int64_t rows) {
+TokenRows rows_of(const Arena& arena, const JointAttention& attention, int64_t begin, int64_t rows) {
   const int64_t d = arena.residual.size(1);
   const auto of = [&](const at::Tensor& buffer) { return buffer.narrow(0, begin, rows); };
   const auto operand = [&](int64_t column, int64_t width) -> Operand {
@@ -16,9 +18,12 @@ TokenRows rows_of(const Arena& arena, const at::Tensor& keys_values, int64_t beg
     const auto codes = arena.codes.narrow(0, begin * 5 * d, rows * width).view({rows, width});
     return {values, {codes, of(arena.code_scales)}};
   };
+  std::vector<at::Tensor> kv;
+  for (size_t part = 0; part < attention.parts(); ++part)
+    kv.push_back(attention.keys_values(part).narrow(0, begin, rows));
   return {.residual = of(arena.residual),
           .normed = {of(arena.normed), arena.normed_scales.defined() ? of(arena.normed_scales) : at::Tensor()},
-          .kv = keys_values.narrow(0, begin, rows),
+          .kv = std::move(kv),
           .q = of(arena.q),
           .joined = operand(0, 5 * d),
           .attended = operand(0, d),
@@ -38,9 +43,9 @@ Scratch::Scratch(const TransformerConfig& config, const Cut& cut, const Picture&
                  Communicator& sequence)
     : attention(arena.keys_values, arena.rounded, cut, sequence),
       beside(arena.beside),
-      joint(rows_of(arena, attention.keys_values(), 0, cut.rows(sequence.rank()))),
-      txt(rows_of(arena, attention.keys_values(), 0, cut.text_rows(sequence.rank()))),
-      img(rows_of(arena, attention.keys_values(), cut.text_rows(sequence.rank()), cut.image_rows(sequence.rank()))),
+      joint(rows_of(arena, attention, 0, cut.rows(sequence.rank()))),
+      txt(rows_of(arena, attention, 0, cut.text_rows(sequence.rank()))),
+      img(rows_of(arena, attention, cut.text_rows(sequence.rank()), cut.image_rows(sequence.rank()))),
       latents(arena.latents.narrow(0, 0, img.rows())),
       velocity(arena.velocity.narrow(0, 0, img.rows())) {
   const Rotary pe =

@@ -5,22 +5,25 @@
 namespace flux {
 
 SingleBlock::SingleBlock(const Weights& weights, const TransformerConfig& config)
-    : kv_(weights["attn"], {"to_k", "to_v"}, 2 * config.hidden_size(), config.hidden_size()),
-      q_(weights["attn"], {"to_q"}, config.hidden_size(), config.hidden_size()),
+    : Projections(weights["attn"], config, {"to_q", "to_k", "to_v", "norm_q", "norm_k"}),
       up_(weights, {"proj_mlp"}, 4 * config.hidden_size(), config.hidden_size()),
-      out_(weights, {"proj_out"}, config.hidden_size(), 5 * config.hidden_size()),
-      norm_k_(weights["attn"], "norm_k", config.attention_head_dim),
-      norm_q_(weights["attn"], "norm_q", config.attention_head_dim) {}
+      out_(weights, {"proj_out"}, config.hidden_size(), 5 * config.hidden_size()) {}
 
-void SingleBlock::operator()(const TokenRows& joint, const at::Tensor& gate, const NextNorm& next,
-                             JointAttention& attention) const {
-  kv_(joint.normed, joint.kv.flatten(1));
-  norm_k_(joint.kv.select(1, 0), joint.pe);
-  attention.send();  // keys and values travel from here ...
+void SingleBlock::operator()(Scratch& scratch, const at::Tensor& gate, const NextNorm& next) const {
+  const TokenRows& joint = scratch.joint;
+  JointAttention& attention = scratch.attention;
+  SideStream& beside = scratch.beside;
 
-  q_(joint.normed, joint.q.flatten(1));
-  norm_q_(joint.q, joint.pe);
+  for (size_t part = 0; part < joint.kv.size(); ++part) {
+    beside.run([&] { values(joint, part); });
+    keys(joint, part);
+    beside.join();
+    attention.send(part);  // keys and values travel from here ...
+  }
+
+  beside.run([&] { queries(joint); });
   up_(joint.normed, joint.hidden.values, Epilogue::gelu);
+  beside.join();
   attention.attend(joint.q, joint.attended.values);  // ... to here
 
   out_(joint.joined.ready(), joint.branch);

@@ -51,7 +51,7 @@ void Transformer::operator()(const at::Tensor& latents, const at::Tensor& txt, c
                           {.img = img_norm(block + 1), .txt = txt_norm(block + 1)});
   }
   for (int64_t block = 0; block < layout_.singles; ++block)
-    single_blocks_[block](scratch.joint, single(block).gate, single_norm(block + 1, scratch.joint), scratch.attention);
+    single_blocks_[block](scratch, single(block).gate, single_norm(block + 1, scratch.joint));
 
   proj_out_(scratch.img.last_normed(), scratch.velocity);
 }

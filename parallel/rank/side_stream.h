@@ -6,6 +6,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <optional>
+#include <utility>
 
 namespace flux {
 
@@ -30,13 +31,14 @@ class SideStream {
   void run(const Work& work) {
     if (!stream_) return work();
     change(current(), *stream_);
+    apart_ = true;
     const c10::StreamGuard guard(*stream_);
     work();
   }
 
   /// What the current stream is given from here on comes after what ran beside it.
   void join() {
-    if (stream_) change(*stream_, current());
+    if (std::exchange(apart_, false)) change(*stream_, current());
   }
 
  private:
@@ -51,6 +53,7 @@ class SideStream {
 
   std::optional<c10::Stream> stream_;
   std::optional<c10::Event> changes_;
+  bool apart_ = false;
 };
 
 }  // namespace flux

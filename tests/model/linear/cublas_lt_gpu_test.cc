@@ -71,6 +71,20 @@ TEST_P(CublasLtGpu, NoRowDependsOnHowManyThereAre) {
   }
 }
 
+/// As keys and values do, which ranks compute and send by halves of the heads.
+TEST_P(CublasLtGpu, HalvesOfTheColumnsHaveTheBitsOfAll) {
+  const auto [dtype, shape, epilogue] = GetParam();
+  const int64_t half = shape.out / 2;
+  for (const int64_t rows : {4608, 2304, 1536, 1152, 922, 512, 77}) {
+    const auto x = x_.narrow(0, 4608 - rows, rows), all = product(x_).narrow(0, 4608 - rows, rows);
+    for (const int64_t first : {int64_t{0}, half}) {
+      const auto buffer = at::empty({rows, 2, half}, bias_.options());
+      cublas_lt_linear(x, weight_.narrow(0, first, half), bias_.narrow(0, first, half), buffer.select(1, 1), epilogue);
+      EXPECT_TRUE(at::equal(buffer.select(1, 1), all.narrow(1, first, half))) << rows << " rows from " << first;
+    }
+  }
+}
+
 // All that the transformer multiplies.
 INSTANTIATE_TEST_SUITE_P(Products, CublasLtGpu,
                          testing::Combine(testing::Values(at::kBFloat16, at::kHalf),

@@ -43,6 +43,13 @@ TEST_P(QuantizedLinear, WritesAColumnRangeAndUnroundedSums) {
   EXPECT_EQ(wide.narrow(1, 0, 8).abs().max().item<float>() + wide.narrow(1, 72, 8).abs().max().item<float>(), 0);
 }
 
+TEST_P(QuantizedLinear, SomeColumnsAreThoseOfAll) {
+  const auto product = of(at::randn({64, 128}));
+  const auto x = at::randn({5, 128}).to(compute());
+  EXPECT_TRUE(at::equal(product.columns(24, 32)(x), product(x).narrow(1, 24, 32)));
+  EXPECT_TRUE(at::equal(product.columns(24, 32).columns(8, 16)(x), product(x).narrow(1, 32, 16)));
+}
+
 TEST_P(QuantizedLinear, AppliesItsEpilogue) {
   const auto weight = at::randn({64, 128});
   const auto product = of(weight);

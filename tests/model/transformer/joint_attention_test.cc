@@ -9,18 +9,23 @@ namespace flux {
 namespace {
 
 constexpr int64_t heads = 32, head_dim = 8;
-const at::TensorOptions bytes = at::dtype(at::kByte);
+const at::TensorOptions codes = at::dtype(at::kChar);
 
-/// Of a rank's queries, with keys and values that are rounded. All: [tokens, 3, heads, head_dim], by queries, keys,
+/// Of a rank's queries, with keys and values that may be rounded. All: [tokens, 3, heads, head_dim], by queries, keys,
 /// values.
-at::Tensor attended(const at::Tensor& all, const Cut& cut, Communicator& sequence) {
+at::Tensor attended(const at::Tensor& all, const Cut& cut, Communicator& sequence, bool rounds, size_t parts) {
   const int rank = sequence.rank();
   const auto keys_values = sequence.buffer({cut.tokens(), 2, heads, head_dim}, all.options());
-  const auto rounded = sequence.buffer({cut.tokens(), JointAttention::rounded_bytes(heads, head_dim)}, bytes);
+  at::Tensor rounded;
+  if (rounds) rounded = sequence.buffer({cut.tokens(), JointAttention::rounded_bytes(heads, head_dim)}, codes);
   JointAttention attention(keys_values, rounded, cut, sequence);
   const auto mine = all.narrow(0, cut.begin(rank), cut.rows(rank));
-  attention.keys_values().copy_(mine.narrow(1, 1, 2));
-  attention.send();
+  EXPECT_EQ(attention.parts(), parts);
+  const int64_t each = heads / static_cast<int64_t>(parts);
+  for (size_t part = 0; part < parts; ++part) {
+    attention.keys_values(part).copy_(mine.narrow(1, 1, 2).narrow(2, static_cast<int64_t>(part) * each, each));
+    attention.send(part);
+  }
   const auto out = at::empty({cut.rows(rank), heads * head_dim}, all.options());
   attention.attend(mine.select(1, 0), out);
   return out;
@@ -31,12 +36,14 @@ TEST(JointAttention, HalvesOfTheHeadsGiveTheSameBits) {
   const Cut alone(48, 2000, 1, 1), halves(48, 2000, 2, 1), shares(48, 2000, 2, 1, {5, 3});
   const at::Tensor all = at::randn({alone.tokens(), 3, heads, head_dim});
   const OneRank one;
-  const at::Tensor expected = attended(all, alone, *one);
-  for (const Cut& cut : {halves, shares})
-    run_ranks(2, [&](World& world) {
-      const auto out = attended(all, cut, *world.group({0, 1}, Transport::thread, at::kCPU));
-      EXPECT_TRUE(at::equal(out, expected.narrow(0, cut.begin(world.rank()), cut.rows(world.rank()))));
-    });
+  for (const bool rounds : {false, true}) {
+    const at::Tensor expected = attended(all, alone, *one, rounds, 1);
+    for (const Cut& cut : {halves, shares})
+      run_ranks(2, [&](World& world) {
+        const auto out = attended(all, cut, *world.group({0, 1}, Transport::thread, at::kCPU), rounds, 2);
+        EXPECT_TRUE(at::equal(out, expected.narrow(0, cut.begin(world.rank()), cut.rows(world.rank()))));
+      });
+  }
 }
 
 }  // namespace
