@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 KINDS = {
     "int8": ["--quantize", "int8"],
+    "fp8": ["--quantize", "fp8", "--quantize-text-encoder", "fp8"],
     "int8-weights": ["--quantize", "int8-weights"],
     "nf4": ["--quantize", "nf4", "--quantize-text-encoder", "nf4"],
     "fp4": ["--quantize", "fp4", "--quantize-modulation", "none"],
@@ -110,6 +111,7 @@ class Quantize(unittest.TestCase):
         self.made("int8")
         cases = ((self.quantize("new"), "--quantize: say how"),
                  (self.quantize("new", "--quantize", "int8", "--for", "bitsandbytes"), "is rotated"),
+                 (self.quantize("new", "--quantize", "fp8", "--for", "bitsandbytes"), "nothing that bitsandbytes has"),
                  (self.quantize("new", "--quantize", "nf4", "--quantize-modulation", "int8-weights", "--for", "bitsandbytes"),
                   "in two formats"),
                  (self.quantize("new", "--quantize", "none"), "--quantize: say how"),

@@ -33,7 +33,7 @@ at::Tensor attended(const at::Tensor& all, const Cut& cut, Communicator& sequenc
 
 /// Ranks with as many rows as here attend to half of the heads while the others travel.
 TEST(JointAttention, HalvesOfTheHeadsGiveTheSameBits) {
-  const Cut alone(48, 2000, 1, 1), halves(48, 2000, 2, 1), shares(48, 2000, 2, 1, {5, 3});
+  const Cut alone(48, 2800, 1, 1), halves(48, 2800, 2, 1), shares(48, 2800, 2, 1, {5, 3});
   const at::Tensor all = at::randn({alone.tokens(), 3, heads, head_dim});
   const OneRank one;
   for (const bool rounds : {false, true}) {
