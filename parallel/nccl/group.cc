@@ -77,6 +77,7 @@ class NcclCommunicator : public Communicator {
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
+  std::string carrier(const at::Tensor& all) const override;
   bool capturable() const override { return true; }
   void abort(std::string_view why) noexcept override { host_->abort(why); }
 
@@ -143,6 +144,13 @@ at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions opt
     }
   }
   return buffer;
+}
+
+std::string NcclCommunicator::carrier(const at::Tensor& all) const {
+  if (std::ranges::any_of(staged_, [&](const auto& gather) { return gather.holds(all); }))
+    return "copy engines through host memory";
+  const bool by_engines = way_ == Way::peers && static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine;
+  return by_engines ? "copy engines" : "NCCL's kernels";
 }
 
 Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {

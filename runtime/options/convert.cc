@@ -101,6 +101,8 @@ Measure plain(proto::Measure::Value value) {
       return Measure::step;
     case proto::Measure::decode:
       return Measure::decode;
+    case proto::Measure::comm:
+      return Measure::comm;
     case proto::Measure::throughput:
       return Measure::throughput;
     case proto::Measure::compare:

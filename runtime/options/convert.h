@@ -32,7 +32,7 @@ struct PlanOptions {
   int64_t max_sequence_length = 512;
 };
 
-enum class Measure { step, decode, throughput, compare };
+enum class Measure { step, decode, comm, throughput, compare };
 
 /// What bench measures.
 struct BenchOptions {

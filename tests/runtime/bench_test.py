@@ -1,7 +1,8 @@
-"""bench: what it prints of a step and of a decoding, on CPUs."""
+"""bench: what it prints of a step, of gathers and of a decoding, on CPUs."""
 
 import json
 import unittest
+from pathlib import Path
 
 from runtime.program import DEMO, PROGRAM, mpirun, run
 
@@ -32,6 +33,37 @@ class Bench(unittest.TestCase):
         self.assertGreater(measured["decode"]["median_ms"], 0)
         self.assertEqual((measured["height"], measured["width"], measured["dtype"]), (64, 64, "fp32"))
 
+    def test_gathers_by_size(self):
+        for ranks in (2, 3):
+            with self.subTest(ranks=ranks):
+                measured = self.measured("comm", launcher=mpirun(ranks))
+                self.assertEqual((measured["transport"], measured["world_size"]), ("mpi", ranks))
+                *even, keys_values = measured["gathers"]
+                self.assertEqual([row["bytes"] for row in even],
+                                 [(4 << 10) * 4**i // ranks * ranks for i in range(8)])  # 4 KiB to 64 MiB
+                heads, head_dim = (json.loads((Path(DEMO) / "transformer" / "config.json").read_text())[key]
+                                   for key in ("num_attention_heads", "attention_head_dim"))
+                # 4 x 4 tokens of the picture and the text's, each with a key and a value, in fp32
+                self.assertEqual(keys_values["bytes"], (16 + measured["text_tokens"]) * 2 * heads * head_dim * 4)
+                for row in measured["gathers"]:
+                    self.assertLessEqual(row["p5_ms"], row["median_ms"])
+                    self.assertLessEqual(row["median_ms"], row["p95_ms"])
+                    self.assertAlmostEqual(row["algorithm_gb_per_s"], row["bytes"] / row["median_ms"] / 1e6)
+                    self.assertAlmostEqual(row["bus_gb_per_s"], row["algorithm_gb_per_s"] * (ranks - 1) / ranks)
+                    self.assertEqual(row["carrier"], "host memory")
+                    self.assertIn(row["rank"], range(ranks))
+
+    def test_rounded_keys_and_values_are_what_travels(self):
+        whole, rounded = (self.measured("comm", *exchange, launcher=mpirun(2))["gathers"][-1]["bytes"]
+                          for exchange in ((), ("--exchange", "int8")))
+        self.assertLess(rounded, whole / 2)
+
+    def test_one_rank_gathers_from_nobody(self):
+        result = run([PROGRAM, "bench", "comm", *SMALL])
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn("bench comm: one rank has nobody to gather from", result.stderr)
+
     def test_random_weights_need_no_weights(self):
         measured = self.measured("step", "--random-weights")
         self.assertTrue(measured["random_weights"])
@@ -44,7 +76,7 @@ class Bench(unittest.TestCase):
     def test_what_it_does_not_measure_is_refused(self):
         result = run([PROGRAM, "bench", "everything", *SMALL])
         self.assertEqual(result.returncode, 2)
-        self.assertIn("is none of step, decode, throughput, compare", result.stderr)
+        self.assertIn("is none of step, decode, comm, throughput, compare", result.stderr)
 
 
 if __name__ == "__main__":
