@@ -12,6 +12,7 @@
 #include "launch/verbs.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/full_precision.h"
+#include "runtime/bench/forms.h"
 #include "runtime/fit.h"
 #include "runtime/options/convert.h"
 #include "runtime/rank_facts.h"
@@ -37,6 +38,8 @@ Found found(const Subject& subject, const Placement& placement, World& world) {
       return found_of_step(subject, placement, world);
     case Measure::decode:
       return found_of_decode(subject, placement, world);
+    case Measure::stages:
+      return found_of_stages(subject, placement, world);
     case Measure::comm:
       return found_of_comm(subject, placement, world);
     case Measure::throughput:
@@ -44,6 +47,22 @@ Found found(const Subject& subject, const Placement& placement, World& world) {
       break;
   }
   throw std::logic_error("measure");
+}
+
+std::string printed(const Found& found, OutputForm form) {
+  switch (form) {
+    case OutputForm::text:
+      return found.text;
+    case OutputForm::markdown:
+      return as_markdown(found.heading, found.rows);
+    case OutputForm::csv:
+      return as_csv(found.heading, found.rows);
+    case OutputForm::json_lines:
+      return as_json_lines(found.heading, found.rows);
+    case OutputForm::json:
+      return found.whole.dump(2) + '\n';
+  }
+  throw std::logic_error("output_format");
 }
 
 }  // namespace
@@ -69,7 +88,7 @@ int bench(Settings settings, World& world, Departure& departure) {
   });
   demand_full_precision();
   const Found result = found(*subject, placement, world);
-  if (world.rank() == 0) std::cout << (operation.json ? result.whole.dump(2) + '\n' : result.text) << std::flush;
+  if (world.rank() == 0) std::cout << printed(result, subject->options.form) << std::flush;
   return 0;
 }
 

@@ -27,8 +27,12 @@ Json row(const GatherTimes& times, const RankPlace& place, int ranks) {
 }
 
 Json rows_of_rank(const std::vector<GatherTimes>& sizes, const RankPlace& place, int ranks) {
+  const Json state = state_of_card(place);
   Json rows = Json::array();
-  for (const GatherTimes& times : sizes) rows.push_back(row(times, place, ranks));
+  for (const GatherTimes& times : sizes) {
+    rows.push_back(row(times, place, ranks));
+    rows.back().update(state);
+  }
   return rows;
 }
 
@@ -46,7 +50,7 @@ std::vector<Json> slowest(const std::vector<std::string>& by_rank) {
 
 std::string row_text(const Json& row) {
   constexpr double mib = 1 << 20;
-  return fmt::format("{:>9.3f} MiB  {:.3f} ms ({:.3f} ... {:.3f}, sd {:.3f})  {:.2f} GB/s, bus {:.2f}  {}, by {}\n",
+  return fmt::format("{:>9.3f} MiB  {:.3f} ms ({:.3f} ... {:.3f}, sd {:.3f})  {:.2f} GB/s, bus {:.2f}  {}, {}\n",
                      row["bytes"].get<double>() / mib, row["median_ms"].get<double>(), row["p5_ms"].get<double>(),
                      row["p95_ms"].get<double>(), row["sd_ms"].get<double>(), row["algorithm_gb_per_s"].get<double>(),
                      row["bus_gb_per_s"].get<double>(), row["gathered"].get<std::string>(),

@@ -22,11 +22,12 @@ Found found_of_decode(const Subject& subject, const Placement& placement, World&
     row["decode"] = as_json(times.milliseconds);
     row["weights_bytes"] = times.weights;
     row["buffers_bytes"] = times.buffers;
+    row.update(state_of_card(place));
     found.whole.update(row);
     found.rows.push_back(level(row));
-    found.text =
-        heading_text(found.heading, "a decoding") + fmt::format("rank 0   {} {}: {}; {}\n", place.host, place.card_name,
-                                                                spread_text(row["decode"]), bytes_text(row));
+    found.text = heading_text(found.heading, "a decoding") + fmt::format("rank 0   {} {}: {}; {}{}\n", place.host,
+                                                                         place.card_name, spread_text(row["decode"]),
+                                                                         bytes_text(row), state_text(row));
   });
   return found;
 }

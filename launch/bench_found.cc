@@ -1,8 +1,10 @@
 #include "launch/bench_found.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "model/dtype_name.h"
+#include "parallel/rank/device.h"
 #include "runtime/version.h"
 
 namespace flux {
@@ -58,6 +60,31 @@ std::string bytes_text(const Json& row) {
 
 Json measured_by(const RankPlace& place) {
   return {{"rank", place.rank}, {"host", place.host}, {"card", place.card_name}};
+}
+
+Json state_of_card(const RankPlace& place) {
+  Json result = Json::object();
+  if (place.card.empty()) return result;
+  const CardState state = card_state(place.card);
+  if (state.sm_mhz) result["sm_mhz"] = *state.sm_mhz;
+  if (state.watts) result["power_w"] = *state.watts;
+  if (state.celsius) result["temperature_c"] = *state.celsius;
+  if (state.held_down_for_heat)
+    spdlog::warn("rank {}: {} on {} lowers its clocks for heat ({} C): cooled better it takes less time", place.rank,
+                 place.card_name, place.host, state.celsius.value_or(0));
+  return result;
+}
+
+std::string state_text(const Json& row) {
+  std::string text;
+  const auto add = [&](const char* name, const char* unit) {
+    if (row.contains(name))
+      text += fmt::format("{}{:.0f} {}", text.empty() ? "; then at " : ", ", row[name].get<double>(), unit);
+  };
+  add("sm_mhz", "MHz");
+  add("power_w", "W");
+  add("temperature_c", "C");
+  return text;
 }
 
 Json level(const Json& row) {

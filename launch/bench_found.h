@@ -32,6 +32,7 @@ struct Found {
 // One function for each measure that is a table. Collective over the world; of rank 0 what is returned counts.
 Found found_of_step(const Subject& subject, const Placement& placement, World& world);
 Found found_of_decode(const Subject& subject, const Placement& placement, World& world);
+Found found_of_stages(const Subject& subject, const Placement& placement, World& world);
 Found found_of_comm(const Subject& subject, const Placement& placement, World& world);
 
 // What they share.
@@ -43,8 +44,13 @@ std::string spread_text(const nlohmann::ordered_json& milliseconds);
 /// Of weights_bytes and the like of a row.
 std::string bytes_text(const nlohmann::ordered_json& row);
 
-/// Which rank measured a row, and on what.
+/// Which rank measures, and on what.
 nlohmann::ordered_json measured_by(const RankPlace& place);
+
+/// What its card is doing now, at the end of a measurement: sm_mhz, power_w, temperature_c, as far as the driver says.
+/// Where it is held down for heat there is a warning.
+nlohmann::ordered_json state_of_card(const RankPlace& place);
+std::string state_text(const nlohmann::ordered_json& row);
 
 /// The row without levels: the members of objects in it beside its own, as a table has them.
 nlohmann::ordered_json level(const nlohmann::ordered_json& row);
