@@ -8,14 +8,14 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include <chrono>
-#include <fstream>
+#include <algorithm>
 #include <iostream>
 #include <numeric>
 
 #include "launch/say.h"
 #include "launch/verbs.h"
 #include "parallel/rank/device.h"
+#include "runtime/gather_times.h"
 #include "runtime/options/convert.h"
 #include "runtime/placement.h"
 #include "runtime/rank_facts.h"
@@ -25,7 +25,6 @@ namespace flux {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
 
 constexpr double gib = 1 << 30;
 
@@ -81,31 +80,18 @@ struct Link {
   Transport transport;
 };
 
-/// Seconds of one all_gather of `bytes` in all, the best of a few.
-double all_gather_seconds(Communicator& group, at::Device device, int64_t bytes) {
-  constexpr int repetitions = 5;
-  const int64_t share = std::max<int64_t>(1, bytes / group.size());
-  const std::vector<int64_t> rows(static_cast<size_t>(group.size()), share);
-  const at::Tensor all = group.buffer({share * group.size()}, at::dtype(at::kByte).device(device));
-  const at::Tensor last = all.narrow(0, all.size(0) - 1, 1);
-  all.zero_();
-  double best = 1e30;
-  for (int i = 0; i < repetitions; ++i) {
-    last.item();  // on a card: everything before is done
-    const auto began = Clock::now();
-    group.all_gather(all, rows).wait();
-    last.item();
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - began).count());
-  }
-  return best;
-}
+/// Seconds of the quickest of a few all_gathers.
+double quickest(const Gathers& gathers) { return std::ranges::min(gathers.milliseconds) / 1e3; }
 
 Json measured(const Link& link, World& world, at::Device device) {
   constexpr int64_t small = 4 << 10, large = 32 << 20;  // a latency, and about what a block of FLUX.1 gathers
+  constexpr int64_t repetitions = 5;
   const c10::DeviceGuard current(device);
   const auto group = world.group(link.ranks, link.transport, device);
-  const double latency = all_gather_seconds(*group, device, small);
-  const double seconds = all_gather_seconds(*group, device, large);
+  const auto gathers = [&](int64_t bytes) {
+    return timed_gathers(*group, device, even_bytes(bytes, group->size()), repetitions);
+  };
+  const double latency = quickest(gathers(small)), seconds = quickest(gathers(large));
   const double received = static_cast<double>(large) * (group->size() - 1) / group->size();
   return {{"transport", transport_name(link.transport)},
           {"ranks", link.ranks},

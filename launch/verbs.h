@@ -6,9 +6,9 @@
 
 namespace flux {
 
-// One file per verb, and of bench per measure that is more than a table. Each returns the exit code and prints its
-// results on standard output; Invalid and Aborted are left to main. Those that take a World are called by every rank
-// with the settings of rank 0.
+// One file per verb, and of bench per measure (bench_found.h has those that are a table). Each returns the exit code
+// and prints its results on standard output; Invalid and Aborted are left to main. Those that take a World are called
+// by every rank with the settings of rank 0.
 
 int generate(Settings settings, World& world, Departure& departure);
 int plan(Settings settings);

@@ -6,9 +6,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
+#include <optional>
 
+#include "model/checkpoint/counted.h"
 #include "model/denoiser.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/flop.h"
@@ -16,6 +20,7 @@
 #include "parallel/rank/device.h"
 #include "parallel/rank/stage_stream.h"
 #include "runtime/device_memory.h"
+#include "runtime/interruptions.h"
 #include "runtime/moments.h"
 
 namespace flux {
@@ -92,6 +97,48 @@ FloorProducts floor_products(const Placement& placement, const RankPlace& place)
   return mine != cards.end() && mine->capability >= 89 ? FloorProducts::fp8 : FloorProducts::dense;
 }
 
+/// Hears of every step: of those that libraries choose in, of those that are timed, and of more, each queued on a
+/// device that is idle.
+class StepWatch {
+ public:
+  StepWatch(at::Device device, int64_t steps)
+      : device_(device), last_(kWarmUp + steps), ends_(device), alone_(device) {}
+
+  void operator()(int64_t step, int64_t) {
+    const Clock::time_point queued = Clock::now();
+    if (step > last_) launches_.push_back(milliseconds(queued - began_));
+    if (step >= kWarmUp && step <= last_) ends_.mark();
+    if (step == kWarmUp && !device_.is_cpu()) interruptions_.emplace(device_);
+    if (step < last_) return;
+    if (step == last_ && interruptions_) stop_counting();
+    alone_.mark();
+    alone_.wait();
+    began_ = Clock::now();
+  }
+
+  void tell(StepTimes& times) {
+    times.milliseconds = spread_of(ends_.between());
+    times.launch = spread_of(launches_).median;
+    times.host_waits = waits_;
+    times.allocations = allocations_;
+  }
+
+ private:
+  void stop_counting() {
+    waits_ = interruptions_->waits();
+    allocations_ = interruptions_->allocations();
+    interruptions_.reset();
+  }
+
+  const at::Device device_;
+  const int64_t last_;  // that is timed
+  Moments ends_, alone_;
+  std::vector<double> launches_;
+  Clock::time_point began_;
+  std::optional<Interruptions> interruptions_;  // of the steps that are timed
+  std::optional<int64_t> waits_, allocations_;
+};
+
 }  // namespace
 
 StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world, const Picture& picture,
@@ -110,30 +157,25 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   times.tera_flop = step_flop(config, times.rows, cut.tokens()) * 1e-12;
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
-    Denoiser denoiser(checkpoint, {place.device, placement.dtype, placement.formats.transformer}, *sequence,
-                      placement.demand, placement.formats.exchange);
+    const auto read = std::make_shared<std::atomic<int64_t>>(0);
+    const Clock::time_point loading = Clock::now();
+    Denoiser denoiser(counted(checkpoint, read), {place.device, placement.dtype, placement.formats.transformer},
+                      *sequence, placement.demand, placement.formats.exchange);
+    Moments loaded(place.device);
+    loaded.mark();
+    loaded.wait();
+    times.load = milliseconds(Clock::now() - loading);
+    times.read = *read;
     world.exchange("loaded");  // which takes some longer than others: the deadline of a step is not for that
     const DeviceMemory memory(place.device);
     times.weights = denoiser.weight_bytes();
     times.buffers = denoiser.buffer_bytes();
-    Moments moments(place.device), alone(place.device);
-    std::vector<double> launches;
-    Clock::time_point began;
-    const auto on_step = [&](int64_t step, int64_t) {
-      const Clock::time_point queued = Clock::now();
-      if (step > kWarmUp + steps) launches.push_back(milliseconds(queued - began));
-      if (step >= kWarmUp && step <= kWarmUp + steps) moments.mark();
-      if (step < kWarmUp + steps) return;
-      alone.mark();
-      alone.wait();
-      began = Clock::now();
-    };
+    StepWatch watch(place.device, steps);
     const Conditioning conditioning =
         random_conditioning(config, text_tokens, kWarmUp + steps + kLaunched, place, placement.dtype);
-    const at::Tensor latents = denoiser(conditioning, picture, on_step);
+    const at::Tensor latents = denoiser(conditioning, picture, std::ref(watch));
     times.output_is_finite = latents.isfinite().all().item<bool>();
-    times.milliseconds = spread_of(moments.between());
-    times.launch = spread_of(launches).median;
+    watch.tell(times);
     times.workspace = memory.peak() - memory.at_first();
   }
   times.floor_products = floor_products(placement, place);

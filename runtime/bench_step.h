@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/request.h"
@@ -19,11 +20,15 @@ struct StepTimes {
   double launch = 0;    // milliseconds in which the host queues a step
   double floor = 0;     // milliseconds of the step's matrix products and attention alone, one after the other
   FloorProducts floor_products = FloorProducts::dense;
-  double tera_flop = 0;   // of a step
-  int64_t rows = 0;       // of the joint sequence on this rank
-  int64_t weights = 0;    // bytes
-  int64_t buffers = 0;    // bytes of the arena that steps write to
-  int64_t workspace = 0;  // bytes that the allocator gave out at most, beside weights and arena
+  double tera_flop = 0;                  // of a step
+  double load = 0;                       // milliseconds in which the rank's part of the transformer is read
+  int64_t read = 0;                      // bytes of its files for it
+  int64_t rows = 0;                      // of the joint sequence on this rank
+  int64_t weights = 0;                   // bytes
+  int64_t buffers = 0;                   // bytes of the arena that steps write to
+  int64_t workspace = 0;                 // bytes that the allocator gave out at most, beside weights and arena
+  std::optional<int64_t> host_waits{};   // of the steps that were timed, on a card: ATen's for the card,
+  std::optional<int64_t> allocations{};  // and how often it took memory from the driver; none is as it should be
   bool output_is_finite = true;
 };
 

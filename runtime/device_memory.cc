@@ -30,6 +30,10 @@ int64_t DeviceMemory::peak() const { return device_.is_cpu() ? 0 : stats(device_
 
 int64_t DeviceMemory::reserved(at::Device device) { return device.is_cpu() ? 0 : stats(device).reserved_bytes[0].peak; }
 
+int64_t DeviceMemory::taken_from_driver(at::Device device) {
+  return device.is_cpu() ? 0 : stats(device).num_device_alloc;
+}
+
 #if FLUX_CUDA
 void DeviceMemory::limit(at::Device device, int64_t bytes) {
   at::globalContext().lazyInitDevice(device.type());

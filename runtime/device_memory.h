@@ -17,6 +17,9 @@ class DeviceMemory {
   /// What ATen took from the driver for it, at most since the latest object was made.
   static int64_t reserved(at::Device device);
 
+  /// How often ATen took memory from the driver.
+  static int64_t taken_from_driver(at::Device device);
+
   /// ATen takes no more than so many bytes.
   static void limit(at::Device device, int64_t bytes);
 

@@ -78,6 +78,7 @@ class NcclCommunicator : public Communicator {
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
+  std::string carrier(const at::Tensor& all) const override;
   bool capturable() const override { return true; }
   void abort(std::string_view why) noexcept override { host_->abort(why); }
 
@@ -150,6 +151,12 @@ at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions opt
   const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
   if (way_ == Way::peers && bytes >= kWorthAnEngine) return nccl_memory(nccl_, sizes, options);
   return at::empty(sizes, options);
+}
+
+std::string NcclCommunicator::carrier(const at::Tensor& all) const {
+  if (static_cast<int64_t>(all.nbytes()) < kWorthAnEngine) return "NCCL's kernels";
+  if (staged_) return "copy engines, through the host";
+  return way_ == Way::peers ? "copy engines, card to card" : "NCCL's kernels";
 }
 
 Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {

@@ -34,6 +34,15 @@ int64_t free_bytes(const std::string& uuid);
 /// Whether a card reads another's memory, asked of the driver's management library; nothing where it does not say.
 std::optional<bool> reads_memory_of(const std::string& uuid, const std::string& other);
 
+/// What a card is doing, asked of the driver's management library; absent where it does not say.
+struct CardState {
+  std::optional<double> sm_mhz;   // clock of the multiprocessors
+  std::optional<double> watts;    // that it draws
+  std::optional<double> celsius;  // of the chip
+  bool held_down_for_heat = false;
+};
+CardState card_state(const std::string& uuid);
+
 /// The driver's release, "580.95.05"; empty without one.
 std::string driver_release();
 

@@ -36,6 +36,15 @@ class Nvml {
   std::unique_ptr<void, void (*)(void*)> library_;
 };
 
+/// What a function of NVML writes through its last argument, times `unit`.
+template <typename Function, typename... Arguments>
+std::optional<double> asked(const Nvml& nvml, const char* name, double unit, Arguments... arguments) {
+  const auto function = nvml.find<Function>(name);
+  unsigned value = 0;
+  if (function == nullptr || function(arguments..., &value) != 0) return std::nullopt;
+  return value * unit;
+}
+
 }  // namespace
 
 int64_t free_bytes(const std::string& uuid) {
@@ -59,6 +68,26 @@ std::optional<bool> reads_memory_of(const std::string& uuid, const std::string& 
       handle_of(other.c_str(), &theirs) != 0 || status_of(mine, theirs, reading, &status) != 0)
     return std::nullopt;
   return status == possible;
+}
+
+CardState card_state(const std::string& uuid) {
+  constexpr int sm_clock = 1, chip = 0;             // NVML_CLOCK_SM, NVML_TEMPERATURE_GPU
+  constexpr unsigned long long heat = 0x20 | 0x40;  // nvmlClocksEventReasonSwThermalSlowdown, HwThermalSlowdown
+  const Nvml nvml;
+  const auto handle_of = nvml.find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
+  void* handle = nullptr;
+  if (handle_of == nullptr || handle_of(uuid.c_str(), &handle) != 0) return {};
+  CardState state;
+  using Value = int(void*, unsigned*);
+  using ValueOf = int(void*, int, unsigned*);
+  state.sm_mhz = asked<ValueOf>(nvml, "nvmlDeviceGetClockInfo", 1, handle, sm_clock);
+  state.watts = asked<Value>(nvml, "nvmlDeviceGetPowerUsage", 1e-3, handle);
+  state.celsius = asked<ValueOf>(nvml, "nvmlDeviceGetTemperature", 1, handle, chip);
+  // By its older name, which newer drivers know too.
+  const auto reasons_of = nvml.find<int(void*, unsigned long long*)>("nvmlDeviceGetCurrentClocksThrottleReasons");
+  unsigned long long reasons = 0;
+  state.held_down_for_heat = reasons_of != nullptr && reasons_of(handle, &reasons) == 0 && (reasons & heat) != 0;
+  return state;
 }
 
 std::string driver_release() {

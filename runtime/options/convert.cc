@@ -115,12 +115,32 @@ Measure plain(proto::Measure::Value value) {
       return Measure::step;
     case proto::Measure::decode:
       return Measure::decode;
+    case proto::Measure::stages:
+      return Measure::stages;
+    case proto::Measure::comm:
+      return Measure::comm;
     case proto::Measure::throughput:
       return Measure::throughput;
     case proto::Measure::compare:
       return Measure::compare;
   }
   throw std::logic_error("measure");
+}
+
+OutputForm plain(proto::OutputForm::Value value) {
+  switch (value) {
+    case proto::OutputForm::text:
+      return OutputForm::text;
+    case proto::OutputForm::md:
+      return OutputForm::markdown;
+    case proto::OutputForm::csv:
+      return OutputForm::csv;
+    case proto::OutputForm::jsonl:
+      return OutputForm::json_lines;
+    case proto::OutputForm::json:
+      return OutputForm::json;
+  }
+  throw std::logic_error("output_format");
 }
 
 ProgressStyle plain(proto::Progress::Value value) {
@@ -170,8 +190,10 @@ BenchOptions bench_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   return {.measure = plain(options.measure()),
           .max_sequence_length = options.max_sequence_length(),
+          .num_inference_steps = options.num_inference_steps(),
           .repetitions = options.repetitions(),
-          .random_weights = options.random_weights()};
+          .random_weights = options.random_weights(),
+          .form = options.json() ? OutputForm::json : plain(options.output_format())};
 }
 
 PlacementOptions placement_options(const Settings& settings) {

@@ -32,14 +32,19 @@ struct PlanOptions {
   int64_t max_sequence_length = 512;
 };
 
-enum class Measure { step, decode, throughput, compare };
+enum class Measure { step, decode, stages, comm, throughput, compare };
+
+/// How bench prints what it found.
+enum class OutputForm { text, markdown, csv, json_lines, json };
 
 /// What bench measures.
 struct BenchOptions {
   Measure measure = Measure::step;
   int64_t max_sequence_length = 512;
+  int64_t num_inference_steps = 28;
   int64_t repetitions = 20;
   bool random_weights = false;
+  OutputForm form = OutputForm::text;
 };
 
 TextOptions text_options(const Settings& settings);

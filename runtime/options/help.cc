@@ -55,10 +55,12 @@ const std::map<std::string_view, VerbText>& verb_texts() {
        {"Prints one row a rank (host, card, driver, libraries), then what the links between ranks carry.",
         "  mpirun -q -n 4 --hostfile hosts flux-dist doctor\n"}},
       {"bench",
-       {"Times a denoising step, a decoding or whole pictures under load, and compares two such results.",
+       {"Times a denoising step, other stages, gathers or whole pictures under load, and compares two such results.",
         "  flux-dist bench step --model FLUX.1-dev --random-weights\n"
         "  mpirun -q -n 2 flux-dist bench step --model black-forest-labs/FLUX.1-dev --json\n"
         "  flux-dist bench decode --model FLUX.1-dev --random-weights\n"
+        "  flux-dist bench stages --model FLUX.1-dev --repetitions 5 -o md\n"
+        "  mpirun -q -n 2 flux-dist bench comm --model FLUX.1-dev\n"
         "  mpirun -q -n 3 flux-dist bench throughput --model FLUX.1-dev --output-file a.jsonl --report a.html\n"
         "  mpirun -q -n 3 flux-dist bench throughput --model FLUX.1-dev --scenario server --request-rate 0.2,0.4,0.8\n"
         "  flux-dist bench compare a.jsonl b.jsonl\n"
@@ -66,6 +68,12 @@ const std::map<std::string_view, VerbText>& verb_texts() {
         "step: beside its matrix products and attention alone (the floor). Every rank holds a part of the one "
         "transformer;\n"
         "nobody encodes or decodes.\n"
+        "stages: what rank 0 does beside: it loads the encoders and the VAE (of the files, which the page cache may "
+        "hold\n"
+        "after the first time; not with --random-weights), encodes (T5, CLIP), modulates all steps, and decodes.\n"
+        "comm: all_gather over the ranks as one replica, from 4 KiB to 64 MiB, and of a block's keys and values. "
+        "Algorithm\n"
+        "bandwidth counts all that is gathered, bus bandwidth what a rank gets from the others. No weights are read.\n"
         "throughput: the ranks of generate draw what a dataset asks for. A latency counts from when a request was to "
         "come,\n"
         "so that a program that is too slow shows in it, until its pictures are written, or dropped where there is no\n"

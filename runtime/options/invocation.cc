@@ -36,6 +36,7 @@ struct Rivals {
 const std::vector<Rivals>& all_rivals() {
   static const std::vector<Rivals> all = {
       {"prompt", "prompts", "give one prompt, or a file of prompts, not both"},
+      {"json", "output_format", "say once how results are printed"},
       {"resume", "overwrite", "draw what is missing, or everything anew, not both"},
   };
   return all;

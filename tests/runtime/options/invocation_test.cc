@@ -187,7 +187,8 @@ TEST(Bench, RefusesOptionsOfAnotherMeasure) {
   EXPECT_EQ(problem({"bench", "step", "--request-rate", "2"}),
             "--request-rate: is none of the options of bench step; it is for bench throughput");
   EXPECT_EQ(problem({"bench", "throughput", "--repetitions", "2"}),
-            "--repetitions: is none of the options of bench throughput; it is for bench step or bench decode");
+            "--repetitions: is none of the options of bench throughput; it is for bench step or bench decode or bench "
+            "stages or bench comm");
   EXPECT_EQ(problem({"bench", "compare", "a", "b", "--height", "64"}),
             "--height: is none of the options of bench compare");
   const Invocation compare = read_invocation({"bench", "compare", "a.jsonl", "b.jsonl", "--json"}, {});

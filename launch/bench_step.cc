@@ -1,0 +1,83 @@
+// A denoising step of every rank, beside the least that its card could take for it.
+
+#include "runtime/bench_step.h"
+
+#include <fmt/format.h>
+
+#include "launch/bench_found.h"
+#include "parallel/rank/errors.h"
+#include "runtime/roll_call.h"
+
+namespace flux {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// One rank's part of a step.
+Json row(const RankPlace& place, const StepTimes& times, const BenchOptions& options) {
+  Json result = measured_by(place);
+  result.update(Json{{"rows", times.rows},
+                     {"step", as_json(times.milliseconds)},
+                     {"floor_ms", times.floor},
+                     {"floor_products", times.floor_products == FloorProducts::fp8 ? "fp8" : "dense"},
+                     {"of_floor", times.milliseconds.median / times.floor},
+                     {"tflops", times.tera_flop / times.milliseconds.median * 1e3},
+                     {"launch_ms", times.launch},
+                     {"weights_bytes", times.weights},
+                     {"buffers_bytes", times.buffers},
+                     {"workspace_bytes", times.workspace}});
+  if (!options.random_weights) {  // which are not read
+    result["load_ms"] = times.load;
+    result["read_bytes"] = times.read;
+    result["read_gb_per_s"] = static_cast<double>(times.read) / times.load / 1e6;
+  }
+  if (times.host_waits) result["host_waits"] = *times.host_waits;
+  if (times.allocations) result["device_allocations"] = *times.allocations;
+  result.update(state_of_card(place));
+  return result;
+}
+
+std::string load_text(const Json& rank) {
+  if (!rank.contains("load_ms")) return "";
+  return fmt::format("; loaded in {:.2f} s, {:.2f} GB/s", rank["load_ms"].get<double>() / 1e3,
+                     rank["read_gb_per_s"].get<double>());
+}
+
+/// What a step should have none of.
+std::string interruptions_text(const Json& rank) {
+  if (!rank.contains("host_waits")) return "";
+  return fmt::format("; in all steps {} waits of the host, {} allocations", rank["host_waits"].get<int64_t>(),
+                     rank["device_allocations"].get<int64_t>());
+}
+
+std::string row_text(const Json& rank) {
+  return fmt::format(
+      "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the {} floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to "
+      "launch; {}{}{}{}\n",
+      rank["rank"].get<int>(), rank["host"].get<std::string>(), rank["card"].get<std::string>(),
+      rank["rows"].get<int64_t>(), spread_text(rank["step"]), rank["of_floor"].get<double>(),
+      rank["floor_products"].get<std::string>(), rank["floor_ms"].get<double>(), rank["tflops"].get<double>(),
+      rank["launch_ms"].get<double>(), bytes_text(rank), load_text(rank), interruptions_text(rank), state_text(rank));
+}
+
+}  // namespace
+
+Found found_of_step(const Subject& subject, const Placement& placement, World& world) {
+  const StepTimes times = measure_step(subject.checkpoint, placement, world, subject.picture,
+                                       subject.options.max_sequence_length, subject.options.repetitions);
+  together(world, [&] {
+    if (!times.output_is_finite)
+      throw Invalid("the latents are not finite: damaged weights, or a --dtype too narrow for them");
+  });
+  Found found{heading(subject, placement), {}, heading(subject, placement), {}};
+  found.text = heading_text(found.heading, "a step");
+  for (const std::string& text : world.exchange(row(placement.ranks[world.rank()], times, subject.options).dump())) {
+    const Json rank = Json::parse(text);
+    found.whole["ranks"].push_back(rank);
+    found.rows.push_back(level(rank));
+    found.text += row_text(rank);
+  }
+  return found;
+}
+
+}  // namespace flux

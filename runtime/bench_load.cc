@@ -1,0 +1,37 @@
+#include "runtime/bench_load.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/InferenceMode.h>
+
+#include <atomic>
+#include <chrono>
+#include <vector>
+
+#include "model/checkpoint/counted.h"
+#include "parallel/rank/stage_stream.h"
+
+namespace flux {
+
+LoadTimes measure_load(const Checkpoint& checkpoint, const RankPlace& place,
+                       const std::function<Loaded(const Checkpoint&)>& load, int64_t repetitions) {
+  using Clock = std::chrono::steady_clock;
+  at::set_num_threads(place.threads);
+  const c10::InferenceMode no_gradients;
+  const c10::DeviceGuard current(place.device);
+  const StageStream stream(place.device);
+  const auto bytes = std::make_shared<std::atomic<int64_t>>(0);
+  const Checkpoint read = counted(checkpoint, bytes);
+  std::vector<double> times;
+  for (int64_t i = 0; i < repetitions; ++i) {
+    const Clock::time_point began = Clock::now();
+    const Loaded loaded = load(read);
+    Moments end(place.device);
+    end.mark();
+    end.wait();
+    times.push_back(milliseconds(Clock::now() - began));
+  }
+  return {spread_of(times), *bytes / repetitions};
+}
+
+}  // namespace flux
