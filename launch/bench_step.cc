@@ -4,9 +4,12 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "launch/bench_found.h"
 #include "parallel/rank/errors.h"
 #include "runtime/roll_call.h"
+#include "runtime/sink/new_file.h"
 
 namespace flux {
 namespace {
@@ -33,6 +36,10 @@ Json row(const RankPlace& place, const StepTimes& times, const BenchOptions& opt
   }
   if (times.host_waits) result["host_waits"] = *times.host_waits;
   if (times.allocations) result["device_allocations"] = *times.allocations;
+  if (const Gathering gathers = gathering(times.trace); gathers.total > 0) {
+    result["gather_ms"] = gathers.total / 1e3 / kTracedSteps;
+    result["gather_exposed_ms"] = gathers.exposed / 1e3 / kTracedSteps;
+  }
   result.update(state_of_card(place));
   return result;
 }
@@ -50,25 +57,60 @@ std::string interruptions_text(const Json& rank) {
                      rank["device_allocations"].get<int64_t>());
 }
 
+std::string gathers_text(const Json& rank) {
+  if (!rank.contains("gather_ms")) return "";
+  const double all = rank["gather_ms"].get<double>(), exposed = rank["gather_exposed_ms"].get<double>();
+  return fmt::format("; gathers {:.2f} ms, {:.0f} % of it exposed", all, 100 * exposed / all);
+}
+
+Json as_json(const std::vector<TraceEvent>& events) {
+  Json all = Json::array();
+  for (const TraceEvent& event : events) all.push_back({event.name, event.lane, event.begin, event.length});
+  return all;
+}
+
+std::vector<TraceEvent> events_of(const Json& all) {
+  std::vector<TraceEvent> events;
+  for (const Json& event : all) events.push_back({event[0], event[1], event[2], event[3]});
+  return events;
+}
+
+/// Of all ranks, by rank 0.
+void write_trace(const std::string& file, const Placement& placement, World& world, const StepTimes& times) {
+  std::vector<RankTrace> ranks;
+  for (const std::string& text : world.exchange(as_json(times.trace).dump())) {
+    const RankPlace& place = placement.ranks[ranks.size()];
+    ranks.emplace_back(fmt::format("rank {} {} {}", place.rank, place.host, place.card_name),
+                       events_of(Json::parse(text)));
+  }
+  together(world, [&] {
+    if (world.rank() == 0) write_new_file(std::filesystem::absolute(file), chrome_trace(ranks));
+  });
+}
+
 std::string row_text(const Json& rank) {
   return fmt::format(
       "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the {} floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to "
-      "launch; {}{}{}{}\n",
+      "launch; {}{}{}{}{}\n",
       rank["rank"].get<int>(), rank["host"].get<std::string>(), rank["card"].get<std::string>(),
       rank["rows"].get<int64_t>(), spread_text(rank["step"]), rank["of_floor"].get<double>(),
       rank["floor_products"].get<std::string>(), rank["floor_ms"].get<double>(), rank["tflops"].get<double>(),
-      rank["launch_ms"].get<double>(), bytes_text(rank), load_text(rank), interruptions_text(rank), state_text(rank));
+      rank["launch_ms"].get<double>(), bytes_text(rank), load_text(rank), interruptions_text(rank), gathers_text(rank),
+      state_text(rank));
 }
 
 }  // namespace
 
 Found found_of_step(const Subject& subject, const Placement& placement, World& world) {
-  const StepTimes times = measure_step(subject.checkpoint, placement, world, subject.picture,
-                                       subject.options.max_sequence_length, subject.options.repetitions);
+  const BenchOptions& options = subject.options;
+  const StepTimes times = measure_step(
+      subject.checkpoint, placement, world,
+      {subject.picture, options.max_sequence_length, options.repetitions, /*trace=*/!options.trace.empty()});
   together(world, [&] {
     if (!times.output_is_finite)
       throw Invalid("the latents are not finite: damaged weights, or a --dtype too narrow for them");
   });
+  if (!options.trace.empty()) write_trace(options.trace, placement, world, times);
   Found found{heading(subject, placement), {}, heading(subject, placement), {}};
   found.text = heading_text(found.heading, "a step");
   for (const std::string& text : world.exchange(row(placement.ranks[world.rank()], times, subject.options).dump())) {

@@ -97,15 +97,18 @@ FloorProducts floor_products(const Placement& placement, const RankPlace& place)
   return mine != cards.end() && mine->capability >= 89 ? FloorProducts::fp8 : FloorProducts::dense;
 }
 
-/// Hears of every step: of those that libraries choose in, of those that are timed, and of more, each queued on a
-/// device that is idle.
+/// Hears of every step: of those that libraries choose in, of those that are timed, of more, each queued on a device
+/// that is idle, and of those that are traced.
 class StepWatch {
  public:
-  StepWatch(at::Device device, int64_t steps)
-      : device_(device), last_(kWarmUp + steps), ends_(device), alone_(device) {}
+  StepWatch(at::Device device, int64_t steps, bool traces)
+      : device_(device), last_(kWarmUp + steps), traces_(traces), ends_(device), alone_(device) {}
+
+  int64_t all_steps() const { return last_ + kLaunched + (traces_ ? kTracedSteps : 0); }
 
   void operator()(int64_t step, int64_t) {
     const Clock::time_point queued = Clock::now();
+    if (step > last_ + kLaunched) return;
     if (step > last_) launches_.push_back(milliseconds(queued - began_));
     if (step >= kWarmUp && step <= last_) ends_.mark();
     if (step == kWarmUp && !device_.is_cpu()) interruptions_.emplace(device_);
@@ -113,6 +116,7 @@ class StepWatch {
     if (step == last_ && interruptions_) stop_counting();
     alone_.mark();
     alone_.wait();
+    if (traces_ && step == last_ + kLaunched) trace_.emplace(device_);
     began_ = Clock::now();
   }
 
@@ -121,6 +125,7 @@ class StepWatch {
     times.launch = spread_of(launches_).median;
     times.host_waits = waits_;
     times.allocations = allocations_;
+    if (trace_) times.trace = trace_->stop();
   }
 
  private:
@@ -132,17 +137,20 @@ class StepWatch {
 
   const at::Device device_;
   const int64_t last_;  // that is timed
+  const bool traces_;
   Moments ends_, alone_;
   std::vector<double> launches_;
   Clock::time_point began_;
   std::optional<Interruptions> interruptions_;  // of the steps that are timed
   std::optional<int64_t> waits_, allocations_;
+  std::optional<DeviceTrace> trace_;
 };
 
 }  // namespace
 
-StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world, const Picture& picture,
-                       int64_t text_tokens, int64_t steps) {
+StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world,
+                       const StepMeasurement& how) {
+  const auto& [picture, text_tokens, steps, traces] = how;
   const RankPlace& place = placement.ranks[world.rank()];
   const Replica& replica = placement.replicas.front();
   const TransformerConfig& config = checkpoint.folder.transformer;
@@ -170,9 +178,9 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
     const DeviceMemory memory(place.device);
     times.weights = denoiser.weight_bytes();
     times.buffers = denoiser.buffer_bytes();
-    StepWatch watch(place.device, steps);
+    StepWatch watch(place.device, steps, traces);
     const Conditioning conditioning =
-        random_conditioning(config, text_tokens, kWarmUp + steps + kLaunched, place, placement.dtype);
+        random_conditioning(config, text_tokens, watch.all_steps(), place, placement.dtype);
     const at::Tensor latents = denoiser(conditioning, picture, std::ref(watch));
     times.output_is_finite = latents.isfinite().all().item<bool>();
     watch.tell(times);

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/request.h"
 #include "parallel/world.h"
+#include "runtime/bench/device_trace.h"
 #include "runtime/moments.h"
 #include "runtime/placement.h"
 
@@ -29,12 +31,22 @@ struct StepTimes {
   int64_t workspace = 0;                 // bytes that the allocator gave out at most, beside weights and arena
   std::optional<int64_t> host_waits{};   // of the steps that were timed, on a card: ATen's for the card,
   std::optional<int64_t> allocations{};  // and how often it took memory from the driver; none is as it should be
+  std::vector<TraceEvent> trace{};       // of kTracedSteps steps more, where that is asked for
   bool output_is_finite = true;
+};
+
+inline constexpr int64_t kTracedSteps = 3;
+
+/// How a step is measured.
+struct StepMeasurement {
+  Picture picture;
+  int64_t text_tokens, steps;
+  bool trace;
 };
 
 /// Draws one picture's latents from random conditioning. Collective over the world; the first steps, in which libraries
 /// choose and ranks connect, are not counted.
-StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world, const Picture& picture,
-                       int64_t text_tokens, int64_t steps);
+StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world,
+                       const StepMeasurement& how);
 
 }  // namespace flux

@@ -193,6 +193,7 @@ BenchOptions bench_options(const Settings& settings) {
           .num_inference_steps = options.num_inference_steps(),
           .repetitions = options.repetitions(),
           .random_weights = options.random_weights(),
+          .trace = options.trace(),
           .form = options.json() ? OutputForm::json : plain(options.output_format())};
 }
 

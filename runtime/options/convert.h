@@ -44,6 +44,7 @@ struct BenchOptions {
   int64_t num_inference_steps = 28;
   int64_t repetitions = 20;
   bool random_weights = false;
+  std::string trace{};  // a file, or empty
   OutputForm form = OutputForm::text;
 };
 

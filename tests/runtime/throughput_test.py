@@ -145,7 +145,7 @@ class Throughput(unittest.TestCase):
         waited = [request["queue"] for request in fast["requests"]]
         self.assertGreater(waited[-1], waited[0] + 6 * fast["stages"]["denoise"]["p50"])
         self.assertGreater(slow["replicas"][0]["idle_by_cause"]["no_request"], 0.5 * slow["duration"])
-        self.assertEqual(fast["replicas"][0]["idle_by_cause"]["no_request"], 0)
+        self.assertLess(fast["replicas"][0]["idle_by_cause"]["no_request"], 0.02 * fast["duration"])  # the first to come
 
     def test_single_stream_asks_for_one_after_the_other(self):
         (result,) = self.results("--num-prompts", 4, "--scenario", "single-stream", "--replicas", 2, ranks=3)

@@ -1,0 +1,100 @@
+#include "runtime/bench/device_trace.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <torch/csrc/autograd/profiler_kineto.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace flux {
+namespace {
+
+namespace profiler = torch::autograd::profiler;
+using torch::profiler::impl::ActivityType;
+
+struct Span {
+  double begin, end;
+};
+
+bool is_copy(const std::string& name) { return name.starts_with("Memcpy"); }
+
+bool is_of_nccl(const std::string& name) { return name.find("nccl") != std::string::npos; }
+
+/// Sorted, and apart from each other.
+std::vector<Span> united(std::vector<Span> spans) {
+  std::ranges::sort(spans, {}, &Span::begin);
+  std::vector<Span> apart;
+  for (const Span& span : spans) {
+    if (!apart.empty() && span.begin <= apart.back().end)
+      apart.back().end = std::max(apart.back().end, span.end);
+    else
+      apart.push_back(span);
+  }
+  return apart;
+}
+
+double length(const std::vector<Span>& spans) {
+  double sum = 0;
+  for (const Span& span : spans) sum += span.end - span.begin;
+  return sum;
+}
+
+}  // namespace
+
+DeviceTrace::DeviceTrace(at::Device device) : device_(device) {
+  const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
+  const std::set<ActivityType> activities = {device.is_cpu() ? ActivityType::CPU : ActivityType::CUDA};
+  profiler::prepareProfiler(config, activities);
+  profiler::enableProfiler(config, activities, {at::RecordScope::FUNCTION});
+}
+
+DeviceTrace::~DeviceTrace() {
+  if (recording_) profiler::disableProfiler();
+}
+
+std::vector<TraceEvent> DeviceTrace::stop() {
+  recording_ = false;
+  std::vector<TraceEvent> events;
+  for (const auto& event : profiler::disableProfiler()->events()) {
+    if (event.deviceType() != device_.type() || event.durationNs() == 0) continue;
+    const auto lane = device_.is_cpu() ? static_cast<int64_t>(event.startThreadId()) : event.deviceResourceId();
+    events.push_back({event.name(), lane, static_cast<double>(event.startNs()) * 1e-3,
+                      static_cast<double>(event.durationNs()) * 1e-3});
+  }
+  return events;
+}
+
+Gathering gathering(const std::vector<TraceEvent>& events) {
+  std::set<int64_t> computing;
+  for (const TraceEvent& event : events)
+    if (!is_copy(event.name) && !is_of_nccl(event.name)) computing.insert(event.lane);
+  std::vector<Span> gathers, others;
+  for (const TraceEvent& event : events)
+    (computing.contains(event.lane) ? others : gathers).push_back({event.begin, event.begin + event.length});
+  gathers = united(std::move(gathers));
+  others = united(std::move(others));
+  std::vector<Span> all = gathers;
+  all.insert(all.end(), others.begin(), others.end());
+  return {length(gathers), length(united(std::move(all))) - length(others)};
+}
+
+std::string chrome_trace(const std::vector<RankTrace>& ranks) {
+  nlohmann::json events = nlohmann::json::array();
+  for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    const auto& [name, of_rank] = ranks[rank];
+    events.push_back({{"ph", "M"}, {"name", "process_name"}, {"pid", rank}, {"args", {{"name", name}}}});
+    events.push_back({{"ph", "M"}, {"name", "process_sort_index"}, {"pid", rank}, {"args", {{"sort_index", rank}}}});
+    for (const TraceEvent& event : of_rank)
+      events.push_back({{"ph", "X"},
+                        {"name", event.name},
+                        {"pid", rank},
+                        {"tid", event.lane},
+                        {"ts", event.begin},
+                        {"dur", event.length}});
+  }
+  return nlohmann::json{{"traceEvents", std::move(events)}, {"displayTimeUnit", "ms"}}.dump();
+}
+
+}  // namespace flux
