@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -44,6 +45,7 @@ double length(const std::vector<Span>& spans) {
 }  // namespace
 
 DeviceTrace::DeviceTrace(at::Device device) : device_(device) {
+  ::setenv("KINETO_LOG_LEVEL", "99", /*overwrite=*/0);  // it calls it an error that a machine has no card
   const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
   const std::set<ActivityType> activities = {device.is_cpu() ? ActivityType::CPU : ActivityType::CUDA};
   profiler::prepareProfiler(config, activities);
@@ -56,8 +58,9 @@ DeviceTrace::~DeviceTrace() {
 
 std::vector<TraceEvent> DeviceTrace::stop() {
   recording_ = false;
+  const auto recorded = profiler::disableProfiler();
   std::vector<TraceEvent> events;
-  for (const auto& event : profiler::disableProfiler()->events()) {
+  for (const auto& event : recorded->events()) {
     if (event.deviceType() != device_.type() || event.durationNs() == 0) continue;
     const auto lane = device_.is_cpu() ? static_cast<int64_t>(event.startThreadId()) : event.deviceResourceId();
     events.push_back({event.name(), lane, static_cast<double>(event.startNs()) * 1e-3,
