@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "built_with.h"
+#include "model/kernels/attention.h"
 #include "model/kernels/dequantize.h"
 #include "model/kernels/quantize_rows.h"
 
@@ -13,16 +14,6 @@
 namespace flux {
 
 namespace {
-
-at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); }  // [1, heads, tokens, head_dim]
-
-/// A CPU takes queries in blocks, and the few that are left by another routine, which sums in another order: a row's
-/// result would depend on how many there are.
-at::Tensor without_few_left(const at::Tensor& q) {
-  constexpr int64_t whole = 8;  // divides every size of a block
-  const int64_t left = q.size(0) % whole;
-  return q.is_cpu() && left != 0 ? at::constant_pad_nd(q, {0, 0, 0, 0, 0, whole - left}) : q;
-}
 
 /// Of a card; elsewhere as many as the largest cards have.
 int64_t multiprocessors([[maybe_unused]] at::Device device) {
@@ -83,16 +74,13 @@ void JointAttention::send(size_t index) {
 }
 
 void JointAttention::attend(const at::Tensor& q, const at::Tensor& out) {
-  const at::Tensor queries = heads_first(without_few_left(q)), attended = out.unflatten(1, {q.size(1), q.size(2)});
+  const at::Tensor attended = out.unflatten(1, {q.size(1), q.size(2)});
   for (Part& part : parts_) {
     part.travelling->wait();
     part.travelling.reset();
-    if (q.size(0) == 0) continue;
     for (const Rounded& rank : part.rounded) dequantize(rank.codes, rank.widened);
-    const auto of = [&](const at::Tensor& heads) { return heads.narrow(1, part.first, part.heads); };
-    const auto result = at::scaled_dot_product_attention(of(queries), heads_first(part.all.select(1, 0)),
-                                                         heads_first(part.all.select(1, 1)));
-    of(attended).copy_(result.squeeze(0).transpose(0, 1).narrow(0, 0, q.size(0)));
+    attention(q.narrow(1, part.first, part.heads), part.all.select(1, 0), part.all.select(1, 1),
+              attended.narrow(1, part.first, part.heads));
   }
 }
 

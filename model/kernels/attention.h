@@ -1,0 +1,12 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace flux {
+
+/// out = softmax(q k^T / sqrt(head_dim)) v for every head. q: [rows, heads, head_dim], k, v: [tokens, heads, head_dim],
+/// heads packed, rows and tokens any stride; out as q. No row's result depends on how many there are. On cards that
+/// cuDNN has a kernel for it goes straight to `out` (cudnn_attention.h); elsewhere ATen's result is copied there.
+void attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out);
+
+}  // namespace flux

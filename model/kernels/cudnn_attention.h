@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace flux {
+
+/// Whether attention of such queries goes by cuDNN: in 16 bit on Hopper, where its kernel is the fastest there is.
+bool cudnn_attends(const at::Tensor& q);
+
+/// attention.h by cuDNN, queued on ATen's current stream; a CUDA graph can hold it. Throws what cuDNN says where it
+/// cannot.
+void cudnn_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out);
+
+}  // namespace flux
