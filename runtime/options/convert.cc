@@ -203,8 +203,7 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.device = plain(options.device());
   placement.dtype = plain(options.dtype());
   placement.formats = {plain(options.quantize()), plain(options.quantize_text_encoder()),
-                       plain(options.quantize_modulation()),
-                       plain(options.exchange())};
+                       plain(options.quantize_modulation()), plain(options.exchange())};
   placement.encoder_residency = plain(options.encoder_residency());
   if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());
