@@ -21,7 +21,7 @@ std::vector<int64_t> keys_values_bytes(const TransformerConfig& config, const Pl
                                        const Picture& picture, int64_t text_tokens) {
   const Replica& replica = placement.replicas.front();
   const int64_t heads = config.num_attention_heads, head_dim = config.attention_head_dim;
-  const int64_t of_token = placement.formats.exchange == Format::int8
+  const int64_t of_token = placement.formats.exchange != Format::dense
                                ? JointAttention::rounded_bytes(heads, head_dim)
                                : 2 * heads * head_dim * static_cast<int64_t>(c10::elementSize(placement.dtype));
   const Cut cut(text_tokens, picture.tokens(), static_cast<int>(replica.ranks.size()), replica.text_ranks,

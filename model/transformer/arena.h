@@ -27,7 +27,7 @@ class Arena {
 
   int64_t bytes() const { return bytes_; }
 
-  std::optional<c10::Stream> beside;  // for text beside image, where they have weights of their own
+  std::optional<c10::Stream> beside;  // for small products beside large ones
 
   at::Tensor keys_values;    // [tokens, 2, heads, head_dim] or as much, of all ranks
   at::Tensor rounded;        // [tokens, bytes of a token] of codes, of all ranks, where keys and values travel so
