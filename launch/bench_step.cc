@@ -77,14 +77,14 @@ std::vector<TraceEvent> events_of(const Json& all) {
 
 /// Of all ranks, by rank 0.
 void write_trace(const std::string& file, const Placement& placement, World& world, const StepTimes& times) {
-  std::vector<RankTrace> ranks;
-  for (const std::string& text : world.exchange(as_json(times.trace).dump())) {
-    const RankPlace& place = placement.ranks[ranks.size()];
-    ranks.emplace_back(fmt::format("rank {} {} {}", place.rank, place.host, place.card_name),
-                       events_of(Json::parse(text)));
-  }
+  const std::vector<std::string> texts = world.exchange(as_json(times.trace).dump());
   together(world, [&] {
-    if (world.rank() == 0) write_new_file(std::filesystem::absolute(file), chrome_trace(ranks));
+    if (world.rank() != 0) return;
+    std::vector<RankTrace> ranks;
+    for (const RankPlace& place : placement.ranks)
+      ranks.emplace_back(fmt::format("rank {} {} {}", place.rank, place.host, place.card_name),
+                         events_of(Json::parse(texts[ranks.size()])));
+    write_new_file(std::filesystem::absolute(file), chrome_trace(ranks));
   });
 }
 

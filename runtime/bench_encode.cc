@@ -5,31 +5,13 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 
-#include <chrono>
 #include <vector>
 
 #include "model/encoder_modules.h"
 #include "model/schedule.h"
 #include "parallel/rank/stage_stream.h"
-#include "runtime/device_memory.h"
 
 namespace flux {
-namespace {
-
-/// Milliseconds until the device is done.
-template <typename Act>
-double timed(at::Device device, const Act& act) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point began = Clock::now();
-  act();
-  Moments end(device);
-  end.mark();
-  end.wait();
-  return milliseconds(Clock::now() - began);
-}
-
-}  // namespace
-
 EncodeTimes measure_encode(const Checkpoint& checkpoint, const Placement& placement, const RankPlace& place,
                            int64_t text_tokens, int64_t steps, int64_t repetitions) {
   constexpr int64_t warm_up = 2;
@@ -41,7 +23,6 @@ EncodeTimes measure_encode(const Checkpoint& checkpoint, const Placement& placem
   const EncoderModules modules(
       checkpoint, {.device = place.device, .compute = placement.dtype, .residency = placement.encoder_residency},
       placement.formats);
-  const DeviceMemory memory(place.device);
   auto generator = at::make_generator<at::CPUGeneratorImpl>(1);
   const auto ids = [&](int64_t tokens, int64_t vocabulary) {
     return at::randint(0, vocabulary, {tokens}, generator, at::dtype(at::kLong)).to(place.device);
@@ -53,16 +34,16 @@ EncodeTimes measure_encode(const Checkpoint& checkpoint, const Placement& placem
   std::vector<double> encode, modulation;
   for (int64_t i = 0; i < warm_up + repetitions; ++i) {
     at::Tensor pooled;
-    const double of_text = timed(place.device, [&] {
+    const double of_text = milliseconds_of(place.device, [&] {
       pooled = modules.clip(clip_ids);
       modules.context_embedder(modules.t5(t5_ids));
     });
-    const double of_steps = timed(place.device, [&] { modules.modulation(times, 3.5, pooled); });
+    const double of_steps = milliseconds_of(place.device, [&] { modules.modulation(times, 3.5, pooled); });
     if (i < warm_up) continue;
     encode.push_back(of_text);
     modulation.push_back(of_steps);
   }
-  return {spread_of(encode), spread_of(modulation), memory.at_first(), memory.peak() - memory.at_first()};
+  return {spread_of(encode), spread_of(modulation)};
 }
 
 }  // namespace flux

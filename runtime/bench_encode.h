@@ -10,10 +10,8 @@ namespace flux {
 
 /// What a prompt takes before it is denoised.
 struct EncodeTimes {
-  Spread encode;        // milliseconds by the clock, of T5, CLIP and the context embedder
-  Spread modulation;    // of all steps at once
-  int64_t weights = 0;  // bytes on a card, of both
-  int64_t buffers = 0;  // bytes that the allocator gave out at most, beside the weights; 0 on a CPU
+  Spread encode;      // milliseconds by the clock, of T5, CLIP and the context embedder
+  Spread modulation;  // of all steps at once
 };
 
 /// Encodes random tokens on one rank; the first times, in which libraries choose, are not counted.

@@ -5,7 +5,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <atomic>
-#include <chrono>
 #include <vector>
 
 #include "model/checkpoint/counted.h"
@@ -15,7 +14,6 @@ namespace flux {
 
 LoadTimes measure_load(const Checkpoint& checkpoint, const RankPlace& place,
                        const std::function<Loaded(const Checkpoint&)>& load, int64_t repetitions) {
-  using Clock = std::chrono::steady_clock;
   at::set_num_threads(place.threads);
   const c10::InferenceMode no_gradients;
   const c10::DeviceGuard current(place.device);
@@ -24,12 +22,8 @@ LoadTimes measure_load(const Checkpoint& checkpoint, const RankPlace& place,
   const Checkpoint read = counted(checkpoint, bytes);
   std::vector<double> times;
   for (int64_t i = 0; i < repetitions; ++i) {
-    const Clock::time_point began = Clock::now();
-    const Loaded loaded = load(read);
-    Moments end(place.device);
-    end.mark();
-    end.wait();
-    times.push_back(milliseconds(Clock::now() - began));
+    Loaded loaded;
+    times.push_back(milliseconds_of(place.device, [&] { loaded = load(read); }));
   }
   return {spread_of(times), *bytes / repetitions};
 }

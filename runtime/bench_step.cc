@@ -166,13 +166,12 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   {
     const auto sequence = world.group(replica.ranks, replica.transport, place.device);
     const auto read = std::make_shared<std::atomic<int64_t>>(0);
-    const Clock::time_point loading = Clock::now();
-    Denoiser denoiser(counted(checkpoint, read), {place.device, placement.dtype, placement.formats.transformer},
-                      *sequence, placement.demand, placement.formats.exchange);
-    Moments loaded(place.device);
-    loaded.mark();
-    loaded.wait();
-    times.load = milliseconds(Clock::now() - loading);
+    std::optional<Denoiser> loaded;
+    times.load = milliseconds_of(place.device, [&] {
+      loaded.emplace(counted(checkpoint, read), Placing{place.device, placement.dtype, placement.formats.transformer},
+                     *sequence, placement.demand, placement.formats.exchange);
+    });
+    Denoiser& denoiser = *loaded;
     times.read = *read;
     world.exchange("loaded");  // which takes some longer than others: the deadline of a step is not for that
     const DeviceMemory memory(place.device);

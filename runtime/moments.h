@@ -36,4 +36,15 @@ class Moments {
   std::deque<c10::Event> events_;
 };
 
+/// Milliseconds by the host's clock that `act` takes, until the device has come to the end of what it queued.
+template <typename Act>
+double milliseconds_of(at::Device device, const Act& act) {
+  const auto began = std::chrono::steady_clock::now();
+  act();
+  Moments end(device);
+  end.mark();
+  end.wait();
+  return milliseconds(std::chrono::steady_clock::now() - began);
+}
+
 }  // namespace flux

@@ -39,10 +39,12 @@ __device__ Vector<Code, N> codes_of(const float (&values)[N], float inverse) {
   return codes;
 }
 
-/// `launch` with a code of the C++ type.
+/// `launch` with a value and a code of the C++ types.
 template <typename Launch>
-cudaError_t with_code(EightBit codes, const Launch& launch) {
-  return codes == EightBit::int8 ? launch(int8_t{}) : launch(__nv_fp8_e4m3{});
+cudaError_t with_types(Precision precision, EightBit codes, const Launch& launch) {
+  return with_type(precision, [&](auto type) {
+    return codes == EightBit::int8 ? launch(type, int8_t{}) : launch(type, __nv_fp8_e4m3{});
+  });
 }
 
 }  // namespace flux

@@ -54,9 +54,8 @@ class Plan {
     const auto [result, unused] = graph_.sdpa(
         graph_.tensor(described(q, queries)), graph_.tensor(described(k, keys)), graph_.tensor(described(v, values)),
         fe::graph::SDPA_attributes().set_name("attention").set_generate_stats(false).set_attn_scale(scale));
-    result->set_output(true).set_uid(attended);
-    result->set_dim({1, out.size(1), out.size(0), out.size(2)})
-        .set_stride({out.size(0) * out.stride(0), out.stride(1), out.stride(0), out.stride(2)});
+    const fe::graph::Tensor_attributes as = described(out, attended);
+    result->set_output(true).set_uid(attended).set_dim(as.get_dim()).set_stride(as.get_stride());
     check(graph_.build(handle, {fe::HeurMode_t::A}));
     check(graph_.get_workspace_size(workspace_bytes_));
   }

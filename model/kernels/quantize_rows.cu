@@ -49,10 +49,8 @@ cudaError_t launch(const QuantizeRows& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t launch_quantize_rows(const QuantizeRows& arguments, cudaStream_t stream) {
-  return with_type(arguments.precision, [&](auto type) {
-    return with_code(arguments.code,
-                     [&](auto code) { return launch<decltype(type), decltype(code)>(arguments, stream); });
-  });
+  return with_types(arguments.precision, arguments.code,
+                    [&](auto type, auto code) { return launch<decltype(type), decltype(code)>(arguments, stream); });
 }
 
 }  // namespace flux

@@ -102,10 +102,8 @@ cudaError_t launch_for(const ResidualNorm& a, cudaStream_t stream) {
 
 cudaError_t launch_residual_norm(const ResidualNorm& arguments, cudaStream_t stream) {
   if (arguments.out_scales != nullptr)
-    return with_type(arguments.residual_precision, [&](auto type) {
-      return with_code(arguments.code,
-                       [&](auto code) { return launch<decltype(type), decltype(code)>(arguments, stream); });
-    });
+    return with_types(arguments.residual_precision, arguments.code,
+                      [&](auto type, auto code) { return launch<decltype(type), decltype(code)>(arguments, stream); });
   return with_type(arguments.out_precision, [&](auto type) { return launch_for<decltype(type)>(arguments, stream); });
 }
 

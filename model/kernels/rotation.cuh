@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cfloat>
 #include <type_traits>
 
 #include "model/kernels/codes.cuh"

@@ -60,7 +60,7 @@ class NcclCommunicator : public Communicator {
         way_(group.way),
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
         nccl_(std::make_shared<NcclHandle>(*host_, group, device, deadlines)),
-        staged_(staged_gather(group.way)),
+        staged_(staged_gather()),
         monitor_([this] { watch(); }) {}
 
   ~NcclCommunicator() override {
@@ -89,7 +89,7 @@ class NcclCommunicator : public Communicator {
   Pending pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved);
   void go_on(const std::string& name, const at::Tensor& tensor) const;
   void throw_if_aborted(const std::string& name) const;
-  std::optional<StagedGather> staged_gather(Way way);
+  std::optional<StagedGather> staged_gather() const;
   void watch();
 
   std::unique_ptr<HostGroup> host_;
@@ -117,8 +117,8 @@ void NcclCommunicator::go_on(const std::string& name, const at::Tensor& tensor) 
 }
 
 /// Collective.
-std::optional<StagedGather> NcclCommunicator::staged_gather(Way way) {
-  if (way != Way::the_host) return std::nullopt;
+std::optional<StagedGather> NcclCommunicator::staged_gather() const {
+  if (way_ != Way::the_host) return std::nullopt;
   const c10::cuda::CUDAGuard guard(device_);
   HostMemory shared = shared_host_memory(*host_, StagedGather::staged_bytes(size()));
   if (shared.data) return StagedGather(std::move(shared.data), device_, rank(), size());

@@ -1,12 +1,10 @@
 #include "runtime/bench/device_trace.h"
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 #include <set>
 
 namespace flux {

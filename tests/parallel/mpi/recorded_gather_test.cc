@@ -16,26 +16,34 @@
 
 namespace flux::collectives {
 
+/// What the ranks do, each on its card and a stream of its own: work(world, group, device).
+template <typename Work>
+void run_on_cards(int ranks, const Work& work) {
+  run_ranks(ranks, [&](World& world) {
+    const at::Device device = card_of(world);
+    const c10::DeviceGuard current(device);
+    const c10::cuda::CUDAStreamGuard own(c10::cuda::getStreamFromPool(true, device.index()));
+    const auto group = world.group(all_ranks(world), Transport::nccl, device);
+    work(world, *group, device);
+  });
+}
+
 /// Over NCCL. A recorded gather is launched by no call of NCCL's.
 class RecordedGatherGpu : public testing::TestWithParam<int> {};
 
 TEST_P(RecordedGatherGpu, BringsNewValuesTenThousandTimes) {
   if (const std::string obstacle = too_few_cards(GetParam()); !obstacle.empty()) GTEST_SKIP() << obstacle;
-  run_ranks(GetParam(), [](World& world) {
-    const at::Device device = card_of(world);
-    const c10::DeviceGuard current(device);
-    const c10::cuda::CUDAStreamGuard own(c10::cuda::getStreamFromPool(true, device.index()));
-    const auto group = world.group(all_ranks(world), Transport::nccl, device);
+  run_on_cards(GetParam(), [](World& world, Communicator& group, at::Device device) {
     const int64_t ranks = world.size();
     for (const int64_t n : {64, 1 << 20}) {  // by kernels, by copy engines
-      const at::Tensor all = group->buffer({ranks, n}, at::dtype(at::kInt).device(device));
+      const at::Tensor all = group.buffer({ranks, n}, at::dtype(at::kInt).device(device));
       const at::Tensor count = at::zeros({}, all.options());
       const at::Tensor wrong = at::zeros({}, all.options().dtype(at::kLong));
       const at::Tensor of_rank = at::arange(ranks, all.options()).unsqueeze(1);
       const auto work = [&] {
         count.add_(1);
         all[world.rank()].copy_((count * ranks + world.rank()).expand({n}));
-        group->all_gather(all, std::vector<int64_t>(ranks, 1)).wait();
+        group.all_gather(all, std::vector<int64_t>(ranks, 1)).wait();
         wrong.add_(all.ne(count * ranks + of_rank).sum());
       };
       work();  // ranks connect
@@ -64,13 +72,9 @@ std::vector<int64_t> random_cut(int64_t rows, int64_t ranks, std::minstd_rand& r
 /// A rank may be late by several gathers of other ranks.
 TEST_P(RecordedGatherGpu, TakesOtherRowsEveryTime) {
   if (const std::string obstacle = too_few_cards(GetParam()); !obstacle.empty()) GTEST_SKIP() << obstacle;
-  run_ranks(GetParam(), [](World& world) {
-    const at::Device device = card_of(world);
-    const c10::DeviceGuard current(device);
-    const c10::cuda::CUDAStreamGuard own(c10::cuda::getStreamFromPool(true, device.index()));
-    const auto group = world.group(all_ranks(world), Transport::nccl, device);
+  run_on_cards(GetParam(), [](World& world, Communicator& group, at::Device device) {
     constexpr int64_t rows = 3000, n = 4096;  // 47 MiB: a rank has more pieces than others wait for
-    const at::Tensor all = group->buffer({rows, n}, at::dtype(at::kInt).device(device));
+    const at::Tensor all = group.buffer({rows, n}, at::dtype(at::kInt).device(device));
     const at::Tensor slow = at::randn({2048, 2048}, all.options().dtype(at::kFloat));
     const at::Tensor wrong = at::zeros({}, all.options().dtype(at::kLong));
     std::minstd_rand random(1), own_random(static_cast<unsigned>(world.rank()) + 1);
@@ -81,7 +85,7 @@ TEST_P(RecordedGatherGpu, TakesOtherRowsEveryTime) {
       for (unsigned late = own_random() % 4; late > 0; --late) at::mm(slow, slow);
       const int64_t first = std::accumulate(cut.begin(), cut.begin() + world.rank(), int64_t{0});
       all.narrow(0, first, cut[static_cast<size_t>(world.rank())]).fill_(i * world.size() + world.rank());
-      group->all_gather(all, cut).wait();
+      group.all_gather(all, cut).wait();
       wrong.add_(all.ne(expected.unsqueeze(1)).sum());
     }
     EXPECT_EQ(wrong.item<int64_t>(), 0);
