@@ -18,6 +18,7 @@ using wire::sentencepiece::NormalizerSpec;
 using Type = ModelProto::SentencePiece;
 
 constexpr int kUnigram = 1;
+const std::string kNoPiece = "\x01";  // which no vocabulary holds: control characters are refused
 
 bool has_unknown_fields(const google::protobuf::Message& message) {
   return !message.GetReflection()->GetUnknownFields(message).empty();
@@ -76,12 +77,18 @@ std::string sentencepiece_model(const Vocabulary& vocabulary) {
   ModelProto model;
   model.mutable_trainer_spec()->set_model_type(kUnigram);
   model.mutable_normalizer_spec()->set_precompiled_charsmap(vocabulary.character_map);
-  for (const auto& piece : vocabulary.pieces) {
+  const auto add = [&](const std::string& text, float score, Type::Type type) {
     auto* to = model.add_pieces();
-    to->set_piece(piece.text);
-    to->set_score(piece.score);
-    to->set_type(model.pieces_size() - 1 == Vocabulary::kUnknown ? Type::UNKNOWN : Type::NORMAL);
+    to->set_piece(text);
+    to->set_score(score);
+    to->set_type(type);
+  };
+  for (const auto& piece : vocabulary.pieces) {
+    const bool unknown = model.pieces_size() == Vocabulary::kUnknown;
+    add(unknown ? kNoPiece : piece.text, piece.score, unknown ? Type::UNKNOWN : Type::NORMAL);
   }
+  const auto& unknown = vocabulary.pieces.at(Vocabulary::kUnknown);
+  add(unknown.text, unknown.score, Type::NORMAL);
   return model.SerializeAsString();
 }
 

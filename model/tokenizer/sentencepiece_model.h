@@ -13,7 +13,9 @@ namespace flux {
 /// the last, or a model that Hugging Face's T5 tokenizer would read otherwise than sentencepiece.
 Vocabulary read_sentencepiece_model(std::string_view bytes, const std::string& file);
 
-/// A model that holds this and nothing else: what was checked is what sentencepiece loads.
+/// A model that holds this and nothing else: what was checked is what sentencepiece loads. Hugging Face's unigram finds
+/// the text of the unknown piece (where normalising makes it of other letters), as sentencepiece does not: it comes
+/// once more, as a piece behind the others.
 std::string sentencepiece_model(const Vocabulary& vocabulary);
 
 /// The bytes of base64; not base64 is Invalid.

@@ -32,15 +32,22 @@ Unigram::Unigram(const Vocabulary& vocabulary, const std::string& file) {
 
 std::optional<int64_t> Unigram::find(const std::string& piece) const {
   const int id = processor_.PieceToId(piece);
-  return processor_.IdToPiece(id) == piece ? std::optional<int64_t>(id) : std::nullopt;
+  return processor_.IdToPiece(id) == piece ? std::optional<int64_t>(own(id)) : std::nullopt;
 }
 
 void Unigram::encode(std::string_view text, std::vector<int64_t>& ids) const {
   std::vector<int> found;
   const auto status = processor_.Encode(next_line_as_space(text), &found);
   if (!status.ok()) throw Invalid("the text cannot be tokenized by sentencepiece");
-  ids.insert(ids.end(), found.begin(), found.end());
+  bool after_unknown = false;
+  for (const int id : found) {  // neighbours that are unknown are one, as sentencepiece has it of its own
+    const bool unknown = own(id) == Vocabulary::kUnknown;
+    if (!(unknown && after_unknown)) ids.push_back(own(id));
+    after_unknown = unknown;
+  }
 }
+
+int64_t Unigram::own(int id) const { return id < size() ? id : Vocabulary::kUnknown; }
 
 std::string Unigram::decode(const std::vector<int64_t>& ids) const {
   std::vector<int> known;

@@ -20,7 +20,7 @@ class Unigram {
   Unigram(const Vocabulary& vocabulary, const std::string& file);
 
   std::optional<int64_t> find(const std::string& piece) const;
-  int64_t size() const { return processor_.GetPieceSize(); }
+  int64_t size() const { return processor_.GetPieceSize() - 1; }
 
   void encode(std::string_view text, std::vector<int64_t>& ids) const;
 
@@ -28,6 +28,9 @@ class Unigram {
   std::string decode(const std::vector<int64_t>& ids) const;
 
  private:
+  /// The vocabulary's, of sentencepiece's, which has the text of the unknown piece besides.
+  int64_t own(int id) const;
+
   sentencepiece::SentencePieceProcessor processor_;
 };
 

@@ -24,7 +24,7 @@ from transformers import CLIPTokenizer, T5TokenizerFast
 DEMO = pathlib.Path(os.environ["FLUX_SOURCE_DIR"]) / "configs" / "demo"
 SPECIAL = ["</s>", "<pad>", "<unk>", "<extra_id_0>", "<extra_id_99>", "<|startoftext|>", "<|endoftext|>",
            "<|STARTOFTEXT|>", "<|ENDOFTEXT|>", "<|endoftext|", "<extra_id_100>", "\u2581", "</w>",
-           "＜/s＞", "＜pad＞", "＜extra_id_5＞", "</s\x01>"]
+           "＜/s＞", "＜pad＞", "＜extra_id_5＞", "＜unk＞", "</s\x01>"]
 WORDS = ["a", "photo", "of", "Astronaut", "don't", "WE'LL", "it's", "x'", "4k", "16:9", "(masterpiece:1.2)", "naïve",
          "Straße", "ΣΊΣΥΦΟΣ", "İstanbul", "ĳ", "ﬁne", "№", "½", "２０２６", "Ａｂｃ", "日本語",
          "漢字", "한국어", "العربية", "हिन्दी", "ไทย", "🙂", "👩\u200d🚀", "🇩🇪", "👍🏽", "©", "…", "—", "'s", "!!",
