@@ -26,7 +26,12 @@ include_directories(${PROJECT_SOURCE_DIR} ${FLUX_GENERATED})
 add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
 # -fpch-preprocess: ccache asks for it beside a precompiled header.
 add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
-set(FLUX_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
+# subobject-linkage: of files compiled together, what is unnamed in one of them looks like part of a header.
+set(FLUX_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wno-subobject-linkage -Werror)
+
+# A library's files are compiled some at a time, as one that includes them, so that its headers are read and its templates
+# instantiated once: names in unnamed namespaces differ within a room. Off, a changed file is compiled alone.
+set(CMAKE_UNITY_BUILD ON CACHE BOOL "Compile the files of a library some at a time")
 
 find_program(ccache ccache)
 if(ccache AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

@@ -48,7 +48,7 @@ std::vector<Json> slowest(const std::vector<std::string>& by_rank) {
   return result;
 }
 
-std::string row_text(const Json& row) {
+std::string gather_text(const Json& row) {
   constexpr double mib = 1 << 20;
   return fmt::format("{:>9.3f} MiB  {:.3f} ms ({:.3f} ... {:.3f}, sd {:.3f})  {:.2f} GB/s, bus {:.2f}  {}, {}\n",
                      row["bytes"].get<double>() / mib, row["median_ms"].get<double>(), row["p5_ms"].get<double>(),
@@ -74,7 +74,7 @@ Found found_of_comm(const Subject& subject, const Placement& placement, World& w
   found.whole["gathers"] = found.rows;
   found.text = fmt::format("all_gather between {} ranks over {}, the slowest rank's\n", world.size(),
                            found.heading["transport"].get<std::string>());
-  for (const Json& row : found.rows) found.text += row_text(row);
+  for (const Json& row : found.rows) found.text += gather_text(row);
   return found;
 }
 

@@ -53,7 +53,7 @@ std::vector<Json> computed(const Subject& subject, const Placement& placement) {
   return {row("encode", encode.encode), row("modulation", encode.modulation), row("decode", decode.milliseconds)};
 }
 
-std::string row_text(const Json& row) {
+std::string stage_text(const Json& row) {
   std::string text = fmt::format("{:<14} {}", row["stage"].get<std::string>(), spread_text(row));
   if (row.contains("read_bytes"))
     text += fmt::format(", {:.3f} GB read, {:.2f} GB/s", row["read_bytes"].get<double>() / 1e9,
@@ -77,7 +77,7 @@ Found found_of_stages(const Subject& subject, const Placement& placement, World&
     for (Json& of_stage : found.rows) {
       of_stage.update(measured_by(place));
       of_stage.update(state);
-      found.text += row_text(of_stage);
+      found.text += stage_text(of_stage);
     }
     found.whole = found.heading;
     found.whole["stages"] = found.rows;

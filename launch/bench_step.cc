@@ -88,7 +88,7 @@ void write_trace(const std::string& file, const Placement& placement, World& wor
   });
 }
 
-std::string row_text(const Json& rank) {
+std::string rank_text(const Json& rank) {
   return fmt::format(
       "rank {:<3} {} {}  {} rows: {} a step, {:.3f} x the {} floor of {:.2f} ms, {:.0f} TFLOP/s; {:.2f} ms to "
       "launch; {}{}{}{}{}\n",
@@ -117,7 +117,7 @@ Found found_of_step(const Subject& subject, const Placement& placement, World& w
     const Json rank = Json::parse(text);
     found.whole["ranks"].push_back(rank);
     found.rows.push_back(level(rank));
-    found.text += row_text(rank);
+    found.text += rank_text(rank);
   }
   return found;
 }

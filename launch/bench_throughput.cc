@@ -35,7 +35,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// What is measured; the same on every rank.
-struct Subject {
+struct Job {
   ModelFolder folder;
   Checkpoint checkpoint;
   PlacementOptions placement;
@@ -51,17 +51,17 @@ struct Client {
   std::unique_ptr<Descriptor> results;
 };
 
-Subject subject_of(Settings& settings, int rank) {
+Job job_of(Settings& settings, int rank) {
   const ModelFolder folder(model_path(settings));
   const bool random = bench_options(settings).random_weights;
-  Subject subject{folder,
-                  random ? random_weights(folder, 1) : published(folder),
-                  placement_options(settings),
-                  operation_options(settings),
-                  throughput_options(settings),
-                  random};
+  Job job{folder,
+          random ? random_weights(folder, 1) : published(folder),
+          placement_options(settings),
+          operation_options(settings),
+          throughput_options(settings),
+          random};
   if (rank == 0 && !random) require_complete(folder);
-  return subject;
+  return job;
 }
 
 /// Of this world at most, before it is placed: the default number of requests to warm up with.
@@ -77,14 +77,14 @@ int64_t pictures_asked_for(const ThroughputOptions& options, const ThroughputLoa
   return options.scenario == Scenario::single_stream ? 1 : load.load->pictures();
 }
 
-Client client_of(Settings& settings, const Subject& subject, const World& world, Departure& departure) {
-  settings.set_default("seed", std::to_string(subject.options.seed), "default of bench");
-  if (subject.random_weights) settings.set_default("noise_dtype", "bf16", "of random weights");
-  add_model_defaults(settings, subject.folder);
-  add_noise_defaults(settings, subject.folder);
+Client client_of(Settings& settings, const Job& job, const World& world, Departure& departure) {
+  settings.set_default("seed", std::to_string(job.options.seed), "default of bench");
+  if (job.random_weights) settings.set_default("noise_dtype", "bf16", "of random weights");
+  add_model_defaults(settings, job.folder);
+  add_noise_defaults(settings, job.folder);
   Client client;
-  const ThroughputOptions& options = subject.options;
-  client.load = throughput_load(settings, subject.folder, options, replica_count(subject.placement, world.size()),
+  const ThroughputOptions& options = job.options;
+  client.load = throughput_load(settings, job.folder, options, replica_count(job.placement, world.size()),
                                 [](const std::string& text) { spdlog::warn("{}", text); });
   if (const auto folder = options.report.parent_path(); !folder.empty() && !std::filesystem::is_directory(folder))
     throw Invalid(fmt::format("--report: there is no folder {}", folder.string()));
@@ -96,13 +96,13 @@ Client client_of(Settings& settings, const Subject& subject, const World& world,
   return client;
 }
 
-RunFacts facts_of(const Subject& subject, const Client* client, const Settings& settings, World& world) {
+RunFacts facts_of(const Job& job, const Client* client, const Settings& settings, World& world) {
   Workload workload{{0, 0}, 0};
-  if (client != nullptr) workload = {client->load.load->largest(), pictures_asked_for(subject.options, client->load)};
-  const Agreement agreement = agree(world, subject.folder, subject.placement, subject.operation.threads, workload);
-  RunFacts facts{model_name(subject.folder.path), "", agreement.placement, run_seed(settings)};
+  if (client != nullptr) workload = {client->load.load->largest(), pictures_asked_for(job.options, client->load)};
+  const Agreement agreement = agree(world, job.folder, job.placement, job.operation.threads, workload);
+  RunFacts facts{model_name(job.folder.path), "", agreement.placement, run_seed(settings)};
   together(world, [&] {
-    if (client != nullptr) facts.identity = subject.random_weights ? "random weights" : model_identity(subject.folder);
+    if (client != nullptr) facts.identity = job.random_weights ? "random weights" : model_identity(job.folder);
   });
   if (client != nullptr) say_how_ranks_are_shared(facts.placement);
   return facts;
@@ -116,16 +116,16 @@ std::vector<WaveResult> waves_of(const ThroughputLoad& load, const PictureLog& l
   return waves;
 }
 
-void publish(const Subject& subject, const Client& client, const RunFacts& facts, const ThroughputRun& run) {
-  const ThroughputOptions& options = subject.options;
-  const ThroughputSetting setting{options, facts, subject.random_weights, client.load.warmup_requests, run.peak_memory};
+void publish(const Job& job, const Client& client, const RunFacts& facts, const ThroughputRun& run) {
+  const ThroughputOptions& options = job.options;
+  const ThroughputSetting setting{options, facts, job.random_weights, client.load.warmup_requests, run.peak_memory};
   const std::vector<WaveResult> waves = waves_of(client.load, run.log, facts.placement);
   std::vector<Json> results;
   for (size_t wave = 0; wave < waves.size(); ++wave) {
     std::optional<double> rate;
     if (!options.request_rates.empty()) rate = options.request_rates[wave];
     results.push_back(throughput_json(waves[wave], rate, setting));
-    std::cout << (subject.operation.json ? json_line(results.back()) + "\n" : throughput_text(results.back()))
+    std::cout << (job.operation.json ? json_line(results.back()) + "\n" : throughput_text(results.back()))
               << std::flush;
   }
   if (client.results)
@@ -136,21 +136,21 @@ void publish(const Subject& subject, const Client& client, const RunFacts& facts
 }  // namespace
 
 int bench_throughput(Settings settings, World& world, Departure& departure) {
-  std::optional<Subject> subject;
+  std::optional<Job> job;
   std::optional<Client> client;
   together(world, [&] {
     start_logging(operation_options(settings), world.rank());
-    subject.emplace(subject_of(settings, world.rank()));
-    if (world.rank() == 0) client.emplace(client_of(settings, *subject, world, departure));
+    job.emplace(job_of(settings, world.rank()));
+    if (world.rank() == 0) client.emplace(client_of(settings, *job, world, departure));
   });
-  const RunFacts facts = facts_of(*subject, client ? &*client : nullptr, settings, world);
+  const RunFacts facts = facts_of(*job, client ? &*client : nullptr, settings, world);
   std::optional<ThroughputDesk> desk;
   if (client) desk.emplace(*client->load.load, client->output.get());
   const ThroughputRun run =
-      run_throughput(subject->checkpoint, facts, subject->operation, desk ? &*desk : nullptr, world, departure);
+      run_throughput(job->checkpoint, facts, job->operation, desk ? &*desk : nullptr, world, departure);
   if (!orderly(run.exit_code)) return run.exit_code;
   together(world, [&] {
-    if (client) publish(*subject, *client, facts, run);
+    if (client) publish(*job, *client, facts, run);
   });
   return run.exit_code;
 }

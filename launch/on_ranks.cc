@@ -12,7 +12,7 @@
 namespace flux {
 namespace {
 
-constexpr int kInvalid = 2, kFailed = 3;
+constexpr int kInvalid = 2;
 
 std::unique_ptr<World> join(const Start& start, Departure& departure) {
   const Deadlines patience = start.error.empty() ? deadlines(start.settings) : Deadlines{};

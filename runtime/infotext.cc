@@ -12,14 +12,14 @@ namespace flux {
 namespace {
 
 /// A value that the commas and colons around it cannot be taken for.
-std::string quoted(const std::string& text) {
+std::string escaped(const std::string& text) {
   if (text.find_first_of(",:\n\"") == std::string::npos) return text;
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 /// An empty one counts as none, as in diffusers.
 std::string second_text(std::string_view name, const std::optional<std::string>& text) {
-  return text && !text->empty() ? fmt::format("{}: {}, ", name, quoted(*text)) : "";
+  return text && !text->empty() ? fmt::format("{}: {}, ", name, escaped(*text)) : "";
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ std::string infotext(const Prompt& prompt, const std::string& model) {
   if (!prompt.sigmas.empty()) text += fmt::format("Sigmas: \"{}\", ", fmt::join(prompt.sigmas, ", "));
   text += second_text("Prompt 2", prompt.prompt_2) + second_text("Negative prompt 2", prompt.negative_prompt_2);
   return text + fmt::format("Seed: {}, Size: {}x{}, Model: {}, Version: flux-dist {}", prompt.picture.seed,
-                            prompt.picture.width, prompt.picture.height, quoted(model), program_version);
+                            prompt.picture.width, prompt.picture.height, escaped(model), program_version);
 }
 
 std::string model_name(const std::filesystem::path& folder) {

@@ -17,36 +17,36 @@ namespace flux {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using Parsed = nlohmann::json;
 
 constexpr uint64_t kForm = 1;          // of journals that this program writes and reads
 constexpr size_t kShownOfAValue = 60;  // characters
 
-const Json& field(const Json& json, const char* name, bool (Json::*fits)() const noexcept, const char* what) {
+const Parsed& field(const Parsed& json, const char* name, bool (Parsed::*fits)() const noexcept, const char* what) {
   const auto found = json.find(name);
   if (found == json.end() || !((*found).*fits)()) throw Invalid(fmt::format("its \"{}\" is no {}", name, what));
   return *found;
 }
 
-std::string text_of(const Json& json, const char* name) {
-  return field(json, name, &Json::is_string, "text").get<std::string>();
+std::string text_of(const Parsed& json, const char* name) {
+  return field(json, name, &Parsed::is_string, "text").get<std::string>();
 }
 
-std::string picture_name(const Json& value) {
+std::string picture_name(const Parsed& value) {
   if (!value.is_string() || !is_picture_name(value.get_ref<const std::string&>()))
     throw Invalid("it names a file that is no picture of a run");
   return value.get<std::string>();
 }
 
 /// Empty where there is no text.
-std::string text_at(const Json& json, const std::string& path) {
-  const Json::json_pointer pointer(path);
+std::string text_at(const Parsed& json, const std::string& path) {
+  const Parsed::json_pointer pointer(path);
   return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>() : "";
 }
 
 /// Of a `run` line: what fixes the bits of its pictures, by name. Ranks and replicas do not, nor does what carries
 /// tensors between them.
-std::map<std::string, std::string> fixes_the_bits(const Json& run) {
+std::map<std::string, std::string> fixes_the_bits(const Parsed& run) {
   std::map<std::string, std::string> all = {
       {"flux-dist", text_at(run, "/program/version") + " " + text_at(run, "/program/revision")},
       {"model", text_at(run, "/model/name") + " " + text_at(run, "/model/identity")},
@@ -57,15 +57,16 @@ std::map<std::string, std::string> fixes_the_bits(const Json& run) {
     all[library] = text_at(run, fmt::format("/program/{}", library));
   std::set<std::string> devices;
   if (const auto ranks = run.find("ranks"); ranks != run.end() && ranks->is_array())
-    for (const Json& rank : *ranks) devices.insert(text_at(rank, text_at(rank, "/card").empty() ? "/device" : "/card"));
+    for (const Parsed& rank : *ranks)
+      devices.insert(text_at(rank, text_at(rank, "/card").empty() ? "/device" : "/card"));
   all["devices"] = fmt::format("{}", fmt::join(devices, ", "));
   return all;
 }
 
-std::string shown(const Json& json, const std::string& key) {
+std::string shown(const Parsed& json, const std::string& key) {
   const auto value = json.find(key);
   if (value == json.end()) return "none";
-  return printable_line(value->dump(-1, ' ', false, Json::error_handler_t::replace), kShownOfAValue);
+  return printable_line(value->dump(-1, ' ', false, Parsed::error_handler_t::replace), kShownOfAValue);
 }
 
 }  // namespace
@@ -79,7 +80,7 @@ PastRun::PastRun(fs::path folder) : folder_(std::move(folder)) {
 
 void PastRun::take(const JournalLine& line) {
   try {
-    const Json json = parse_json_object(line.text, kJournalName);
+    const Parsed json = parse_json_object(line.text, kJournalName);
     const std::string event = text_of(json, "event");
     if (line.number == 1 && event != "run") throw Invalid("it is not the `run` that a journal begins with");
     if (event == "run") take_run(json);
@@ -93,27 +94,27 @@ void PastRun::take(const JournalLine& line) {
   journal_bytes_ = line.offset + static_cast<int64_t>(line.text.size()) + 1;
 }
 
-void PastRun::take_run(const Json& json) {
+void PastRun::take_run(const Parsed& json) {
   const uint64_t form = count_of(json, "journal");
   if (form != kForm) throw Invalid(fmt::format("a journal of form {}, and this program knows {}", form, kForm));
   vanished();
   begun_ = last_ = json;
-  if (json.contains("seed")) seed_ = field(json, "seed", &Json::is_number_unsigned, "seed").get<uint64_t>();
+  if (json.contains("seed")) seed_ = field(json, "seed", &Parsed::is_number_unsigned, "seed").get<uint64_t>();
 }
 
-void PastRun::take_began(const Json& json) {
-  const Json& files = field(json, "files", &Json::is_array, "list");
-  for (const Json& file : files) unfinished_.insert(picture_name(file));
+void PastRun::take_began(const Parsed& json) {
+  const Parsed& files = field(json, "files", &Parsed::is_array, "list");
+  for (const Parsed& file : files) unfinished_.insert(picture_name(file));
   under_way_[text_of(json, "request")] += static_cast<int>(files.size());
 }
 
-void PastRun::take_done(const Json& json, const JournalLine& line) {
+void PastRun::take_done(const Parsed& json, const JournalLine& line) {
   if (const auto request = json.find("request"); request != json.end() && request->is_string())
     if (const auto found = under_way_.find(request->get<std::string>());
         found != under_way_.end() && --found->second <= 0)
       under_way_.erase(found);
   if (text_of(json, "status") != "drawn") return;
-  const std::string file = picture_name(field(json, "file", &Json::is_string, "text"));
+  const std::string file = picture_name(field(json, "file", &Parsed::is_string, "text"));
   const auto index = static_cast<int64_t>(count_of(json, "index"));
   drawn_[index] = {text_of(json, "request"), file, line.offset, static_cast<int64_t>(line.text.size())};
   unfinished_.erase(file);
@@ -121,10 +122,10 @@ void PastRun::take_done(const Json& json, const JournalLine& line) {
   if (!begun_.is_null()) run_ = std::exchange(begun_, nullptr);
 }
 
-void PastRun::take_end(const Json& json) {
+void PastRun::take_end(const Parsed& json) {
   under_way_.clear();
   if (!json.contains("suspects")) return;
-  for (const Json& request : field(json, "suspects", &Json::is_array, "list"))
+  for (const Parsed& request : field(json, "suspects", &Parsed::is_array, "list"))
     if (request.is_string()) ++failures_[request.get<std::string>()];
 }
 
@@ -161,17 +162,17 @@ std::string PastRun::difference(const Drawn& drawn, const Request& request, int6
   if (!request.error.empty()) return fmt::format("of a request that is now wrong ({})", request.error);
   std::string line(static_cast<size_t>(drawn.bytes), '\0');
   ReadableFile(folder_ / kJournalName).read(drawn.line, line.data(), drawn.bytes);
-  const Json was = parse_json_object(line, kJournalName);
+  const Parsed was = parse_json_object(line, kJournalName);
   Prompt prompt = request.prompt;
   prompt.picture.seed += static_cast<uint64_t>(k);
   const auto is = nlohmann::ordered_json::parse(parameters_json(prompt));
   for (const auto& [key, value] : is.items())
-    if (!was.contains(key) || was[key] != Json(value))
-      return fmt::format("with {} {}, and this run asks for {}", key, shown(was, key), shown(Json(is), key));
+    if (!was.contains(key) || was[key] != Parsed(value))
+      return fmt::format("with {} {}, and this run asks for {}", key, shown(was, key), shown(Parsed(is), key));
   return "for a prompt that had more said of it";
 }
 
-std::vector<std::string> PastRun::changes(const Json& run) const {
+std::vector<std::string> PastRun::changes(const Parsed& run) const {
   std::vector<std::string> all;
   if (run_.is_null()) return all;
   const auto was = fixes_the_bits(run_);

@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string gib(int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
+std::string in_gib(int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
 
 std::string duties(const Plan& plan, const RankPlace& place) {
   std::vector<std::string> parts;
@@ -55,23 +55,23 @@ std::string as_text(const Plan& plan) {
       plan.placement.encoder_residency == Residency::streamed ? ", text encoder and modulation streamed" : "");
   for (size_t i = 0; i < plan.ranks.size(); ++i) {
     const RankPlace& place = plan.placement.ranks[i];
-    text += fmt::format("rank {:<3} {:>9} on {}: {}\n", place.rank, gib(plan.ranks[i].total()),
+    text += fmt::format("rank {:<3} {:>9} on {}: {}\n", place.rank, in_gib(plan.ranks[i].total()),
                         place.card.empty() ? "the CPU" : place.card, duties(plan, place));
-    for (const auto& [kind, bytes] : plan.ranks[i].weights) text += fmt::format("  {:>13}  {}\n", gib(bytes), kind);
-    text += fmt::format("  {:>13}  buffers\n  {:>13}  workspace\n", gib(plan.ranks[i].buffers),
-                        gib(plan.ranks[i].workspace));
+    for (const auto& [kind, bytes] : plan.ranks[i].weights) text += fmt::format("  {:>13}  {}\n", in_gib(bytes), kind);
+    text += fmt::format("  {:>13}  buffers\n  {:>13}  workspace\n", in_gib(plan.ranks[i].buffers),
+                        in_gib(plan.ranks[i].workspace));
     if (plan.ranks[i].host > 0)
       text += fmt::format("  (and {:>7} of the host's memory, pinned: what is streamed to the card)\n",
-                          gib(plan.ranks[i].host));
+                          in_gib(plan.ranks[i].host));
     if (plan.ranks[i].outside > 0)
-      text += fmt::format("  {:>13}  the driver, libraries and NCCL\n", gib(plan.ranks[i].outside));
+      text += fmt::format("  {:>13}  the driver, libraries and NCCL\n", in_gib(plan.ranks[i].outside));
   }
   for (const auto& [name, card] : plan.cards) {
-    text += fmt::format("\n{}: ranks {} need {} GiB", name, fmt::join(card.ranks, ", "), gib(card.needed));
+    text += fmt::format("\n{}: ranks {} need {} GiB", name, fmt::join(card.ranks, ", "), in_gib(card.needed));
     if (card.memory > 0) {
-      text +=
-          fmt::format(" of {}: {}", gib(card.memory),
-                      card.fits() ? fmt::format("fits and leaves {}", gib(card.memory - card.needed)) : "DOES NOT FIT");
+      text += fmt::format(
+          " of {}: {}", in_gib(card.memory),
+          card.fits() ? fmt::format("fits and leaves {}", in_gib(card.memory - card.needed)) : "DOES NOT FIT");
     }
   }
   if (!plan.cards.empty()) text += '\n';

@@ -26,11 +26,22 @@ GCCS = ("-fpch-preprocess", "-fopenmp")  # flags that mean files which clang doe
 STEPS = ("-Xclang", "-analyzer-config", "-Xclang", "max-nodes=40000")
 
 
+def sources_of(compiled):
+    """What a file that the compiler is given is made of: of those that CMake writes, what they include."""
+    if "Unity" not in compiled.parts:
+        return [compiled]
+    return [pathlib.Path(name) for name in re.findall(r'^#include "([^"]+)"', compiled.read_text(), re.MULTILINE)]
+
+
+def in_a_room(file):
+    return file.suffix == ".cc" and file.is_relative_to(SOURCE) and file.relative_to(SOURCE).parts[0] in ROOMS
+
+
 def compiled_files():
     """The rooms' source files with the flags they are compiled with, but for those of a precompiled header."""
     for entry in json.loads((BUILD / "compile_commands.json").read_text()):
-        file = pathlib.Path(entry["file"])
-        if not file.is_relative_to(SOURCE) or file.relative_to(SOURCE).parts[0] not in ROOMS or file.suffix != ".cc":
+        files = [file for file in sources_of(pathlib.Path(entry["file"])) if in_a_room(file)]
+        if not files:
             continue
         words = shlex.split(entry["command"])
         while "-include" in words:
@@ -38,7 +49,8 @@ def compiled_files():
             del words[at : at + 2]
         # Warnings are the compiler's business.
         flags = [word for word in words[1 : words.index("-o")] if word not in GCCS and word[:2] != "-W"]
-        yield file, [*flags, "-Wno-everything", *STEPS]
+        for file in files:
+            yield file, [*flags, "-Wno-everything", *STEPS]
 
 
 def groups():

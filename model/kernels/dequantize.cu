@@ -7,8 +7,6 @@
 namespace flux {
 namespace {
 
-constexpr int threads = 256;
-
 /// A thread does N neighbours of a row, wherever that begins: rows may be as short as a head.
 template <typename T, typename Code, int N>
 __global__ void dequantize(Dequantize a) {

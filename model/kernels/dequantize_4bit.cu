@@ -6,7 +6,6 @@
 namespace flux {
 namespace {
 
-constexpr int threads = 256;
 constexpr int word = 8;         // values of 4 bytes of codes, which a thread widens at once
 constexpr int words_each = 4;   // of a thread: as many loads travel at once
 constexpr int block_words = 8;  // of one absmax

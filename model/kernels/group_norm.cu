@@ -7,7 +7,6 @@
 namespace flux {
 namespace {
 
-constexpr int threads = 256;
 constexpr int pixels_each = 32;  // that a thread reads in the first pass
 
 /// How the threads of a block cover [pixels, channels]: neighbours N channels apart, then pixels.

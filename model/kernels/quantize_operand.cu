@@ -28,7 +28,7 @@ __global__ void quantize_operand(QuantizeRows a, int rotated_together) {
 }
 
 template <typename T, typename Code>
-cudaError_t launch(const QuantizeRows& a, cudaStream_t stream) {
+cudaError_t launch_operand(const QuantizeRows& a, cudaStream_t stream) {
   if (a.rows == 0) return cudaSuccess;
   const int64_t threads = threads_for(a.width / 8);
   const bool fits = a.together == 1 && a.width % 16 == 0 && threads <= most_threads && aligned(a.x, 8 * sizeof(T)) &&
@@ -42,8 +42,9 @@ cudaError_t launch(const QuantizeRows& a, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t launch_quantize_operand(const QuantizeRows& arguments, cudaStream_t stream) {
-  return with_types(arguments.precision, arguments.code,
-                    [&](auto type, auto code) { return launch<decltype(type), decltype(code)>(arguments, stream); });
+  return with_types(arguments.precision, arguments.code, [&](auto type, auto code) {
+    return launch_operand<decltype(type), decltype(code)>(arguments, stream);
+  });
 }
 
 }  // namespace flux

@@ -7,8 +7,6 @@
 namespace flux {
 namespace {
 
-constexpr int threads = 256;
-
 /// A thread reads a vector of a pixel and writes it to the four pixels that it becomes.
 template <typename V>
 __global__ void upsample_nearest(const V* x, V* out, int64_t height, int64_t width, int64_t vectors) {

@@ -24,6 +24,9 @@ cudaError_t with_type(Precision precision, const Launch& launch) {
   return cudaErrorInvalidValue;
 }
 
+/// Of a block, where a kernel asks for no other number.
+constexpr int threads = 256;
+
 /// N neighbours in memory, loaded and stored at once.
 template <typename T, int N>
 struct alignas(N * sizeof(T)) Vector {

@@ -141,13 +141,13 @@ void Engine::refuse_a_world_of_one() {
 
 /// Process numbers mean the same to two ranks on one host and in one namespace of them.
 void Engine::introduce() {
-  Introduction mine;
+  ProcessPlace mine;
   mine.process = getpid();
   std::error_code unknown;
   const std::string place = host_name() + " " + std::filesystem::read_symlink("/proc/self/ns/pid", unknown).string();
   place.copy(mine.place.data(), mine.place.size() - 1);
-  introductions_.resize(static_cast<size_t>(size_));
-  check_mpi(MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, introductions_.data(), sizeof(mine), MPI_BYTE, control_),
+  places_.resize(static_cast<size_t>(size_));
+  check_mpi(MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, places_.data(), sizeof(mine), MPI_BYTE, control_),
             "MPI_Allgather");
 }
 

@@ -31,7 +31,7 @@ class Activity {
 };
 
 /// Where the process of a rank is.
-struct Introduction {
+struct ProcessPlace {
   int process = 0;                // its number, the same to ranks of one place
   std::array<char, 252> place{};  // host and namespace of process numbers
 };
@@ -52,9 +52,9 @@ class Engine {
   Departure& departure() const { return departure_; }
   int rank() const { return rank_; }
   int size() const { return size_; }
-  MPI_Comm control() const { return control_; }  // notices, and the envelopes of messages
-  MPI_Comm data() const { return data_; }        // tensors
-  const std::vector<Introduction>& introductions() const { return introductions_; }  // by rank
+  MPI_Comm control() const { return control_; }                        // notices, and the envelopes of messages
+  MPI_Comm data() const { return data_; }                              // tensors
+  const std::vector<ProcessPlace>& places() const { return places_; }  // by rank
 
   /// From any thread.
   void add(std::shared_ptr<Activity> activity);
@@ -82,7 +82,7 @@ class Engine {
   int size_ = 1;
   MPI_Comm control_ = MPI_COMM_NULL;
   MPI_Comm data_ = MPI_COMM_NULL;
-  std::vector<Introduction> introductions_;
+  std::vector<ProcessPlace> places_;
   std::vector<std::shared_ptr<Activity>> activities_;  // the thread's own
   std::vector<std::shared_ptr<Activity>> failed_;      // MPI may still read and write their memory
 

@@ -25,7 +25,6 @@ constexpr auto kHeard = 3s;    // in which every rank sees that another has spok
 constexpr auto kHeardInHaste = 1300ms;
 constexpr auto kOtherHosts = 2s;       // in which a host that sees who is missing says so first
 constexpr auto kSignalsTime = 1800ms;  // launchers kill after two seconds
-constexpr int kFailed = 3;
 
 [[noreturn]] void leave(Departure& departure, std::chrono::milliseconds after, int exit_code) {
   std::this_thread::sleep_for(after);

@@ -19,10 +19,10 @@ constexpr Clock::duration kBetweenListening = 400ms;
 }  // namespace
 
 Peers::Peers(Engine& engine, Notices& notices) : engine_(engine), notices_(notices) {
-  const std::vector<Introduction>& all = engine.introductions();
-  const Introduction& mine = all.at(static_cast<size_t>(engine.rank()));
+  const std::vector<ProcessPlace>& all = engine.places();
+  const ProcessPlace& mine = all.at(static_cast<size_t>(engine.rank()));
   for (int other = 0; other < engine.size(); ++other) {
-    const Introduction& theirs = all[static_cast<size_t>(other)];
+    const ProcessPlace& theirs = all[static_cast<size_t>(other)];
     if (other == engine.rank() || theirs.place != mine.place) continue;
     // Kernels before 5.3 have no pidfd: there the launcher alone notices.
     const int descriptor = static_cast<int>(syscall(SYS_pidfd_open, theirs.process, 0));

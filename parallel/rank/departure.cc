@@ -25,13 +25,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kBetweenLooks = 50ms;
+constexpr auto kWatchPause = 50ms;
 constexpr auto kStopped = 1s;  // without a look at the clock: the process did not run
 constexpr auto kBlameless = 2s;
-constexpr auto kLastMoment = 300;  // milliseconds that flushing may take
+constexpr auto kFlushTime = 300;  // milliseconds
 constexpr auto kWorldsTime = 1800ms;
 constexpr std::chrono::milliseconds kOrphansTime = 700ms;  // its libraries end a rank a second after its launcher died
-constexpr int kFailed = 3;
 
 std::atomic<Departure*> owner = nullptr;  // for the handlers of the C++ runtime, which take no argument
 
@@ -63,7 +62,7 @@ void leave_in_a_moment(int exit_code) {
   sigemptyset(&alarm);
   sigaddset(&alarm, SIGALRM);
   pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-  const itimerval moment{{0, 0}, {0, kLastMoment * 1000L}};
+  const itimerval moment{{0, 0}, {0, kFlushTime * 1000L}};
   setitimer(ITIMER_REAL, &moment, nullptr);
 }
 
@@ -112,7 +111,7 @@ Departure::~Departure() {
 void Departure::watch() {
   name_this_thread("departure");
   const sigset_t taken = signals_taken();
-  const timespec patience{0, std::chrono::nanoseconds(kBetweenLooks).count()};
+  const timespec patience{0, std::chrono::nanoseconds(kWatchPause).count()};
   while (!over_) {
     const int signal = sigtimedwait(&taken, nullptr, &patience);
     notice_waking(signal);

@@ -5,9 +5,12 @@
 
 namespace flux {
 
+/// A rank hung or failed, or the disk takes no more.
+inline constexpr int kFailed = 3;
+
 /// How a job ends before its work is done.
 struct Ending {
-  int exit_code = 3;
+  int exit_code = kFailed;
   std::string why;  // said once for the whole job; empty: there is nothing to say
 };
 

@@ -15,7 +15,7 @@
 namespace flux {
 namespace {
 
-constexpr std::chrono::milliseconds kGrace{1000};  // to unwind in, where the process is the job
+constexpr std::chrono::milliseconds kUnwindTime{1000};  // where the process is the job
 
 /// What the worlds of one process share.
 struct Process {
@@ -122,7 +122,7 @@ std::vector<std::unique_ptr<World>> thread_worlds(int ranks, Deadlines deadlines
 std::unique_ptr<World> lone_world(Deadlines deadlines, Departure& departure) {
   const auto end = [&departure](const Ending& ending) {
     if (!ending.why.empty()) departure.say(ending.why);
-    departure.within(kGrace, {ending.exit_code, ""});
+    departure.within(kUnwindTime, {ending.exit_code, ""});
   };
   return std::move(worlds_of(1, deadlines, end).front());
 }

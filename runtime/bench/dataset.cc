@@ -21,7 +21,7 @@
 namespace flux {
 namespace {
 
-constexpr int64_t most_requests = 1'000'000;
+constexpr int64_t most_prompts = 1'000'000;
 constexpr int64_t random_prompts = 100;
 
 /// What the demo model knows, and any other draws.
@@ -107,7 +107,7 @@ ThroughputLoad throughput_load(const Settings& settings, const ModelFolder& mode
   const int64_t prompts = options.num_prompts.value_or(static_cast<int64_t>(dataset.size()));
   const auto waves = static_cast<int64_t>(std::max<size_t>(1, options.request_rates.size()));
   const int64_t warmup = options.warmup_requests.value_or(replicas);
-  if (prompts * waves + warmup > most_requests)
+  if (prompts * waves + warmup > most_prompts)
     throw Invalid("--num-prompts: over 1,000,000 requests in all; take fewer, or fewer rates");
   std::vector<RequestLine> lines;
   for (int64_t wave = 0; wave < waves; ++wave)

@@ -13,7 +13,7 @@ namespace {
 namespace profiler = torch::autograd::profiler;
 using torch::profiler::impl::ActivityType;
 
-struct Span {
+struct Interval {
   double begin, end;
 };
 
@@ -22,10 +22,10 @@ bool is_copy(const std::string& name) { return name.starts_with("Memcpy"); }
 bool is_of_nccl(const std::string& name) { return name.find("nccl") != std::string::npos; }
 
 /// Sorted, and apart from each other.
-std::vector<Span> united(std::vector<Span> spans) {
-  std::ranges::sort(spans, {}, &Span::begin);
-  std::vector<Span> apart;
-  for (const Span& span : spans) {
+std::vector<Interval> united(std::vector<Interval> spans) {
+  std::ranges::sort(spans, {}, &Interval::begin);
+  std::vector<Interval> apart;
+  for (const Interval& span : spans) {
     if (!apart.empty() && span.begin <= apart.back().end)
       apart.back().end = std::max(apart.back().end, span.end);
     else
@@ -34,9 +34,9 @@ std::vector<Span> united(std::vector<Span> spans) {
   return apart;
 }
 
-double length(const std::vector<Span>& spans) {
+double length(const std::vector<Interval>& spans) {
   double sum = 0;
-  for (const Span& span : spans) sum += span.end - span.begin;
+  for (const Interval& span : spans) sum += span.end - span.begin;
   return sum;
 }
 
@@ -71,12 +71,12 @@ Gathering gathering(const std::vector<TraceEvent>& events) {
   std::set<int64_t> computing;
   for (const TraceEvent& event : events)
     if (!is_copy(event.name) && !is_of_nccl(event.name)) computing.insert(event.lane);
-  std::vector<Span> gathers, others;
+  std::vector<Interval> gathers, others;
   for (const TraceEvent& event : events)
     (computing.contains(event.lane) ? others : gathers).push_back({event.begin, event.begin + event.length});
   gathers = united(std::move(gathers));
   others = united(std::move(others));
-  std::vector<Span> all = gathers;
+  std::vector<Interval> all = gathers;
   all.insert(all.end(), others.begin(), others.end());
   return {length(gathers), length(united(std::move(all))) - length(others)};
 }

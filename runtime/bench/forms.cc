@@ -33,7 +33,7 @@ std::string plain(const Json& value) {
   return value.is_string() ? value.get<std::string>() : json_line(value);
 }
 
-std::string quoted(const std::string& value) {
+std::string csv_cell(const std::string& value) {
   if (value.find_first_of(",\"\r\n") == std::string::npos) return value;
   std::string result = "\"";
   for (const char one : value) result += one == '"' ? std::string("\"\"") : std::string(1, one);
@@ -82,7 +82,7 @@ std::string as_csv(const Json& heading, const std::vector<Json>& rows) {
   std::string text = fmt::format("{}\n", fmt::join(columns, ","));
   for (const Json& row : whole) {
     std::vector<std::string> cells;
-    for (const std::string& column : columns) cells.push_back(row.contains(column) ? quoted(plain(row[column])) : "");
+    for (const std::string& column : columns) cells.push_back(row.contains(column) ? csv_cell(plain(row[column])) : "");
     text += fmt::format("{}\n", fmt::join(cells, ","));
   }
   return text;

@@ -16,31 +16,31 @@
 namespace flux {
 namespace {
 
-using Json = nlohmann::json;
+using Parsed = nlohmann::json;
 
 constexpr int64_t kMostBytes = 1 << 28;
-constexpr double kLongest = 1e9;  // seconds
+constexpr double kMaxSeconds = 1e9;  // seconds
 
 /// One line, and where it stands for messages.
 struct Line {
   std::string where;
-  Json json;
+  Parsed json;
 
   [[noreturn]] void refuse(const std::string& why) const { throw Invalid(where + ": " + why); }
 
-  const Json& at(const Json& object, const char* key) const {
+  const Parsed& at(const Parsed& object, const char* key) const {
     if (!object.is_object() || !object.contains(key)) refuse(fmt::format("\"{}\" is missing", key));
     return object[key];
   }
-  double number(const Json& object, const char* key) const {
-    const Json& value = at(object, key);
+  double number(const Parsed& object, const char* key) const {
+    const Parsed& value = at(object, key);
     if (!value.is_number()) refuse(fmt::format("\"{}\" is no number", key));
     const double result = value;
-    if (!(result >= 0 && result <= kLongest)) refuse(fmt::format("\"{}\" is {}, no time or count", key, result));
+    if (!(result >= 0 && result <= kMaxSeconds)) refuse(fmt::format("\"{}\" is {}, no time or count", key, result));
     return result;
   }
-  std::string text(const Json& object, const char* key) const {
-    const Json& value = at(object, key);
+  std::string text(const Parsed& object, const char* key) const {
+    const Parsed& value = at(object, key);
     if (!value.is_string()) refuse(fmt::format("\"{}\" is no text", key));
     return printable_line(value.get<std::string>());
   }
@@ -51,9 +51,9 @@ struct Line {
 };
 
 /// Two runs are compared where it is the same.
-std::string load_of(const Line& line, const Json& requests) {
+std::string load_of(const Line& line, const Parsed& requests) {
   std::set<std::string> sizes;
-  for (const Json& request : requests)
+  for (const Parsed& request : requests)
     sizes.insert(fmt::format("{:g} x {:g} in {:g} steps", line.number(request, "width"), line.number(request, "height"),
                              line.number(request, "num_inference_steps")));
   const auto dataset = std::filesystem::path(line.text(line.json, "dataset")).filename().string();
@@ -67,11 +67,11 @@ LoadResults results_of(const Line& line) {
   if (line.text(line.json, "benchmark") != "throughput") line.refuse("is no result of bench throughput");
   if (line.number(line.json, "schema") != 1)
     line.refuse("is of another version of this program: its \"schema\" is not 1");
-  const Json& requests = line.at(line.json, "requests");
+  const Parsed& requests = line.at(line.json, "requests");
   if (!requests.is_array()) line.refuse("\"requests\" is no array");
   LoadResults results{load_of(line, requests), {}, {}};
   std::vector<double> done;
-  for (const Json& request : requests) {
+  for (const Parsed& request : requests) {
     if (request.contains("error")) continue;
     results.latencies.push_back(line.number(request, "latency"));
     done.push_back(line.number(request, "arrival") + results.latencies.back());

@@ -17,7 +17,6 @@ namespace flux {
 namespace {
 
 using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
 
 std::string quoted(std::string_view text) { return fmt::format("\"{}\"", printable_line(text, 60)); }
 
@@ -49,14 +48,14 @@ const google::protobuf::EnumValueDescriptor& parse_enum(const FieldDescriptor& f
   throw Invalid(quoted(text) + " is none of " + names);
 }
 
-void add_value(Message& message, const FieldDescriptor& field, std::string_view text) {
+void add_value(google::protobuf::Message& message, const FieldDescriptor& field, std::string_view text) {
   const auto& reflection = *message.GetReflection();
   if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE)
     return reflection.AddDouble(&message, &field, parse_number<double>(text, "a number"));
   reflection.AddInt32(&message, &field, parse_number<int32_t>(text, "a whole number"));
 }
 
-void add_values(Message& message, const FieldDescriptor& field, std::string_view text) {
+void add_values(google::protobuf::Message& message, const FieldDescriptor& field, std::string_view text) {
   message.GetReflection()->ClearField(&message, &field);
   while (true) {
     const size_t comma = text.find(',');
@@ -95,13 +94,13 @@ std::string number_problem(double value, const proto::Flag& flag) {
 }
 
 template <typename Number>
-std::vector<double> repeated_numbers(const Message& message, const FieldDescriptor& field) {
+std::vector<double> repeated_numbers(const google::protobuf::Message& message, const FieldDescriptor& field) {
   const auto values = message.GetReflection()->GetRepeatedFieldRef<Number>(message, &field);
   return {values.begin(), values.end()};
 }
 
 /// The numbers a field holds, one or several. Seeds and texts have no range and give none.
-std::vector<double> numbers(const Message& message, const FieldDescriptor& field) {
+std::vector<double> numbers(const google::protobuf::Message& message, const FieldDescriptor& field) {
   const auto& reflection = *message.GetReflection();
   if (field.is_repeated()) {
     return field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE ? repeated_numbers<double>(message, field)
@@ -127,7 +126,7 @@ std::string choice_name(const google::protobuf::EnumValueDescriptor& value) {
   return name;
 }
 
-void set_field(Message& message, const FieldDescriptor& field, std::string_view text) {
+void set_field(google::protobuf::Message& message, const FieldDescriptor& field, std::string_view text) {
   const auto& reflection = *message.GetReflection();
   if (field.is_repeated()) return add_values(message, field, text);
   switch (field.cpp_type()) {
@@ -150,7 +149,7 @@ void set_field(Message& message, const FieldDescriptor& field, std::string_view 
   }
 }
 
-std::string field_problem(const Message& message, const FieldDescriptor& field) {
+std::string field_problem(const google::protobuf::Message& message, const FieldDescriptor& field) {
   const proto::Flag& flag = field.options().GetExtension(proto::flag);
   if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
     return text_problem(message.GetReflection()->GetString(message, &field), flag.kind());
@@ -165,7 +164,7 @@ std::string field_problem(const Message& message, const FieldDescriptor& field) 
   return "";
 }
 
-bool field_present(const Message& message, const FieldDescriptor& field) {
+bool field_present(const google::protobuf::Message& message, const FieldDescriptor& field) {
   const auto& reflection = *message.GetReflection();
   return field.is_repeated() ? reflection.FieldSize(message, &field) > 0 : reflection.HasField(message, &field);
 }

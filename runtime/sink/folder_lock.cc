@@ -30,9 +30,9 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kPrefix = ".lock-";
 constexpr std::string_view kClockPrefix = ".clock-";
 constexpr auto kBetweenBeats = std::chrono::seconds(5);
-constexpr double kSilence = 60;     // seconds, on other hosts
-constexpr double kToSayWho = 2;     // seconds from making the file; an owner that has not by then was killed before
-constexpr int64_t kLongest = 4096;  // bytes of a lock file
+constexpr double kStale = 60;    // seconds, on other hosts
+constexpr double kToSayWho = 2;  // seconds from making the file; an owner that has not by then was killed before
+constexpr int64_t kMaxLockBytes = 4096;  // bytes of a lock file
 
 /// N of `.lock-N`.
 std::optional<int64_t> number_of(const fs::path& file) {
@@ -117,7 +117,7 @@ struct Owner {
 /// Nothing where the file is gone, or not written yet.
 std::optional<Owner> owner_of(const fs::path& file) {
   try {
-    const Json json = Json::parse(read_whole_file(file, kLongest));
+    const Json json = Json::parse(read_whole_file(file, kMaxLockBytes));
     return Owner{json.at("host").get<std::string>(), json.at("place").get<std::string>(),
                  json.at("job").get<std::string>(),  json.at("since").get<std::string>(),
                  json.at("process").get<int64_t>(),  json.at("began").get<int64_t>()};
@@ -135,7 +135,7 @@ bool says_nothing(const fs::path& file) {
 bool lives(const std::optional<Owner>& owner, const fs::path& file) {
   if (owner && owner->place == place()) return owner->began != 0 && beginning_of(owner->process) == owner->began;
   if (owner && !owner->job.empty() && owner->job == job_of_environment()) return false;  // this job, started again
-  return untouched_for(file) < (says_nothing(file) ? kToSayWho : kSilence);
+  return untouched_for(file) < (says_nothing(file) ? kToSayWho : kStale);
 }
 
 std::string in_words(const std::optional<Owner>& owner) {

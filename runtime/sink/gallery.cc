@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kOnePart = 100;
 
 // The part that the address names is shown; the first one, which is last in the page, when it names none.
-constexpr const char* kStyle = R"(
+constexpr const char* kGalleryStyle = R"(
 body { margin: 2rem; background: #16181d; color: #e6e6e6; font: 15px/1.4 system-ui, sans-serif; }
 a { color: #9ecbff; }
 nav a { margin-right: .6rem; }
@@ -49,9 +49,9 @@ std::string gallery(const std::vector<Record>& records, const RunFacts& facts) {
   const size_t parts = std::max<size_t>(1, (records.size() + kOnePart - 1) / kOnePart);
   std::ostringstream html;
   html << "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>flux-dist</title>"
-       << "<meta name=\"viewport\" content=\"width=device-width\"><style>" << kStyle << "</style></head><body>\n<h1>"
-       << records.size() << (records.size() == 1 ? " picture" : " pictures") << "</h1><p>" << html_text(facts.model)
-       << ", " << dtype_name(facts.placement.dtype) << "</p>\n";
+       << "<meta name=\"viewport\" content=\"width=device-width\"><style>" << kGalleryStyle
+       << "</style></head><body>\n<h1>" << records.size() << (records.size() == 1 ? " picture" : " pictures")
+       << "</h1><p>" << html_text(facts.model) << ", " << dtype_name(facts.placement.dtype) << "</p>\n";
   if (parts > 1) {
     html << "<nav>";
     for (size_t part = 1; part <= parts; ++part) html << "<a href=\"#part" << part << "\">" << part << "</a>";

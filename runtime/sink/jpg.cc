@@ -60,19 +60,19 @@ std::string exif(const std::string& parameters) {
   throw std::runtime_error(std::string("libjpeg: ") + message);
 }
 
-struct Writer {
-  Writer() {
+struct JpgWriter {
+  JpgWriter() {
     state.err = jpeg_std_error(&errors);
     errors.error_exit = fail;
     jpeg_create_compress(&state);
     jpeg_mem_dest(&state, &bytes, &size);
   }
-  ~Writer() {
+  ~JpgWriter() {
     jpeg_destroy_compress(&state);
     const std::unique_ptr<unsigned char, decltype(&std::free)> freed(bytes, &std::free);  // jpeg_mem_dest allocated it
   }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
+  JpgWriter(const JpgWriter&) = delete;
+  JpgWriter& operator=(const JpgWriter&) = delete;
 
   jpeg_compress_struct state{};
   jpeg_error_mgr errors{};
@@ -80,7 +80,7 @@ struct Writer {
   unsigned long size = 0;
 };
 
-void marker(Writer& writer, int kind, const std::string& content) {
+void marker(JpgWriter& writer, int kind, const std::string& content) {
   jpeg_write_marker(&writer.state, kind, reinterpret_cast<const JOCTET*>(content.data()),
                     static_cast<unsigned>(content.size()));
 }
@@ -89,7 +89,7 @@ void marker(Writer& writer, int kind, const std::string& content) {
 
 std::string jpg(const Image& image, const std::string& parameters, const std::string& comment) {
   const at::Tensor rgb = image.rgb.contiguous();
-  Writer writer;
+  JpgWriter writer;
   writer.state.image_height = static_cast<JDIMENSION>(rgb.size(0));
   writer.state.image_width = static_cast<JDIMENSION>(rgb.size(1));
   writer.state.input_components = 3;

@@ -24,10 +24,10 @@ namespace flux {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using Parsed = nlohmann::json;
 
 /// What the gallery shows of a `done` line.
-Record record_of_line(const Json& json, const std::string& part) {
+Record record_of_line(const Parsed& json, const std::string& part) {
   Record record;
   record.picture = static_cast<int64_t>(count_of(json, "index"));
   record.error = json.value("error", "");
@@ -49,14 +49,14 @@ void add_part(const fs::path& folder, std::map<int64_t, Record>& records) {
   const std::string part = folder.filename().string();
   for_each_line(folder / kJournalName, [&](const JournalLine& line) {
     try {
-      const Json json = parse_json_object(line.text, kJournalName);
+      const Parsed json = parse_json_object(line.text, kJournalName);
       if (json.value("event", "") != "done") return;
       Record record = record_of_line(json, part);
       if (record.drawn() && record.file.empty()) return;
       records[record.picture] = std::move(record);
     } catch (const Invalid&) {
       return;
-    } catch (const Json::exception&) {  // a value of another type
+    } catch (const Parsed::exception&) {  // a value of another type
       return;
     }
   });

@@ -17,14 +17,14 @@ void append(png_structp file, png_bytep bytes, size_t count) {
 // not return, and an exception keeps our objects' destructors.
 [[noreturn]] void fail(png_structp, png_const_charp what) { throw std::runtime_error(std::string("libpng: ") + what); }
 
-struct Writer {
-  Writer() : file(png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, fail, nullptr)) {
+struct PngWriter {
+  PngWriter() : file(png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, fail, nullptr)) {
     if (file) info = png_create_info_struct(file);
     if (!info) throw std::bad_alloc();
   }
-  ~Writer() { png_destroy_write_struct(&file, &info); }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
+  ~PngWriter() { png_destroy_write_struct(&file, &info); }
+  PngWriter(const PngWriter&) = delete;
+  PngWriter& operator=(const PngWriter&) = delete;
 
   png_structp file = nullptr;
   png_infop info = nullptr;
@@ -36,7 +36,7 @@ std::string png(const Image& image, const std::vector<std::pair<std::string, std
   const at::Tensor rgb = image.rgb.contiguous();
   const auto height = static_cast<png_uint_32>(rgb.size(0)), width = static_cast<png_uint_32>(rgb.size(1));
   std::string bytes;
-  Writer writer;
+  PngWriter writer;
   png_set_write_fn(writer.file, &bytes, append, nullptr);
   png_set_IHDR(writer.file, writer.info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);

@@ -57,7 +57,7 @@ class OpenFile {
     std::string bytes;
     std::array<char, 1 << 16> block;
     while (true) {
-      const ssize_t count = read(descriptor_, block.data(), block.size());
+      const ssize_t count = ::read(descriptor_, block.data(), block.size());
       if (count == 0) return bytes;
       if (count > 0) {
         append(bytes, block.data(), static_cast<size_t>(count), name_);

@@ -14,7 +14,7 @@
 namespace flux {
 namespace {
 
-constexpr std::string_view spaces = " \t\n";
+constexpr std::string_view json_spaces = " \t\n";
 
 /// Where a text stops being JSON.
 struct SyntaxError {
@@ -67,7 +67,7 @@ class ValueReader {
   }
 
  private:
-  size_t skip(size_t from) const { return std::min(text_.find_first_not_of(spaces, from), text_.size()); }
+  size_t skip(size_t from) const { return std::min(text_.find_first_not_of(json_spaces, from), text_.size()); }
 
   /// Of the next byte that the parser takes.
   size_t position() {
@@ -132,7 +132,7 @@ std::vector<RequestLine> read_json_requests(const std::string& text, const std::
   if (!values.error) return std::move(values.requests);
   std::vector<RequestLine> lines = read_lines(text, name);
   const bool some_good = std::ranges::any_of(lines, [](const RequestLine& line) { return line.options.has_prompt(); });
-  const bool array = text[text.find_first_not_of(spaces)] == '[';
+  const bool array = text[text.find_first_not_of(json_spaces)] == '[';
   if (!array && (some_good || lines.size() == 1)) return lines;
   throw Invalid(
       fmt::format("{}:{}: {}", name, LineCounter(text).line_of(values.error->offset), described(*values.error, text)));
