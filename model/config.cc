@@ -70,8 +70,9 @@ Quantization read_own_quantization(const ConfigFields& fields) {
     fields.fail("rotation", quoted_name(rotation) + " is not the one computed with (" + rotation_name +
                                 "); quantize the model again with this program");
   const auto format = [&](const char* field) {
-    const std::string name = fields.one_of(field, {"none", "int8", "fp8", "int8-weights", "nf4", "fp4"});
-    for (const Format each : {Format::int8, Format::fp8, Format::int8_weights, Format::nf4, Format::fp4})
+    const std::string name = fields.one_of(field, {"none", "int8", "fp8", "int8-weights", "fp8-weights", "nf4", "fp4"});
+    for (const Format each :
+         {Format::int8, Format::fp8, Format::int8_weights, Format::fp8_weights, Format::nf4, Format::fp4})
       if (name == format_name(each)) return each;
     return Format::dense;
   };
@@ -85,6 +86,11 @@ Quantization read_quantization(const ConfigFields& config) {
   const std::string method = fields.text("quant_method", "bitsandbytes");
   if (method == "flux-dist") return read_own_quantization(fields);
   if (method != "bitsandbytes")
+  if (method == "fp8")
+    fields.fail("quant_method",
+                "'fp8' has a scale for each block of a matrix, which is not computed with; take files in "
+                "F8_E4M3 with a scale a matrix or a row; otherwise " +
+                    std::string(otherwise));
     fields.fail("quant_method", quoted_name(method) + " is not implemented (bitsandbytes, flux-dist); " + otherwise);
   const bool four = fields.flag("load_in_4bit", false), eight = fields.flag("load_in_8bit", false);
   if (four == eight) fields.fail("load_in_4bit", "either it or load_in_8bit must be true");
