@@ -222,6 +222,11 @@ TEST(Fp8File, IsRefusedWhereACodeIsNoNumber) {
       tensors[name].view(at::kByte).flatten()[3] = code;
       EXPECT_THAT(complaint(tensors, read), HasSubstr("held: tensor '" + name + "' holds what is no number; download"));
     }
+  for (int64_t at = 0; at < 19; ++at) {
+    Tensors tensors = {{"a.weight", codes({1, 19})}};
+    tensors["a.weight"].view(at::kByte)[0][at] = 0xff;
+    EXPECT_THAT(complaint(tensors), HasSubstr("holds what is no number")) << at;
+  }
   Tensors every = plain();
   for (int code = 0; code < 24; ++code) every["a.weight"].view(at::kByte).flatten()[code] = 0x78 + code % 7;
   EXPECT_EQ(complaint(every), "");
