@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "model/checkpoint/component.h"
+#include "model/checkpoint/fp8.h"
 #include "model/config_fields.h"
 #include "model/files/printable.h"
 #include "model/files/readable_file.h"
@@ -70,8 +72,9 @@ Quantization read_own_quantization(const ConfigFields& fields) {
     fields.fail("rotation", quoted_name(rotation) + " is not the one computed with (" + rotation_name +
                                 "); quantize the model again with this program");
   const auto format = [&](const char* field) {
-    const std::string name = fields.one_of(field, {"none", "int8", "fp8", "int8-weights", "nf4", "fp4"});
-    for (const Format each : {Format::int8, Format::fp8, Format::int8_weights, Format::nf4, Format::fp4})
+    const std::string name = fields.one_of(field, {"none", "int8", "fp8", "int8-weights", "fp8-weights", "nf4", "fp4"});
+    for (const Format each :
+         {Format::int8, Format::fp8, Format::int8_weights, Format::fp8_weights, Format::nf4, Format::fp4})
       if (name == format_name(each)) return each;
     return Format::dense;
   };
@@ -83,6 +86,11 @@ Quantization read_quantization(const ConfigFields& config) {
   const ConfigFields fields = config.object("quantization_config");
   constexpr auto otherwise = "take the folder that is not quantized, and give --quantize";
   const std::string method = fields.text("quant_method", "bitsandbytes");
+  if (method == "fp8")
+    fields.fail("quant_method",
+                "'fp8' has a scale for each block of a matrix, which is not computed with; take files in "
+                "F8_E4M3 with a scale a matrix or a row; otherwise " +
+                    std::string(otherwise));
   if (method == "flux-dist") return read_own_quantization(fields);
   if (method != "bitsandbytes")
     fields.fail("quant_method", quoted_name(method) + " is not implemented (bitsandbytes, flux-dist); " + otherwise);
@@ -97,6 +105,17 @@ Quantization read_quantization(const ConfigFields& config) {
     fields.fail("bnb_4bit_quant_storage", quoted_name(storage) + " is not implemented (uint8); " + otherwise);
   const Format format = fields.one_of("bnb_4bit_quant_type", {"fp4", "nf4"}) == "nf4" ? Format::nf4 : Format::fp4;
   return {By::bitsandbytes, format, format, fields.flag("bnb_4bit_use_double_quant", false)};
+}
+
+/// Files in fp8 say so in their headers alone. What is wrong with files is said to who opens them to read weights.
+Quantization with_headers(const Quantization& by_config, const fs::path& component) {
+  if (by_config.any()) return by_config;
+  try {
+    if (!holds_fp8(*open_component(component))) return by_config;
+    return {By::fp8, Format::fp8_weights, Format::fp8_weights};
+  } catch (const Invalid&) {
+    return by_config;
+  }
 }
 
 /// Of components that are computed with as they are.
@@ -298,6 +317,8 @@ ModelFolder::ModelFolder(const fs::path& model) : path(model_folder(model)) {
   vae = read_vae(ConfigFields(path / "vae" / "config.json"));
   scheduler = read_scheduler(ConfigFields(path / "scheduler" / "scheduler_config.json"));
   check_agreement(*this, transformer_fields);
+  transformer.quantization = with_headers(transformer.quantization, path / "transformer");
+  text_encoder_2.quantization = with_headers(text_encoder_2.quantization, path / "text_encoder_2");
   for (const char* tokenizer : {"tokenizer", "tokenizer_2"}) model_max_length(path / tokenizer, most_tokens);
 }
 

@@ -13,9 +13,10 @@
 
 namespace flux {
 
-/// How a component's matrices are quantized already: quantization_config of its config.json.
+/// How a component's matrices are quantized already: quantization_config of its config.json, or where there is none
+/// tensors in F8_E4M3 in its files' headers.
 struct Quantization {
-  enum class By { nobody, bitsandbytes, flux_dist };
+  enum class By { nobody, bitsandbytes, flux_dist, fp8 };
 
   By by = By::nobody;
   Format format = Format::dense;      // of bitsandbytes nf4 or fp4, or int8_weights: its 8 bits
@@ -95,7 +96,7 @@ struct SchedulerConfig {
   int64_t max_image_seq_len = 4096;
 };
 
-/// A model folder in the diffusers layout, configs read and checked, no weights touched yet.
+/// A model folder in the diffusers layout, configs read and checked; of weights no more than headers.
 struct ModelFolder {
   /// `model` is a folder, or an id (`black-forest-labs/FLUX.1-dev`) looked up in the local Hugging Face cache
   /// (HF_HUB_CACHE, HF_HOME, ~/.cache/huggingface). Throws Invalid that names the file or field and what to do.

@@ -42,7 +42,7 @@ void compare(const TensorSource& source, const std::vector<ExpectedTensor>& expe
     if (info->shape != shape) {
       component.mismatches.push_back({name, found, shape_text(shape)});
     } else if (!is_weight_dtype(info->dtype)) {
-      component.mismatches.push_back({name, found, "F32, BF16, F16 or F64"});
+      component.mismatches.push_back({name, found, "F32, BF16, F16, F64 or F8_E4M3"});
     }
   }
   for (const std::string& name : source.names()) {

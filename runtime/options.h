@@ -28,12 +28,14 @@ struct FormatChoices {
   Format exchange = Format::dense;
 
   /// `transformer_else`: where the transformer's is left open. The others follow it: their products have few rows, and
-  /// weights alone lose less; in 4 bits only where that is said of them.
+  /// weights alone lose less; in 4 bits or fp8-weights only where that is
+  /// said of them.
   Formats resolved(Format transformer_else) const {
     const Format chosen = transformer.value_or(transformer_else);
     const Format followed = chosen == Format::dense ? Format::dense : Format::int8_weights;
     const Format text = text_encoder.value_or(followed);
-    return {chosen, text, modulation.value_or(is_four_bit(text) ? followed : text), exchange};
+    const bool apart = is_four_bit(text) || text == Format::fp8_weights;
+    return {chosen, text, modulation.value_or(apart ? followed : text), exchange};
   }
 };
 

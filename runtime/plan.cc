@@ -90,7 +90,7 @@ int64_t denoiser_workspace(const TransformerConfig& config, const Placement& pla
   const int64_t rows = most_rows(tokens, place.position, ranks, placement.demand.shares);
   const int64_t largest = config.hidden_size() * 5 * config.hidden_size();
   const Format format = placement.formats.transformer;
-  const bool widens = format == Format::int8_weights || is_four_bit(format);
+  const bool widens = format != Format::dense && input_of(format) == Format::dense;
   const int64_t streams = place.card.empty() ? 1 : 2;  // small products run beside large ones
   const int64_t widened = widens ? streams * std::min(widened_values, largest) : 0;
   return (3 * rows * config.hidden_size() + widened) * static_cast<int64_t>(c10::elementSize(placement.dtype));

@@ -99,12 +99,12 @@ std::vector<ExpectedTensor> kept_for(QuantizeFor reader, const std::string& comp
   for (ExpectedTensor& tensor : tensors) {
     if (component == "text_encoder_2" && tensor.name.ends_with(".wo.weight")) tensor.kept = Format::dense;
     if (tensor.kept == Format::dense) continue;
-    if (input_of(tensor.kept) != Format::dense || (format != Format::dense && tensor.kept != format))
+    const bool unknown = input_of(tensor.kept) != Format::dense || tensor.kept == Format::fp8_weights;
+    if (unknown || (format != Format::dense && tensor.kept != format))
       throw Invalid(fmt::format("--for bitsandbytes: {} {}; give --quantize nf4, fp4 or int8-weights{}", component,
                                 tensor.kept == Format::int8 ? "in int8 is rotated, which bitsandbytes does not know"
-                                : tensor.kept == Format::fp8
-                                    ? "in fp8 is nothing that bitsandbytes has"
-                                    : "would be in two formats, and bitsandbytes has one for all of it",
+                                : unknown ? "in e4m3 is nothing that bitsandbytes has"
+                                          : "would be in two formats, and bitsandbytes has one for all of it",
                                 component == "transformer" ? ", and --quantize-modulation the same or none" : ""));
     format = tensor.kept;
   }

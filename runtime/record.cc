@@ -73,6 +73,7 @@ std::string record_json(const Record& record, const RunFacts& facts) {
 std::string parameters_json(const Prompt& prompt, const RunFacts& facts) {
   Json json = Json::parse(parameters_json(prompt));
   json["model"] = facts.model;
+  json["quantize"] = as_text(facts.placement.formats);
   json["version"] = program_version;
   json["revision"] = program_revision;
   return json_line(json);

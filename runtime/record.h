@@ -45,7 +45,7 @@ Record record_of(const Request& request, int64_t k);
 /// What --json prints, and a `done` line of the journal holds: JSON without a line end.
 std::string record_json(const Record& record, const RunFacts& facts);
 
-/// What a picture's file holds under the key `flux-dist`: its parameters, model and program, as JSON.
+/// What a picture's file holds under the key `flux-dist`: its parameters, model, formats and program, as JSON.
 std::string parameters_json(const Prompt& prompt, const RunFacts& facts);
 
 /// The same as the text that picture tools read from the key `parameters`.

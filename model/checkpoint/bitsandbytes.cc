@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "model/checkpoint/refuse_tensor.h"
+#include "model/checkpoint/tensor_views.h"
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
 #include "model/kernels/dequantize.h"
@@ -57,73 +55,47 @@ void require_size(const nlohmann::json& json, const std::string& where, const ch
                   ", the only one that is read; take an unquantized folder and give --quantize");
 }
 
-/// See bitsandbytes.h. What it reads of a file is found when it is made, so that it may be used by several threads.
-class BitsAndBytes : public TensorSource {
+/// See bitsandbytes.h.
+class BitsAndBytes : public TensorViews {
  public:
   BitsAndBytes(std::shared_ptr<const TensorSource> source, const Quantization& quantization)
-      : source_(std::move(source)), quantization_(quantization) {
+      : TensorViews(std::move(source)), quantization_(quantization) {
     const bool eight = quantization_.format == Format::int8_weights;
-    for (const std::string& name : source_->names()) {
-      const TensorInfo* info = source_->find(name);
+    for (const std::string& name : this->source().names()) {
+      const TensorInfo* info = this->source().find(name);
       if (!name.ends_with(".weight") || info->dtype != (eight ? at::kChar : at::kByte)) continue;
       eight ? add_eight_bit(*info) : add_four_bit(*info);
     }
-    if (views_.empty())
-      throw Invalid(source_->where() + ": holds no matrix in " + format_name(quantization_.format) +
+    if (!has_views())
+      throw Invalid(where() + ": holds no matrix in " + format_name(quantization_.format) +
                     ", which its config.json's quantization_config speaks of");
   }
 
-  std::string where() const override { return source_->where(); }
-  bool quantized() const override { return true; }
-
-  const TensorInfo* find(std::string_view name) const override {
-    const auto view = views_.find(name);
-    return view == views_.end() ? source_->find(name) : &view->second.info;
-  }
-
-  std::vector<std::string> names() const override {
-    std::vector<std::string> names = source_->names();
-    std::erase_if(names, [&](const std::string& name) { return parts_.contains(name); });
-    return names;
-  }
-
-  void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {
-    const auto view = views_.find(tensor.name);
-    view == views_.end() ? source_->read(tensor, row, into) : view->second.read(row, into);
-  }
-
  private:
-  /// A tensor that no file holds in this form.
-  struct View {
-    TensorInfo info;
-    std::function<void(int64_t row, const at::Tensor& into)> read;
-  };
-
   /// A matrix' codes and what lies beside them.
   struct Stored {
     const TensorInfo& codes;
     int64_t bytes = codes.bytes;
   };
 
-  void add(const std::string& name, at::ScalarType dtype, at::IntArrayRef shape, const Stored& of,
-           std::function<void(int64_t, const at::Tensor&)> read) {
-    views_.insert_or_assign(name, View{.info = {.name = name,
-                                                .dtype = dtype,
-                                                .stored_as = format_name(quantization_.format),
-                                                .shape = shape.vec(),
-                                                .bytes = of.bytes,
-                                                .file = of.codes.file},
-                                       .read = std::move(read)});
+  void add_view(const std::string& name, at::ScalarType dtype, at::IntArrayRef shape, const Stored& of, Read read) {
+    add({.name = name,
+         .dtype = dtype,
+         .stored_as = format_name(quantization_.format),
+         .shape = shape.vec(),
+         .bytes = of.bytes,
+         .file = of.codes.file},
+        std::move(read));
   }
 
   /// What a matrix cannot be read without.
   const TensorInfo& part(Stored& matrix, const std::string& name) {
-    const TensorInfo* info = source_->find(name);
+    const TensorInfo* info = source().find(name);
     if (info == nullptr)
       refuse_tensor(matrix.codes,
                     "is quantized, and " + quoted_name(name) +
                         " is missing beside it; download the component again, or take an unquantized one");
-    parts_.insert(name);
+    add_part(name);
     matrix.bytes += info->bytes;
     return *info;
   }
@@ -134,21 +106,12 @@ class BitsAndBytes : public TensorSource {
     return info;
   }
 
-  at::Tensor values(const TensorInfo& info) const {
-    const at::Tensor values = at::empty(info.shape.empty() ? std::vector<int64_t>{1} : info.shape, info.dtype);
-    source_->read(info, 0, values);
-    return values;
-  }
-
   QuantState state_of(Stored& matrix);
   at::Tensor nested_of(Stored& matrix, const QuantState& state);
   void add_four_bit(const TensorInfo& packed);
   void add_eight_bit(const TensorInfo& codes);
 
-  std::shared_ptr<const TensorSource> source_;
   Quantization quantization_;
-  std::map<std::string, View, std::less<>> views_;
-  std::set<std::string> parts_;  // names of what a file holds beside its matrices
 };
 
 QuantState BitsAndBytes::state_of(Stored& matrix) {
@@ -190,10 +153,10 @@ void BitsAndBytes::add_four_bit(const TensorInfo& packed) {
   FourBit of{.codes = {}, .absmax = {}, .nested = nested ? nested_of(matrix, state) : at::Tensor()};
 
   const auto read_codes = [this, &packed](int64_t row, const at::Tensor& into) {
-    source_->read(packed, row * into.size(1), into.view({-1}));
+    source().read(packed, row * into.size(1), into.view({-1}));
   };
   const auto read_absmax = [this, &absmax](int64_t row, const at::Tensor& into) {
-    source_->read(absmax, row * into.size(1), into.view({-1}));
+    source().read(absmax, row * into.size(1), into.view({-1}));
     if (into.scalar_type() == at::kFloat) require_scales(absmax, into);
   };
   const auto read_values = [=, this](int64_t row, const at::Tensor& into) {
@@ -204,12 +167,12 @@ void BitsAndBytes::add_four_bit(const TensorInfo& packed) {
     const at::Tensor scales = nested ? widened_absmax(some.absmax, row * blocks, of) : some.absmax;
     dequantize_4bit_aten({.codes = some.codes, .absmax = scales}, format, 0, into);
   };
-  add(name + ".codes", at::kByte, {rows, width / 2}, matrix, read_codes);
-  add(name + ".absmax", nested ? at::kByte : at::kFloat, {rows, blocks}, matrix, read_absmax);
+  add_view(name + ".codes", at::kByte, {rows, width / 2}, matrix, read_codes);
+  add_view(name + ".absmax", nested ? at::kByte : at::kFloat, {rows, blocks}, matrix, read_absmax);
   if (nested)
-    add(name + ".nested", at::kFloat, of.nested.sizes(), matrix,
-        [of](int64_t row, const at::Tensor& into) { into.copy_(of.nested.narrow(0, row, into.size(0))); });
-  add(name, at::kFloat, {rows, width}, matrix, read_values);
+    add_view(name + ".nested", at::kFloat, of.nested.sizes(), matrix,
+             [of](int64_t row, const at::Tensor& into) { into.copy_(of.nested.narrow(0, row, into.size(0))); });
+  add_view(name, at::kFloat, {rows, width}, matrix, read_values);
 }
 
 void BitsAndBytes::add_eight_bit(const TensorInfo& codes) {
@@ -220,7 +183,7 @@ void BitsAndBytes::add_eight_bit(const TensorInfo& codes) {
   const TensorInfo& largest = part(matrix, module + "SCB", at::kFloat, {codes.shape[0]});
   const at::Tensor scb = values(largest);
   require_scales(largest, scb);
-  if (source_->find(module + "weight_format") != nullptr) {
+  if (source().find(module + "weight_format") != nullptr) {
     const TensorInfo& layout = part(matrix, module + "weight_format", at::kByte, {});
     if (values(layout).item<uint8_t>() != 0)
       refuse_tensor(layout, "is not 0, rows one after another; save the folder with bitsandbytes 0.45 or newer");
@@ -230,15 +193,15 @@ void BitsAndBytes::add_eight_bit(const TensorInfo& codes) {
   const auto read_scales = [scales](int64_t row, const at::Tensor& into) {
     into.copy_(scales.narrow(0, row, into.size(0)));
   };
-  const auto read_codes = [this, &codes](int64_t row, const at::Tensor& into) { source_->read(codes, row, into); };
+  const auto read_codes = [this, &codes](int64_t row, const at::Tensor& into) { source().read(codes, row, into); };
   const auto read_values = [=](int64_t row, const at::Tensor& into) {
     const Activation some{at::empty(into.sizes(), at::kChar), scales.narrow(0, row, into.size(0))};
     read_codes(row, some.values);
     dequantize_aten(some, into);
   };
-  add(name + ".codes", at::kChar, codes.shape, matrix, read_codes);
-  add(name + ".scales", at::kFloat, {codes.shape[0]}, matrix, read_scales);
-  add(name, at::kFloat, codes.shape, matrix, read_values);
+  add_view(name + ".codes", at::kChar, codes.shape, matrix, read_codes);
+  add_view(name + ".scales", at::kFloat, {codes.shape[0]}, matrix, read_scales);
+  add_view(name, at::kFloat, codes.shape, matrix, read_values);
 }
 
 }  // namespace

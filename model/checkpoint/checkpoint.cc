@@ -6,6 +6,7 @@
 #include "model/checkpoint/component.h"
 #include "model/checkpoint/computed.h"
 #include "model/checkpoint/expected_tensors.h"
+#include "model/checkpoint/fp8.h"
 #include "model/checkpoint/kept_codes.h"
 #include "model/checkpoint/renamed.h"
 #include "model/checkpoint/weights.h"
@@ -36,7 +37,8 @@ std::shared_ptr<const TensorSource> open_published(const ModelFolder& folder, co
   const Quantization quantization = folder.quantization_of(component);
   switch (quantization.by) {
     case Quantization::By::nobody:
-      return source;
+    case Quantization::By::fp8:
+      return holds_fp8(*source) ? fp8_source(std::move(source), quantization.format) : source;
     case Quantization::By::bitsandbytes:
       return bitsandbytes_source(std::move(source), quantization);
     case Quantization::By::flux_dist:
@@ -87,6 +89,7 @@ at::ScalarType default_noise_dtype(const Checkpoint& checkpoint) {
   const auto source = checkpoint.open("text_encoder_2");
   const TensorInfo* embedding = source->find("shared.weight");
   if (embedding == nullptr) throw Invalid(source->where() + ": tensor 'shared.weight' is missing");
+  if (embedding->stored_as == "F8_E4M3") return at::kBFloat16;  // as the published one, which it was made of
   const at::ScalarType dtype = embedding->dtype;
   if (!is_weight_dtype(dtype)) {
     throw Invalid(embedding->file + ": text_encoder_2 is stored as " + embedding->stored_as +

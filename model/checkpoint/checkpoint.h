@@ -32,8 +32,8 @@ Checkpoint shapes_only(const ModelFolder& folder);
 /// tests of models whose weights are not there.
 Checkpoint random_weights(const ModelFolder& folder, uint64_t seed);
 
-/// The dtype that diffusers draws noise in for this model when none is given: that in which text_encoder_2 is stored.
-/// Throws Invalid when that is not fp32, bf16 or fp16.
+/// The dtype that diffusers draws noise in for this model when none is given: that in which text_encoder_2 is stored,
+/// of one in fp8 bf16. Throws Invalid when that is not fp32, bf16 or fp16.
 at::ScalarType default_noise_dtype(const Checkpoint& checkpoint);
 
 }  // namespace flux

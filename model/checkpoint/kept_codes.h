@@ -3,8 +3,8 @@
 // Matrices that flux-dist quantized (`flux-dist quantize`), as its products keep them. Beside config.json's
 //   "quantization_config": {"quant_method": "flux-dist", "format": "int8", "modulation": "int8-weights",
 //                           "rotation": "pi-hadamard-256"}
-// (the rotation is model/kernels/rotation.h) NAME.weight is there as NAME.weight.codes and, of int8, fp8 and
-// int8-weights, .scales; of nf4 and fp4 .absmax and .nested.
+// (the rotation is model/kernels/rotation.h) NAME.weight is there as NAME.weight.codes and, of formats in
+// 8 bits, .scales; of nf4 and fp4 .absmax and .nested.
 
 #include <memory>
 

@@ -122,9 +122,10 @@ const TensorInfo& Weights::checked(std::string_view name, at::IntArrayRef shape,
                   " is missing; `flux-dist inspect` lists what a checkpoint lacks");
   }
   if (!is_weight_dtype(info->dtype)) {
-    refuse_tensor(*info, "is stored as " + info->stored_as +
-                             "; weights are read from F32, BF16, F16 or F64: take this component from the published "
-                             "folder");
+    refuse_tensor(*info,
+                  "is stored as " + info->stored_as +
+                      "; weights are read from F32, BF16, F16, F64 or F8_E4M3: take this component from the published "
+                      "folder");
   }
   if (shape != at::IntArrayRef(info->shape)) {
     refuse_tensor(*info, "has shape " + text(info->shape) + ", config.json asks for " + text(shape));

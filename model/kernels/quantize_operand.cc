@@ -45,9 +45,10 @@ void quantize_operand(const at::Tensor& x, const Activation& out) {
   quantize_operand_aten(x, out);
 }
 
-at::ScalarType code_dtype(Format input) {
-  TORCH_INTERNAL_ASSERT(input == Format::int8 || input == Format::fp8);
-  return input == Format::fp8 ? at::kFloat8_e4m3fn : at::kChar;
+at::ScalarType code_dtype(Format format) {
+  if (format == Format::fp8 || format == Format::fp8_weights) return at::kFloat8_e4m3fn;
+  TORCH_INTERNAL_ASSERT(format == Format::int8 || format == Format::int8_weights);
+  return at::kChar;
 }
 
 Activation as_input(Format input, const at::Tensor& x) {

@@ -15,8 +15,8 @@ namespace flux {
 void quantize_operand(const at::Tensor& x, const Activation& out);
 void quantize_operand_aten(const at::Tensor& x, const Activation& out);
 
-/// Of the codes that a product of this format multiplies, which is not dense.
-at::ScalarType code_dtype(Format input);
+/// Of the codes of a format that has 8 bits.
+at::ScalarType code_dtype(Format format);
 
 /// Dense rows as a product takes them: themselves, or quantised into new memory.
 Activation as_input(Format input, const at::Tensor& x);

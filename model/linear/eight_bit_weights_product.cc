@@ -1,6 +1,7 @@
 #include "model/linear/eight_bit_weights_product.h"
 
 #include "model/kernels/dequantize.h"
+#include "model/kernels/quantize_operand.h"
 #include "model/kernels/quantize_rows.h"
 #include "model/linear/dense_product.h"
 
@@ -19,7 +20,7 @@ void read_eight_bit_weights(const Weights& weights, const std::string& part, con
 }
 
 EightBitWeightsProduct::EightBitWeightsProduct(const Matrix& matrix)
-    : weight_{matrix.weights.memory({matrix.out, matrix.in}, at::kChar),
+    : weight_{matrix.weights.memory({matrix.out, matrix.in}, code_dtype(matrix.format())),
               matrix.weights.memory({matrix.out}, at::kFloat)} {
   matrix.each_part([&](const std::string& part, int64_t first, int64_t rows) {
     read_eight_bit_weights(matrix.weights, part, weight_.narrow(first, rows));

@@ -8,8 +8,8 @@
 
 namespace flux {
 
-/// W8A16: weight = scale of its row * codes, rounded once to the compute dtype, a block of rows at a time, and
-/// multiplied as a dense one.
+/// W8A16, int8-weights or fp8-weights: weight = scale of its row * codes, rounded once to the compute dtype, a block of
+/// rows at a time, and multiplied as a dense one.
 class EightBitWeightsProduct : public Product {
  public:
   explicit EightBitWeightsProduct(const Matrix& matrix);

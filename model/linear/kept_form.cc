@@ -15,10 +15,8 @@ std::vector<std::pair<std::string, at::Tensor>> kept_form(const Weights& weights
     const FourBit kept = read_four_bit(weights, part, rows, in);
     return {{".codes", kept.codes}, {".absmax", kept.absmax}, {".nested", kept.nested}};
   }
-  const bool weights_alone = format == Format::int8_weights;
-  const Activation kept{weights.memory({rows, in}, weights_alone ? at::kChar : code_dtype(format)),
-                        weights.memory({rows}, at::kFloat)};
-  (weights_alone ? read_eight_bit_weights : read_eight_bit)(weights, part, kept);
+  const Activation kept{weights.memory({rows, in}, code_dtype(format)), weights.memory({rows}, at::kFloat)};
+  (input_of(format) == Format::dense ? read_eight_bit_weights : read_eight_bit)(weights, part, kept);
   return {{".codes", kept.values}, {".scales", kept.scales}};
 }
 

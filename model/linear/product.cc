@@ -57,6 +57,7 @@ std::unique_ptr<const Product> read_product(const Matrix& matrix) {
     case Format::fp8:
       return std::make_unique<EightBitProduct>(matrix);
     case Format::int8_weights:
+    case Format::fp8_weights:
       return std::make_unique<EightBitWeightsProduct>(matrix);
     case Format::nf4:
     case Format::fp4:

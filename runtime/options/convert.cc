@@ -51,6 +51,8 @@ std::optional<Format> plain(proto::Quantization::Value value) {
       return Format::int8;
     case proto::Quantization::int8_weights:
       return Format::int8_weights;
+    case proto::Quantization::fp8_weights:
+      return Format::fp8_weights;
     case proto::Quantization::nf4:
       return Format::nf4;
     case proto::Quantization::fp4:

@@ -104,10 +104,10 @@ class DenoiserRanks : public testing::TestWithParam<std::tuple<int, Setting>> {
 inline double difference_on_cards(bool rounded) { return rounded ? 1e-2 : 1e-5; }
 
 /// Of the matrices, and of what travels.
-constexpr std::pair<Format, Format> formats[] = {{Format::dense, Format::dense},        {Format::int8, Format::dense},
-                                                 {Format::int8_weights, Format::dense}, {Format::nf4, Format::dense},
-                                                 {Format::fp4, Format::dense},          {Format::dense, Format::int8},
-                                                 {Format::int8, Format::int8}};
+constexpr std::pair<Format, Format> formats[] = {
+    {Format::dense, Format::dense},       {Format::int8, Format::dense}, {Format::int8_weights, Format::dense},
+    {Format::fp8_weights, Format::dense}, {Format::nf4, Format::dense},  {Format::fp4, Format::dense},
+    {Format::dense, Format::int8},        {Format::int8, Format::int8}};
 
 TEST_P(DenoiserRanks, EqualOneRank) {
   const auto checkpoint = model_.checkpoint();

@@ -190,11 +190,16 @@ TEST(Fit, FormatsFollowAFolderThatIsQuantized) {
   EXPECT_THROW(with_stored_formats({{}, {}, Format::int8_weights}, folder), Invalid);
 }
 
-TEST(Fit, FourBitsAreTakenOnlyWhereTheyAreAskedFor) {
+TEST(Fit, FourBitsAndFp8WeightsAreTakenOnlyWhereTheyAreAskedFor) {
   EXPECT_EQ((FormatChoices{Format::nf4}.resolved(Format::dense)),
             (Formats{Format::nf4, Format::int8_weights, Format::int8_weights}));
   EXPECT_EQ((FormatChoices{{}, Format::nf4}.resolved(Format::dense)),
             (Formats{Format::dense, Format::nf4, Format::dense}));
+  for (const auto& [transformer, followed] :
+       {std::pair(Format::dense, Format::dense), std::pair(Format::int8, Format::int8_weights)})
+    EXPECT_EQ((FormatChoices{{}, Format::fp8_weights}.resolved(transformer)),
+              (Formats{transformer, Format::fp8_weights, followed}))
+        << "T5 of a folder in fp8 says nothing of the modulation";
   EXPECT_EQ((FormatChoices{{}, Format::int8}.resolved(Format::dense)),
             (Formats{Format::dense, Format::int8, Format::int8}));
 }

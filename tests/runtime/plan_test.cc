@@ -119,7 +119,8 @@ TEST_P(PlanOf, CountsWhatTheAllocatorGives) {
 const Formats formats[] = {{},
                            {Format::int8, Format::int8_weights, Format::int8_weights},
                            {Format::nf4, Format::int8_weights, Format::nf4},
-                           {Format::fp4, Format::int8, Format::fp4}};
+                           {Format::fp4, Format::int8, Format::fp4},
+                           {Format::fp8_weights, Format::fp8_weights, Format::fp8_weights}};
 
 INSTANTIATE_TEST_SUITE_P(All, PlanOf,
                          testing::Combine(testing::Values(at::kFloat, at::kBFloat16, at::kHalf),

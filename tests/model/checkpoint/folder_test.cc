@@ -198,7 +198,7 @@ TEST(Checkpoint, SaysWhatToDoAboutAnEncoderThatNoNoiseCanBeDrawnAs) {
     }
     return "";
   };
-  for (const std::string dtype : {"F8_E4M3", "F8_E5M2", "F8_E8M0", "I8"}) {
+  for (const std::string dtype : {"F8_E5M2", "F8_E8M0", "I8"}) {
     EXPECT_THAT(refused(dtype, 3), AllOf(HasSubstr("stored as " + dtype + ", "), HasSubstr("published folder"),
                                          Not(HasSubstr("--noise-dtype"))));
   }

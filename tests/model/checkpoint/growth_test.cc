@@ -11,6 +11,7 @@
 #include "model/checkpoint/bitsandbytes.h"
 #include "model/checkpoint/component.h"
 #include "model/checkpoint/computed.h"
+#include "model/checkpoint/fp8.h"
 #include "model/checkpoint/kept_codes.h"
 #include "model/checkpoint/renamed.h"
 #include "model/checkpoint/safetensors.h"
@@ -43,11 +44,12 @@ std::string header_of(int64_t tensors) {
 }
 
 /// Matrices in 8 bits, each as codes and scales of these names.
-std::shared_ptr<Held> matrices(int64_t count, const std::string& codes, const std::string& scales) {
+std::shared_ptr<Held> matrices(int64_t count, const std::string& codes, const std::string& scales,
+                               at::ScalarType dtype = at::kChar) {
   std::map<std::string, at::Tensor, std::less<>> tensors;
   for (int64_t i = 0; i < count; ++i) {
-    tensors[std::to_string(i) + codes] = at::zeros({1, 1}, at::kChar);
-    tensors[std::to_string(i) + scales] = at::zeros({1});
+    tensors[std::to_string(i) + codes] = at::zeros({1, 1}, dtype);
+    tensors[std::to_string(i) + scales] = at::ones({1});
   }
   return std::make_shared<Held>(std::move(tensors));
 }
@@ -111,6 +113,12 @@ const Reader readers[] = {
        return [source = matrices(size, ".weight", ".SCB")] {
          bitsandbytes_source(source, {Quantization::By::bitsandbytes, Format::int8_weights, Format::int8_weights})
              ->names();
+       };
+     }},
+    {"fp8_matrices",
+     [](const ScratchFolder&, int64_t size) {
+       return [source = matrices(size, ".weight", ".scale_weight", at::kFloat8_e4m3fn)] {
+         fp8_source(source, Format::fp8_weights)->names();
        };
      }},
     {"other_names",

@@ -156,6 +156,13 @@ struct Contents {
 
 const std::string escape = "\x1b[2J\x1b]0;title\x07\r\nflux-dist: error: forged \xe2\x80\xae\xc2\x9b";
 
+/// A file in fp8 of which a scale is not what it should be.
+std::string in_fp8(const std::string& scale) {
+  const std::string header = R"({"a.weight":{"dtype":"F8_E4M3","shape":[1,1],"data_offsets":[0,1]},")" + scale +
+                             R"(":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})";
+  return std::string(1, static_cast<char>(header.size())) + std::string(7, '\0') + header + std::string(5, '\0');
+}
+
 using HostileContents = ModelCopy;
 
 TEST_F(HostileContents, AreNamedInOneHarmlessLine) {
@@ -174,6 +181,10 @@ TEST_F(HostileContents, AreNamedInOneHarmlessLine) {
       {"text_encoder/model.safetensors", escape, "is it a safetensors file?"},
       {"text_encoder/model.safetensors", "", "0 bytes are no safetensors file"},
       {"text_encoder/model.safetensors", std::string(8, '\xff'), "is it a safetensors file?"},
+      {"text_encoder_2/model.safetensors", in_fp8("a.scale_weight"), "a scale that is zero, negative or not finite"},
+      {"text_encoder_2/model.safetensors", in_fp8("a.weight_scale_inv"), "scales blocks of a matrix"},
+      {"text_encoder/model.safetensors", in_fp8("\\u001b[2J.weight_scale"),
+       R"('text_model.\x1b[2J.weight_scale' is the)"},
   };
   for (const auto& [name, bytes, expected] : cases) {
     SCOPED_TRACE(std::string(name) + " " + printable_line(bytes, 80));

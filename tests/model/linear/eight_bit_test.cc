@@ -59,6 +59,7 @@ TEST(Int8, IsNearlyLossless) {
     // Mantissas of three bits: both sides are off by 2^-3 sqrt(E m^-2 / 12), a mantissa m being as likely as 1 / m.
     EXPECT_NEAR(fp8, std::sqrt(2.0) * 0.125 * std::sqrt(3 / (8 * std::log(2.0)) / 12), 0.02 * data.of_fp8) << data.name;
     EXPECT_LE(relative_error(x, weight, Format::int8_weights), 0.012) << data.name;
+    EXPECT_NEAR(relative_error(x, weight, Format::fp8_weights) * std::sqrt(2.0), fp8, 0.03 * data.of_fp8) << data.name;
   }
 }
 
