@@ -1,11 +1,10 @@
-#include "model/checkpoint/layers.h"
-
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "model/checkpoint/checkpoint.h"
+#include "model/checkpoint/layers.h"
 #include "model/encoder.h"
 #include "model/encoder_modules.h"
 #include "parallel/rank/device.h"

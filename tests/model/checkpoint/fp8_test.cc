@@ -16,7 +16,6 @@
 #include "model/checkpoint/expected_tensors.h"
 #include "model/checkpoint/weights.h"
 #include "model/files/printable.h"
-#include "model/full_precision.h"
 #include "model/text/t5_encoder.h"
 #include "parallel/rank/errors.h"
 #include "tests/model/checkpoint/held.h"
@@ -90,30 +89,16 @@ TEST_P(Fp8Folder, KeepsTheCodesOfItsFile) {
   }
 }
 
-void check_embeddings(const std::string& kind, at::Device device) {
-  const ModelFolder folder(reference("fp8") / kind);
+TEST_P(Fp8Folder, EmbedsAsTransformersWithItsValues) {
+  const ModelFolder of = folder();
   const auto expected = open_component(reference("fp8") / "embeddings");
-  const Weights weights(published(folder).open("text_encoder_2"), {device, at::kFloat, Format::fp8_weights});
-  const T5Encoder t5(weights, folder.text_encoder_2);
-  const at::Tensor value = t5(stored(*expected, "ids").to(device)).cpu();
-  EXPECT_LT(relative_to_largest(value, stored(*expected, kind)), 1e-5);
-  EXPECT_GT(relative_to_largest(value, stored(*expected, kind == "plain" ? "scaled" : "plain")), 1e-3);
+  const Weights weights(published(of).open("text_encoder_2"), {at::kCPU, at::kFloat, Format::fp8_weights});
+  const at::Tensor value = T5Encoder(weights, of.text_encoder_2)(stored(*expected, "ids"));
+  EXPECT_LT(relative_to_largest(value, stored(*expected, GetParam())), 1e-5);
+  EXPECT_GT(relative_to_largest(value, stored(*expected, GetParam() == "plain" ? "scaled" : "plain")), 1e-3);
 }
-
-TEST_P(Fp8Folder, EmbedsAsTransformersWithItsValues) { check_embeddings(GetParam(), at::kCPU); }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Fp8Folder, testing::Values("plain", "scaled", "rows"),
-                         [](const auto& kind) { return kind.param; });
-
-class Fp8FolderGpu : public testing::TestWithParam<std::string> {};
-
-TEST_P(Fp8FolderGpu, EmbedsAsTransformersWithItsValues) {
-  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-  demand_full_precision();
-  check_embeddings(GetParam(), at::kCUDA);
-}
-
-INSTANTIATE_TEST_SUITE_P(Kinds, Fp8FolderGpu, testing::Values("plain", "scaled", "rows"),
                          [](const auto& kind) { return kind.param; });
 
 TEST(Fp8Encoder, HasNoiseAsThePublishedOne) {
