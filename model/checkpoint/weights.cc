@@ -1,6 +1,7 @@
 #include "model/checkpoint/weights.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <sstream>
@@ -25,7 +26,10 @@ void read_rows(const TensorSource& source, const TensorInfo& info, int64_t row, 
   constexpr int64_t bytes_each = 1 << 20;
   const int64_t rows = into.size(0);
   const int64_t row_bytes = std::max<int64_t>(1, static_cast<int64_t>(into.nbytes()) / std::max<int64_t>(1, rows));
+  // A thread's own; and memory taken in that mode may be written in it alone.
+  const bool inference = c10::InferenceMode::is_enabled();
   at::parallel_for(0, rows, std::max<int64_t>(1, bytes_each / row_bytes), [&](int64_t begin, int64_t end) {
+    const c10::InferenceMode as_the_caller(inference);
     source.read(info, row + begin, into.narrow(0, begin, end - begin));
   });
 }
