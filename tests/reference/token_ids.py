@@ -24,11 +24,12 @@ from transformers import CLIPTokenizer, T5TokenizerFast
 DEMO = pathlib.Path(os.environ["FLUX_SOURCE_DIR"]) / "configs" / "demo"
 SPECIAL = ["</s>", "<pad>", "<unk>", "<extra_id_0>", "<extra_id_99>", "<|startoftext|>", "<|endoftext|>",
            "<|STARTOFTEXT|>", "<|ENDOFTEXT|>", "<|endoftext|", "<extra_id_100>", "\u2581", "</w>",
-           "＜/s＞", "＜pad＞", "＜extra_id_5＞", "＜unk＞", "</s\x01>"]
+           "＜/s＞", "＜pad＞", "＜extra_id_5＞", "</s\x01>"]
 WORDS = ["a", "photo", "of", "Astronaut", "don't", "WE'LL", "it's", "x'", "4k", "16:9", "(masterpiece:1.2)", "naïve",
          "Straße", "ΣΊΣΥΦΟΣ", "İstanbul", "ĳ", "ﬁne", "№", "½", "２０２６", "Ａｂｃ", "日本語",
          "漢字", "한국어", "العربية", "हिन्दी", "ไทย", "🙂", "👩\u200d🚀", "🇩🇪", "👍🏽", "©", "…", "—", "'s", "!!",
          "http://a.b/c?d=e", "\\n", "<b>", "&amp;", "{}", "\u212b", "Å", "ß", "Ǆ", "ʼn"]
+UNKNOWN = ["＜unk＞", "a ＜unk＞ b", "＜unk＞＜unk＞", "\u2603＜unk＞\u2603 ＜unk＞", "＜unk＞ <unk>"]
 DECOMPOSED = ["\u1e9b\u0323", "e\u0301", "o\u0308\u0304", "ᄒ\u1161\u11ab"]
 SPACES = [" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\u200b", "\u0085", "\x0b", "\x1c", "\ufeff", ""]
 CONTROL = ["\x00", "\x01", "\x1b", "\x7f", "\u0080", "\u009f", "\u200e", "\u202e", "\ufffd", "\u00ad", "\ufffe"]
@@ -44,7 +45,7 @@ def assigned(rng, top):
 
 
 def strings(rng):
-    yield from ["", " ", "\n", *WORDS, *DECOMPOSED, *SPECIAL, *SPACES, *CONTROL]
+    yield from ["", " ", "\n", *WORDS, *DECOMPOSED, *SPECIAL, *UNKNOWN, *SPACES, *CONTROL]
     for _ in range(1200):  # what people type, and what they paste
         yield "".join(rng.choice(WORDS) + rng.choice(SPACES) for _ in range(rng.randrange(1, 12)))
     for _ in range(500):
