@@ -6,72 +6,33 @@ import tempfile
 import unittest
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from reference import fp8
-from runtime.program import PROGRAM, errors, journal_lines, mpirun, pixels, run
+from runtime.program import PROGRAM, run
+from runtime.quantized_folders import QuantizedFolders
 from safetensors.torch import load_file, save_file
 
-NAMES = {"plain": "fp8-weights", "scaled": "fp8-weights", "rows": "none, text encoder fp8-weights"}
 SOME = "encoder.block.0.layer.1.DenseReluDense.wo"
 
 
-class Fp8(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = Path(temporary.name) / "models"
-        cls.folder.mkdir()
-        fp8.write(cls.folder)
-        cls.pictures = load_file(cls.folder / "pictures" / "model.safetensors")
-        cls.prompts = cls.folder / "prompts.jsonl"
-        cls.prompts.write_text(json.dumps(fp8.REQUEST))
-
-    def generate(self, kind, out, *flags, launcher=()):
-        return run([*launcher, PROGRAM, "generate", "--model", self.folder / kind, "--prompts", self.prompts, "--device", "cpu",
-                    "--max-sequence-length", 32, "--threads", 1, "--output-dir", out, *flags])
-
-    def test_pictures_and_journal_say_how_the_folder_is_kept(self):
-        for kind, name in NAMES.items():
-            with self.subTest(kind):
-                alone, shared = self.folder / f"{kind}-1", self.folder / f"{kind}-3"
-                for out, launcher in ((alone, ()), (shared, mpirun(3))):
-                    result = self.generate(kind, out, launcher=launcher)
-                    self.assertEqual(result.returncode, 0, result.stderr)
-                    self.assertNotIn("warning", result.stderr)
-                    self.assertEqual(journal_lines(out)[0]["quantize"], name)
-                picture = alone / "00000-1.png"
-                self.assertEqual(picture.read_bytes(), (shared / "00000-1.png").read_bytes())
-                self.assertEqual(json.loads(Image.open(picture).text["flux-dist"])["quantize"], name)
-                self.assertLessEqual(np.abs(pixels(picture) - self.pictures[kind].numpy().astype(int)).max(), 1)
+class Fp8(QuantizedFolders, unittest.TestCase):
+    reference = fp8
+    NAMES = {"plain": "fp8-weights", "scaled": "fp8-weights", "rows": "none, text encoder fp8-weights"}
 
     def test_inspect_names_the_format_and_finds_nothing_amiss(self):
-        for kind in NAMES:
-            result = run([PROGRAM, "inspect", "--model", self.folder / kind, "--json"])
-            self.assertEqual(result.returncode, 0, result.stderr + result.stdout)
-            for component in json.loads(result.stdout)["components"]:
-                self.assertEqual((component["missing"], component["unexpected"]), ([], []), component["name"])
+        for kind in self.NAMES:
+            for component in self.inspected(kind):
                 if component["name"] in ("text_encoder_2", "vae"):
                     self.assertEqual("fp8-weights" in component["tensors_by_dtype"], component["name"] == "text_encoder_2")
 
-    def plan(self, kind, *flags):
-        return run([PROGRAM, "plan", "--model", self.folder / kind, "--ranks", 3, "--json", *flags])
-
     def test_plans_follow_the_folder(self):
-        for kind, name in NAMES.items():
+        for kind, name in self.NAMES.items():
             for flags in ((), ("--quantize-text-encoder", "fp8-weights"), ("--cards", 16)):
                 result = self.plan(kind, *flags)
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertEqual(json.loads(result.stdout)["quantize"], name)
         result = self.plan("rows", "--quantize", "int8")
         self.assertEqual(json.loads(result.stdout)["quantize"], "int8, text encoder fp8-weights, modulation int8-weights")
-
-    def refused(self, result, complaint):
-        self.assertEqual(result.returncode, 2, result.stderr)
-        self.assertEqual(len(errors(result.stderr)), 1, result.stderr)
-        self.assertIn(complaint, result.stderr)
 
     def test_what_is_in_fp8_is_not_quantized_again(self):
         cases = (("plain", "--quantize", "int8", "--quantize int8: transformer of this folder is quantized already, as fp8-weights"),
