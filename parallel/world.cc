@@ -16,6 +16,6 @@ std::string transport_name(Transport transport) {
   return "";
 }
 
-void World::abort(std::string_view why) noexcept { end({3, fmt::format("rank {}: {}", rank(), why)}); }
+void World::abort(std::string_view why) noexcept { end({kFailed, fmt::format("rank {}: {}", rank(), why)}); }
 
 }  // namespace flux

@@ -179,7 +179,7 @@ void Coordinator::submit(Request&& request) {
 void Coordinator::take_written() {
   for (auto& written : parts_.sink.take_written()) {
     --being_written_;
-    if (!written.error.empty()) return end({3, written.error});
+    if (!written.error.empty()) return end({kFailed, written.error});
     works_.at(written.picture).record.file = std::move(written.file);
     record(written.picture);
     tell_scheduler(event::Written{written.picture});
@@ -338,7 +338,7 @@ bool Coordinator::host_is_gone(int rank) const {
 
 void Coordinator::obey(const command::Abort& abort) {
   blames_a_request_ = !host_is_gone(abort.rank);
-  end({3, placement_.named(abort.rank) + " " + abort.why});
+  end({kFailed, placement_.named(abort.rank) + " " + abort.why});
 }
 
 /// The launcher sends SIGTERM a second after a rank has died; the heartbeat tells which, on whatever host.

@@ -125,7 +125,7 @@ Ending conclude(Ending ending, const std::set<std::string>& suspects, Coordinato
     try {
       act();
     } catch (const std::exception& error) {  // the disk may be what ended the run
-      if (orderly(ending.exit_code)) ending = {3, error.what()};
+      if (orderly(ending.exit_code)) ending = {kFailed, error.what()};
     }
   };
   if (!orderly(ending.exit_code)) {
@@ -148,10 +148,10 @@ int coordinate(const GenerateRequest& request, const Placement& placement, Desk&
     ending = RankLoop{world, departure, placement, request.operation, worker, &coordinator}.run();
     if (coordinator.blames_a_request()) suspects = desk.suspects.of_the_culprit();
   } catch (const Aborted& error) {  // by a rank that nobody can name
-    ending = {3, error.what()};
+    ending = {kFailed, error.what()};
     suspects = desk.suspects.of_all();
   } catch (const std::exception& error) {
-    ending = {3, error.what()};
+    ending = {kFailed, error.what()};
   }
   const auto to_settle = departure.signal() == SIGHUP ? kOrphanToSettle : kToSettle;
   ending = conclude(std::move(ending), suspects, coordinator, desk, world, to_settle);

@@ -37,7 +37,7 @@ class Watch {
         loop_.departure.say(coordinator + " died");  // at once: there may be no time to agree
       else if (since(signalled_) < kRank1Speaks)
         return std::nullopt;  // who ends, ends the others too
-      return Ending{3, ""};
+      return Ending{kFailed, ""};
     }
     if (signal != 0 && since(signalled_) > 1) return Ending{128 + signal, ""};
     // One after the other, so that one of them speaks.

@@ -103,7 +103,7 @@ Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
     if (mine.decodes) start("the decoder", &Worker::decode, StageStream::Turn::brief);
     if (mine.replica >= 0) start("the denoiser", &Worker::denoise, StageStream::Turn::ordinary);
   } catch (const std::system_error& error) {  // no more threads
-    world_.end({3, placement_.named(world_.rank()) + ": a thread for each stage: " + error.what()});
+    world_.end({kFailed, placement_.named(world_.rank()) + ": a thread for each stage: " + error.what()});
     finish();
     throw;
   }

@@ -11,6 +11,7 @@
 #include "model/files/printable.h"
 #include "model/files/readable_file.h"
 #include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/tokenizer_folder.h"
 #include "model/tokenizer/unicode.h"
 #include "parallel/rank/errors.h"
 
@@ -20,7 +21,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kEndOfWord = "</w>";
-constexpr int64_t kMaxVocabularyBytes = 64u << 20;
 
 /// GPT-2's alphabet: every byte as a printable character, itself where it is one.
 const std::array<std::string, 256>& byte_alphabet() {
@@ -61,7 +61,7 @@ struct Symbol {
 }  // namespace
 
 BytePairEncoding::BytePairEncoding(const std::filesystem::path& vocab_file, const std::filesystem::path& merges_file) {
-  read_vocab(read_json_object(vocab_file, kMaxVocabularyBytes), vocab_file.string());
+  read_vocab(read_json_object(vocab_file, kMaxTokenizerFileBytes), vocab_file.string());
   read_merges(merges_file);
 }
 
@@ -98,7 +98,7 @@ void BytePairEncoding::read_vocab(const json& vocab, const std::string& file) {
 }
 
 void BytePairEncoding::read_merges(const std::filesystem::path& file) {
-  const std::string text = read_whole_file(file, kMaxVocabularyBytes);
+  const std::string text = read_whole_file(file, kMaxTokenizerFileBytes);
   size_t line_number = 0;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());

@@ -15,8 +15,6 @@ namespace {
 using nlohmann::json;
 using namespace nlohmann::literals;
 
-constexpr int64_t kMaxTokenizerBytes = 64u << 20;
-
 const json& field_of(const json& object, const std::string& name) {
   static const json none;
   const auto found = object.find(name);
@@ -48,7 +46,7 @@ std::optional<std::string> difference(const std::string& name, const json& found
 }  // namespace
 
 TokenizerFolder::TokenizerFolder(const std::filesystem::path& folder)
-    : folder_(folder), config_(read_json_object(config_file(), kMaxTokenizerBytes)) {
+    : folder_(folder), config_(read_json_object(config_file(), kMaxTokenizerFileBytes)) {
   for (const auto& [name, value] : {std::pair<const char*, json>{"padding_side", "right"},
                                     {"truncation_side", "right"},
                                     {"split_special_tokens", false}}) {
@@ -57,7 +55,7 @@ TokenizerFolder::TokenizerFolder(const std::filesystem::path& folder)
     }
   }
   if (!has_tokenizer_json(folder)) return;
-  tokenizer_ = read_json_object(tokenizer_file(), kMaxTokenizerBytes);
+  tokenizer_ = read_json_object(tokenizer_file(), kMaxTokenizerFileBytes);
   expect("truncation", {R"({"direction": "Right", "max_length": null, "strategy": null, "stride": null})"_json});
 }
 

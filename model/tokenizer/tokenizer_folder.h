@@ -2,11 +2,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 namespace flux {
+
+/// Of a tokenizer's files in text; a longer one is refused before it is read.
+inline constexpr int64_t kMaxTokenizerFileBytes = 64 << 20;
 
 /// The folder of one tokenizer as transformers reads it: tokenizer_config.json, and tokenizer.json, which counts before
 /// the older files (vocab.json and merges.txt, spiece.model) where it is there.

@@ -59,13 +59,13 @@ Ending draw(Receivers& receivers, Load& load, Worker& worker, const RunFacts& fa
   try {
     ending = RankLoop{world, departure, facts.placement, operation, worker, &coordinator}.run();
   } catch (const std::exception& error) {
-    ending = {3, error.what()};
+    ending = {kFailed, error.what()};
   }
   if (!orderly(ending.exit_code)) world.end(ending);
   try {
     receivers.end(ending);
   } catch (const std::exception& error) {  // the disk may be what ended the run
-    if (orderly(ending.exit_code)) ending = {3, error.what()};
+    if (orderly(ending.exit_code)) ending = {kFailed, error.what()};
     world.end(ending);
   }
   if (!orderly(ending.exit_code)) return ending;

@@ -14,8 +14,6 @@
 namespace flux {
 namespace {
 
-constexpr std::string_view json_spaces = " \t\n";
-
 /// Where a text stops being JSON.
 struct SyntaxError {
   size_t offset = 0;

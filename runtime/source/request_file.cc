@@ -18,7 +18,6 @@ namespace {
 
 constexpr size_t most_requests = 1'000'000;
 constexpr std::string_view blanks = " \t";
-constexpr std::string_view spaces = " \t\n";
 
 std::string_view without(std::string_view text, std::string_view leading) {
   return text.substr(std::min(text.find_first_not_of(leading), text.size()));
@@ -35,9 +34,9 @@ std::string extension(const std::string& name) {
 
 /// The text from its first line on that is neither empty nor a comment of those that people write above JSON.
 std::string_view without_comments(std::string_view text) {
-  text = without(text, spaces);
+  text = without(text, json_spaces);
   while (text.starts_with('#') || text.starts_with("//")) {
-    text = without(text.substr(std::min(text.find('\n'), text.size())), spaces);
+    text = without(text.substr(std::min(text.find('\n'), text.size())), json_spaces);
   }
   return text;
 }
@@ -50,7 +49,7 @@ bool is_json(const std::string& name, std::string_view text) {
   text = without_comments(text);
   if (text.empty() || (text.front() != '{' && text.front() != '[')) return false;
   if (text.front() == '{' && kind != ".txt") return true;
-  const std::string_view inside = without(text.substr(1), spaces);
+  const std::string_view inside = without(text.substr(1), json_spaces);
   const std::string_view begins = text.front() == '{' ? "\"}" : "{\"[]";
   return inside.empty() || begins.find(inside.front()) != std::string_view::npos;
 }
