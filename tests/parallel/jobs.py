@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import re
 import subprocess
 import time
 import unittest
@@ -75,7 +76,8 @@ class Job:
             return set()
 
     def starve(self, rank, name, seconds):
-        """A thread of the rank does not run for so long, and no signal tells of it. Skips the test without ptrace."""
+        """A thread of the rank does not run for so long, and no signal tells of it; it then has run again for a moment.
+        Skips the test without ptrace."""
         tasks = pathlib.Path("/proc", str(self.ranks()[rank]), "task")
         thread = next(int(task.name) for task in tasks.iterdir() if (task / "comm").read_text() == f"{name}\n")
         ptrace = ctypes.CDLL(None, use_errno=True).ptrace
@@ -84,7 +86,15 @@ class Job:
             raise unittest.SkipTest(f"ptrace: {os.strerror(ctypes.get_errno())}")
         os.waitpid(thread, WAIT_ALL)
         time.sleep(seconds)
+        pauses = self.pauses(rank, thread)
         ptrace(PTRACE_DETACH, thread, None, None)
+        while self.pauses(rank, thread) < pauses + 2:
+            time.sleep(0.01)
+
+    def pauses(self, rank, thread):
+        """How often the thread has gone to sleep of itself."""
+        status = pathlib.Path("/proc", str(self.ranks()[rank]), "task", str(thread), "status").read_text()
+        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.MULTILINE)[1])
 
     def end(self, timeout=100):
         """The lines printed, the exit code and the seconds taken since it began."""

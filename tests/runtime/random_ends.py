@@ -31,6 +31,14 @@ def in_use(name):
     return False
 
 
+def answers_signals(process):
+    """Whether it has come as far as MPI_Init: until then a signal that it is told to end by ends it without a word."""
+    try:
+        return any((thread / "comm").read_text() == "mpi\n" for thread in Path(f"/proc/{process}/task").iterdir())
+    except OSError:  # it has ended meanwhile
+        return False
+
+
 class Trial:
     """One run, hit once. `ranks` 0: without a launcher."""
 
@@ -43,6 +51,7 @@ class Trial:
         self.everybody = self.blow in (signal.SIGTERM, signal.SIGINT)  # the launcher passes it on
         self.moment = chance.uniform(0.05, 5)
         self.pictures = chance.choice([1, 3, 200])
+        self.may_be_silent = False  # nobody is there to speak, or not yet
 
     def __str__(self):
         whom = "the launcher" if self.everybody else f"rank {self.rank}"
@@ -79,6 +88,7 @@ class Trial:
             return False
         try:
             if self.everybody:
+                self.may_be_silent = not answers_signals(processes_of(out).get(0))
                 job.send_signal(self.blow)
                 return True
             os.kill(processes_of(out)[self.rank], self.blow)
@@ -94,9 +104,8 @@ class Trial:
         if code != 0 and code not in CODES[self.blow]:
             return f"exit code {code}\n{said}"
         found = errors(said)
-        # Nobody is there to speak, or not yet: the system ends a process that is still being loaded.
-        alone_killed = self.ranks == 0 and code in (-signal.SIGKILL, -self.blow)
-        if code != 0 and len(found) != 1 and not alone_killed:
+        alone_killed = self.ranks == 0 and self.blow == signal.SIGKILL
+        if code != 0 and len(found) != 1 and not (alone_killed or self.may_be_silent and not found):
             return f"{len(found)} lines name an error, exit code {code}\n{said}"
         if code == 0 and found:
             return f"exit code 0 with an error\n{said}"
