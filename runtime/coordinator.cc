@@ -226,7 +226,9 @@ void Coordinator::end(Ending ending) {
 
 void Coordinator::on(int from, Ready&&) { tell_scheduler(event::Ready{from}); }
 
-void Coordinator::on(int from, Step&& step) { tell_scheduler(event::Alive{from, step.picture, step.step, step.steps}); }
+void Coordinator::on(int from, Step&& step) {
+  tell_scheduler(event::Alive{from, step.picture, step.step, step.steps, step.peak_memory});
+}
 
 void Coordinator::on(int, Encoded&& encoded) {
   Open& open = *open_.at(encoded.request);

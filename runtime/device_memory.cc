@@ -28,7 +28,9 @@ DeviceMemory::DeviceMemory(at::Device device) : device_(device) {
 
 int64_t DeviceMemory::peak() const { return device_.is_cpu() ? 0 : stats(device_).allocated_bytes[0].peak; }
 
-int64_t DeviceMemory::reserved(at::Device device) { return device.is_cpu() ? 0 : stats(device).reserved_bytes[0].peak; }
+int64_t DeviceMemory::reserved(at::Device device) {
+  return device.is_cpu() || !allocator(device).initialized() ? 0 : stats(device).reserved_bytes[0].peak;
+}
 
 int64_t DeviceMemory::taken_from_driver(at::Device device) {
   return device.is_cpu() ? 0 : stats(device).num_device_alloc;

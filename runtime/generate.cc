@@ -25,6 +25,7 @@
 #include "runtime/journal.h"
 #include "runtime/metrics.h"
 #include "runtime/metrics_file.h"
+#include "runtime/metrics_server.h"
 #include "runtime/progress.h"
 #include "runtime/rank_loop.h"
 #include "runtime/results.h"
@@ -61,6 +62,8 @@ RunFacts facts_of(const GenerateRequest& request, const Agreement& agreement, Wo
   return facts;
 }
 
+void warn(const std::string& text) { spdlog::warn("{}", text); }
+
 /// What rank 0 has besides its own part: where pictures go, and who hears of them.
 struct Desk {
   Desk(const GenerateRequest& request, const RunFacts& facts, World& world)
@@ -69,9 +72,9 @@ struct Desk {
                  facts.placement),
         results(facts, request.output->path(), request.operation.json),
         metrics(request.source->pictures(), request.source->pictures_there(), facts.placement),
-        metrics_file(request.operation.metrics_file, metrics,
-                     [](const std::string& text) { spdlog::warn("{}", text); }),
-        log({&journal, &suspects, &progress, &metrics, &metrics_file, &results}),
+        metrics_file(request.operation.metrics_file, metrics, warn),
+        metrics_server(request.operation.metrics_address, metrics, warn),
+        log({&journal, &suspects, &progress, &metrics, &metrics_file, &metrics_server, &results}),
         sink(*request.output, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
 
   Journal journal;  // first: nothing is told before it is written down
@@ -80,6 +83,7 @@ struct Desk {
   Results results;
   Metrics metrics;
   MetricsFile metrics_file;
+  MetricsServer metrics_server;
   RunLog log;
   FolderSink sink;
 };
@@ -192,6 +196,7 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   });
   if (desk != nullptr) {
     say_how_ranks_are_shared(facts.placement);
+    if (const std::string url = desk->metrics_server.url(); !url.empty()) spdlog::info("metrics: {}", url);
   }
   if (!agreement.drawable) return draw_nothing(request, desk.get(), world);
   if (desk != nullptr) return coordinate(request, facts.placement, *desk, world, departure);

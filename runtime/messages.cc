@@ -54,6 +54,7 @@ struct Packer {
     out.set_picture(step.picture);
     out.set_step(step.step);
     out.set_steps(step.steps);
+    out.set_peak_memory(step.peak_memory);
   }
   void operator()(const Encoded& encoded) {
     auto& out = *message.mutable_encoded();
@@ -187,7 +188,8 @@ Message unpack(Parcel parcel) {
     case wire::Message::kReady:
       return Report(Ready{});
     case wire::Message::kStep:
-      return Report(Step{message.step().picture(), message.step().step(), message.step().steps()});
+      return Report(
+          Step{message.step().picture(), message.step().step(), message.step().steps(), message.step().peak_memory()});
     case wire::Message::kEncoded:
       return report_of(message.encoded(), std::move(parcel.tensors));
     case wire::Message::kDenoised:

@@ -29,6 +29,7 @@ struct Step {
   int64_t picture = -1;
   int64_t step = 0;
   int64_t steps = 0;
+  int64_t peak_memory = 0;  // bytes, once all is loaded
 };
 
 struct Encoded {

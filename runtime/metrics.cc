@@ -43,6 +43,19 @@ Metrics::Metrics(int64_t pictures, int64_t there, const Placement& placement)
   failed_ = &done.Add({{"status", "failed"}});
   auto& stages = BuildHistogram().Name("flux_dist_stage_seconds").Help("What a stage takes").Register(*registry_);
   for (const char* stage : {"encode", "denoise", "decode"}) stages_[stage] = &stages.Add({{"stage", stage}}, buckets());
+  auto& at_stage = BuildGauge()
+                       .Name("flux_dist_pictures_at_stage")
+                       .Help("Pictures that wait for a stage or are in it")
+                       .Register(*registry_);
+  for (const char* stage : {"encode", "denoise", "decode", "write"})
+    at_stage_[stage] = &at_stage.Add({{"stage", stage}});
+  auto& memory = BuildGauge()
+                     .Name("flux_dist_peak_memory_bytes")
+                     .Help("Most that a rank took of its card for tensors, or of its host where it runs on CPUs")
+                     .Register(*registry_);
+  for (const auto& place : placement.ranks)
+    peak_memory_[place.rank] =
+        &memory.Add({{"rank", std::to_string(place.rank)}, {"of", place.device.is_cpu() ? "host" : "card"}});
   auto& busy =
       BuildCounter().Name("flux_dist_busy_seconds_total").Help("In which a stage had work").Register(*registry_);
   for (int rank : placement.encoders())
@@ -90,17 +103,45 @@ void Metrics::on(Time now, const Event& event) {
     if (const auto who = by.extract(what)) stages.at(who.mapped()).done(now);
   };
   std::visit(Overloaded{
-                 [&](const event::Encoded& of) { done(encoded_by_, encoders_, of.request); },
-                 [&](const event::RequestFailed& of) { done(encoded_by_, encoders_, of.request); },
-                 [&](const event::Denoised& of) { done(drawn_by_, replicas_, of.picture); },
-                 [&](const event::Decoded& of) { done(decoded_by_, decoders_, of.picture); },
+                 [&](const event::Submitted& of) {
+                   for (int64_t picture : of.pictures) move(picture, at_stage_.at("encode"));
+                   to_encode_[of.request] = of.pictures;
+                 },
+                 [&](const event::Encoded& of) {
+                   done(encoded_by_, encoders_, of.request);
+                   if (const auto encoded = to_encode_.extract(of.request))
+                     for (int64_t picture : encoded.mapped()) move(picture, at_stage_.at("denoise"));
+                 },
+                 [&](const event::RequestFailed& of) {
+                   done(encoded_by_, encoders_, of.request);
+                   to_encode_.erase(of.request);
+                 },
+                 [&](const event::Denoised& of) {
+                   done(drawn_by_, replicas_, of.picture);
+                   move(of.picture, at_stage_.at("decode"));
+                 },
+                 [&](const event::Decoded& of) {
+                   done(decoded_by_, decoders_, of.picture);
+                   move(of.picture, at_stage_.at("write"));
+                 },
+                 [&](const event::Alive& rank) {
+                   if (rank.peak_memory > 0) peak_memory_.at(rank.rank)->Set(static_cast<double>(rank.peak_memory));
+                 },
                  [&](const event::PictureFailed& of) { done(decoded_by_, decoders_, of.picture); },
                  [](const auto&) {},
              },
              event);
 }
 
+void Metrics::move(int64_t picture, prometheus::Gauge* stage) {
+  if (const auto before = where_.extract(picture)) before.mapped()->Decrement();
+  if (stage == nullptr) return;
+  stage->Increment();
+  where_[picture] = stage;
+}
+
 void Metrics::on(Time, const Record& record) {
+  move(record.picture, nullptr);
   left_gauge_->Set(static_cast<double>(--left_));
   if (!record.drawn()) return failed_->Increment();
   drawn_->Increment();

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/placement.h"
 #include "runtime/run_log.h"
@@ -17,8 +18,9 @@ class Registry;
 
 namespace flux {
 
-/// What a run tells monitoring, as Prometheus knows it: pictures asked for, left and done, how long stages take, how
-/// busy ranks are. Nothing of prompts or paths.
+/// What a run tells monitoring, as Prometheus knows it: pictures asked for, left and done, those at each stage, how
+/// long stages take, how busy ranks are and what memory they took. Nothing of prompts or paths. text() is for any
+/// thread.
 class Metrics : public Listener {
  public:
   /// `there`: of the pictures, those that a run before has drawn.
@@ -43,6 +45,9 @@ class Metrics : public Listener {
     void done(Time now);
   };
 
+  /// The picture waits for that stage, or is in it; none: it is finished.
+  void move(int64_t picture, prometheus::Gauge* stage);
+
   std::shared_ptr<prometheus::Registry> registry_;
   int64_t left_;
   prometheus::Gauge* left_gauge_;
@@ -51,6 +56,10 @@ class Metrics : public Listener {
   prometheus::Counter* drawn_;
   prometheus::Counter* failed_;
   std::map<std::string, prometheus::Histogram*> stages_;
+  std::map<std::string, prometheus::Gauge*> at_stage_;
+  std::map<int64_t, prometheus::Gauge*> where_;        // by picture, from submitted to finished
+  std::map<int64_t, std::vector<int64_t>> to_encode_;  // pictures by request
+  std::map<int, prometheus::Gauge*> peak_memory_;      // by rank
 };
 
 }  // namespace flux

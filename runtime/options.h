@@ -95,6 +95,7 @@ struct OperationOptions {
   std::string log_level = "info";
   std::filesystem::path log_folder;      // empty: stderr only
   std::filesystem::path metrics_file{};  // empty: none
+  std::string metrics_address{};         // port or host:port; empty: none
   bool json = false;
 };
 

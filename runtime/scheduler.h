@@ -34,6 +34,7 @@ struct Alive {  // the rank gave a sign of life; picture -1 when it draws nothin
   int64_t picture;
   int64_t step;
   int64_t steps;
+  int64_t peak_memory = 0;  // bytes
 };
 struct Encoded {
   int64_t request;

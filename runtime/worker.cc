@@ -18,6 +18,7 @@
 #include "model/denoiser.h"
 #include "model/encoder.h"
 #include "parallel/rank/errors.h"
+#include "runtime/peak_memory.h"
 #include "runtime/step_reports.h"
 
 namespace flux {
@@ -91,10 +92,10 @@ RankFailed failure(const char* stage) {
 }  // namespace
 
 Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
-    : checkpoint_(std::move(checkpoint)),
-      placement_(placement),
-      world_(world),
-      heartbeat_([this](const Step& step) { report(step); }) {
+    : checkpoint_(std::move(checkpoint)), placement_(placement), world_(world), heartbeat_([this](Step step) {
+        if (loading_ == 0) step.peak_memory = peak_memory(place().device);
+        report(step);
+      }) {
   const RankPlace& mine = place();
   loading_ = (mine.encodes ? 1 : 0) + (mine.decodes ? 1 : 0) + (mine.replica >= 0 ? 1 : 0);
   if (mine.memory > 0) DeviceMemory::limit(mine.device, mine.memory);

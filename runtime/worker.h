@@ -51,7 +51,7 @@ class Worker {
   Inbox<Encode> to_encode_;
   Inbox<Decode> to_decode_;
   Inbox<Denoise> to_denoise_;
-  std::atomic<int> loading_ = 0;  // stages
+  std::atomic<int> loading_ = -1;  // stages; -1: not begun
   Heartbeat heartbeat_;
   std::optional<DeviceMemory> memory_;  // from when everything is loaded
   std::vector<std::thread> threads_;

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "model/full_precision.h"
-#include "runtime/bench/peak_memory.h"
+#include "runtime/peak_memory.h"
 #include "runtime/coordinator.h"
 #include "runtime/journal.h"
 #include "runtime/progress.h"

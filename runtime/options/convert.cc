@@ -260,6 +260,7 @@ OperationOptions operation_options(const Settings& settings) {
           .log_level = proto::LogLevel::Value_Name(options.log_level()),
           .log_folder = options.log_dir(),
           .metrics_file = options.metrics_file(),
+          .metrics_address = options.metrics_address(),
           .json = options.json()};
 }
 

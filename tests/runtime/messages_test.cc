@@ -120,8 +120,8 @@ TEST(Messages, ErrorsAndWarningsNeedNotBeUtf8) {
 TEST(Messages, TheSmallOnesArriveAsTheyWere) {
   EXPECT_EQ(order_round_trip(Stop{75}).exit_code, 75);
   EXPECT_TRUE(std::holds_alternative<Present>(std::get<Order>(unpack(pack(Order(Present{}))))));
-  const Step step = report_round_trip(Step{3, 5, 28});
-  EXPECT_EQ(std::tie(step.picture, step.step, step.steps), std::tuple(3, 5, 28));
+  const Step step = report_round_trip(Step{3, 5, 28, 1 << 30});
+  EXPECT_EQ(std::tie(step.picture, step.step, step.steps, step.peak_memory), std::tuple(3, 5, 28, 1 << 30));
 }
 
 TEST(Messages, BytesThatAreNoMessageAreRefused) {

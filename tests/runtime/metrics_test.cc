@@ -15,6 +15,8 @@ TEST(Metrics, TellHowFarARunIsAndHowBusyRanksAre) {
   const RunFacts facts = one_rank();
   Metrics metrics(10, 3, facts.placement);
   const auto tell = [&](Time now, const auto& what) { metrics.on(now, what); };
+  tell(1s, Event(event::Submitted{0, {0, 1, 2}}));
+  tell(1s, Event(event::Alive{0, -1, 0, 0, int64_t{3} << 30}));
   tell(1s, Command(command::Encode{0, 0}));
   tell(3s, Event(event::Encoded{0}));
   tell(3s, Command(command::Denoise{0, 0}));
@@ -39,6 +41,11 @@ TEST(Metrics, TellHowFarARunIsAndHowBusyRanksAre) {
   EXPECT_THAT(text, HasSubstr("flux_dist_busy_seconds_total{replica=\"0\",stage=\"denoise\"} 9"));
   EXPECT_THAT(text, HasSubstr("flux_dist_busy_seconds_total{rank=\"0\",stage=\"decode\"} 1"));
   EXPECT_THAT(text, HasSubstr("flux_dist_stage_seconds_sum{stage=\"denoise\"} 2"));
+  EXPECT_THAT(text, HasSubstr("flux_dist_pictures_at_stage{stage=\"encode\"} 0"));
+  EXPECT_THAT(text, HasSubstr("flux_dist_pictures_at_stage{stage=\"denoise\"} 1"));
+  EXPECT_THAT(text, HasSubstr("flux_dist_pictures_at_stage{stage=\"decode\"} 1"));
+  EXPECT_THAT(text, HasSubstr("flux_dist_pictures_at_stage{stage=\"write\"} 0"));
+  EXPECT_THAT(text, HasSubstr("flux_dist_peak_memory_bytes{of=\"host\",rank=\"0\"} 3221225472"));
   EXPECT_THAT(text, HasSubstr("dtype=\"fp32\""));
   EXPECT_THAT(text, Not(HasSubstr("secret")));
   EXPECT_THAT(text, Not(HasSubstr("/home")));

@@ -1,4 +1,4 @@
-#include "runtime/bench/peak_memory.h"
+#include "runtime/peak_memory.h"
 
 #include <sys/resource.h>
 
