@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "model/full_precision.h"
-#include "runtime/peak_memory.h"
 #include "runtime/coordinator.h"
 #include "runtime/journal.h"
+#include "runtime/peak_memory.h"
 #include "runtime/progress.h"
 #include "runtime/rank_loop.h"
 #include "runtime/sink/dropped_pictures.h"
