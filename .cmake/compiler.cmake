@@ -33,6 +33,24 @@ set(FLUX_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wno-subobject-linka
 # instantiated once: names in unnamed namespaces differ within a room. Off, a changed file is compiled alone.
 set(CMAKE_UNITY_BUILD ON CACHE BOOL "Compile the files of a library some at a time")
 
+# flux_compiled_together(sources...): which with which. Those that differ between builds with and without CUDA, or are in
+# one of them alone, are among themselves, so that ccache shares the others.
+function(flux_compiled_together)
+  set(count_of_shared 0)
+  set(count_of_differing 0)
+  foreach(source ${ARGN})
+    file(STRINGS ${source} differs REGEX "built_with[.]h" LIMIT_COUNT 1)
+    if(differs OR source MATCHES "/(nccl|cuda)/")
+      set(kind differing)
+    else()
+      set(kind shared)
+    endif()
+    math(EXPR group "${count_of_${kind}} / 8")
+    math(EXPR count_of_${kind} "${count_of_${kind}} + 1")
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${kind}_${group})
+  endforeach()
+endfunction()
+
 find_program(ccache ccache)
 if(ccache AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
@@ -64,7 +82,11 @@ function(flux_room name)
   else()
     list(FILTER sources EXCLUDE REGEX "/(nccl|cuda)/")
   endif()
+  set(implementations ${sources})
+  list(FILTER implementations INCLUDE REGEX "[.]cc$")
+  flux_compiled_together(${implementations})
   add_library(flux_${name} STATIC ${sources} ${kernels})
+  set_target_properties(flux_${name} PROPERTIES UNITY_BUILD_MODE GROUP)
   flux_target(flux_${name})
   file(GLOB_RECURSE protos CONFIGURE_DEPENDS *.proto)
   if(protos)

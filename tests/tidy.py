@@ -1,6 +1,6 @@
 """clang-tidy over the rooms, only where something changed since it was last green. usage: tests/tidy.py BUILD
 
-Most of clang-tidy's time goes into reading ATen, so the files of a folder are read together, as one that includes them
+Most of clang-tidy's time goes into reading ATen, so the files of a room are read together, as one that includes them
 all. What it finds there may come from reading them together, two files that use one name for different things: so such
 files are read again, half of them at a time, and only what is found in a file alone counts.
 """
@@ -20,7 +20,7 @@ BUILD = pathlib.Path(sys.argv[1]).resolve()
 ROOMS = ("parallel", "model", "runtime", "launch")
 FOLDER = BUILD / "tidy"
 GREEN = FOLDER / "green"  # a key a line, of what was checked and found clean
-AT_MOST = 8  # files read together
+AT_MOST = 12  # files read together
 GCCS = ("-fpch-preprocess", "-fopenmp")  # flags that mean files which clang does not have
 # clang-analyzer leaves a function after so many steps; of its own after 225000, which takes far longer.
 STEPS = ("-Xclang", "-analyzer-config", "-Xclang", "max-nodes=40000")
@@ -54,10 +54,10 @@ def compiled_files():
 
 
 def groups():
-    """Files of one folder with the same flags, a few at a time: [(files, flags)]."""
+    """Files of one room with the same flags, a few at a time: [(files, flags)]."""
     together = {}
     for file, flags in sorted(compiled_files()):
-        together.setdefault((file.parent, tuple(flags)), []).append(file)
+        together.setdefault((file.relative_to(SOURCE).parts[0], tuple(flags)), []).append(file)
     for (_, flags), files in together.items():
         count = -(-len(files) // AT_MOST)
         for first in range(count):
