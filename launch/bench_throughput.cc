@@ -118,8 +118,15 @@ std::vector<WaveResult> waves_of(const ThroughputLoad& load, const PictureLog& l
 
 void publish(const Job& job, const Client& client, const RunFacts& facts, const ThroughputRun& run) {
   const ThroughputOptions& options = job.options;
-  const ThroughputSetting setting{options, facts, job.random_weights, client.load.warmup_requests, run.peak_memory};
   const std::vector<WaveResult> waves = waves_of(client.load, run.log, facts.placement);
+  int64_t requests = client.load.warmup_requests;
+  for (const WaveResult& wave : waves) requests += static_cast<int64_t>(wave.requests.size());
+  const ThroughputSetting setting{options,
+                                  facts,
+                                  job.random_weights,
+                                  client.load.warmup_requests,
+                                  run.peak_memory,
+                                  run.coordinating / static_cast<double>(requests)};
   std::vector<Json> results;
   for (size_t wave = 0; wave < waves.size(); ++wave) {
     std::optional<double> rate;

@@ -42,12 +42,14 @@ int64_t encoder_workspace(const ModelFolder& folder, const Placement& placement)
   return tokens * (4 * t5.d_ff + 2 * t5.num_heads * tokens) * static_cast<int64_t>(c10::elementSize(placement.dtype));
 }
 
-/// Three maps of the picture's size, of the second-narrowest channels; in fp32 where fp16 may overflow.
+/// Maps of the picture's size, as the last block holds them at once: one of the second-narrowest channels and two of
+/// the narrowest; in fp32 where fp16 may overflow.
 int64_t decoder_workspace(const ModelFolder& folder, const Placement& placement) {
   const auto& channels = folder.vae.block_out_channels;
   const int64_t pixels = placement.demand.image_tokens * folder.vae.token_side() * folder.vae.token_side();
   const at::ScalarType widest = placement.dtype == at::kHalf ? at::kFloat : placement.dtype;
-  return 3 * pixels * channels[channels.size() > 1 ? 1 : 0] * static_cast<int64_t>(c10::elementSize(widest));
+  const int64_t wide = channels[channels.size() > 1 ? 1 : 0], narrow = channels[0];
+  return pixels * (wide + 2 * narrow) * static_cast<int64_t>(c10::elementSize(widest));
 }
 
 /// Of the very modules that would load, made without values.

@@ -23,7 +23,7 @@ std::string text(at::IntArrayRef shape) {
 /// Rows row ... of the tensor into a block of host memory, by all threads: from the page cache one copies no faster
 /// than a disk reads.
 void read_rows(const TensorSource& source, const TensorInfo& info, int64_t row, const at::Tensor& into) {
-  constexpr int64_t bytes_each = 1 << 20;
+  constexpr int64_t bytes_each = 256 << 10;
   const int64_t rows = into.size(0);
   const int64_t row_bytes = std::max<int64_t>(1, static_cast<int64_t>(into.nbytes()) / std::max<int64_t>(1, rows));
   // A thread's own; and memory taken in that mode may be written in it alone.

@@ -1,5 +1,7 @@
 #include "model/kernels/group_norm.h"
 
+#include <utility>
+
 #include "built_with.h"
 
 #if FLUX_CUDA
@@ -37,11 +39,24 @@ at::Tensor channels_last(const at::Tensor& x) {
   return x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-at::Tensor group_norm_cuda(const at::Tensor& map, const at::Tensor& offset, const GroupNormalization& norm) {
-  const at::Tensor x = channels_last(map);
-  const c10::cuda::CUDAGuard device(x.device());
+/// A map in channels last, and where a result of its size goes: into its place where nobody else holds it.
+struct Replaceable {
+  explicit Replaceable(at::Tensor map) : x(std::move(map)) {
+    TORCH_CHECK(x.size(0) == 1, "one map at a time");
+    bool alone = x.use_count() == 1 && x.storage().use_count() == 1;
+    if (!x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
+      x = channels_last(x);
+      alone = true;
+    }
+    out = alone ? x : at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
+  }
+  at::Tensor x, out;
+};
+
+at::Tensor group_norm_cuda(at::Tensor map, const at::Tensor& offset, const GroupNormalization& norm) {
+  const c10::cuda::CUDAGuard device(map.device());
+  const auto [x, out] = Replaceable(std::move(map));
   const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3);
-  const at::Tensor out = at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
   const at::Tensor partial =
       at::empty({group_norm_parts(pixels, channels), norm.groups, 2}, x.options().dtype(at::kDouble));
   const at::Tensor statistics = at::empty({norm.groups, 2}, x.options().dtype(at::kFloat));
@@ -61,10 +76,10 @@ at::Tensor group_norm_cuda(const at::Tensor& map, const at::Tensor& offset, cons
   return out;
 }
 
-at::Tensor add_with_offset_cuda(const at::Tensor& map, const at::Tensor& other, const at::Tensor& offset) {
-  const at::Tensor x = channels_last(map), y = channels_last(other);
-  const c10::cuda::CUDAGuard device(x.device());
-  const at::Tensor out = at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
+at::Tensor add_with_offset_cuda(const at::Tensor& map, at::Tensor other, const at::Tensor& offset) {
+  const c10::cuda::CUDAGuard device(map.device());
+  const at::Tensor x = channels_last(map);
+  const auto [y, out] = Replaceable(std::move(other));
   C10_CUDA_CHECK(launch_add_with_offset({.x = x.const_data_ptr(),
                                          .y = y.const_data_ptr(),
                                          .offset = offset.const_data_ptr<float>(),
@@ -79,16 +94,16 @@ at::Tensor add_with_offset_cuda(const at::Tensor& map, const at::Tensor& other, 
 }  // namespace
 #endif
 
-at::Tensor group_norm(const at::Tensor& x, const at::Tensor& offset, const GroupNormalization& norm) {
+at::Tensor group_norm(at::Tensor x, const at::Tensor& offset, const GroupNormalization& norm) {
 #if FLUX_CUDA
-  if (x.is_cuda()) return group_norm_cuda(x, offset, norm);
+  if (x.is_cuda()) return group_norm_cuda(std::move(x), offset, norm);
 #endif
   return group_norm_aten(x, offset, norm);
 }
 
-at::Tensor add_with_offset(const at::Tensor& x, const at::Tensor& y, const at::Tensor& offset) {
+at::Tensor add_with_offset(const at::Tensor& x, at::Tensor y, const at::Tensor& offset) {
 #if FLUX_CUDA
-  if (x.is_cuda()) return add_with_offset_cuda(x, y, offset);
+  if (x.is_cuda()) return add_with_offset_cuda(x, std::move(y), offset);
 #endif
   return add_with_offset_aten(x, y, offset);
 }

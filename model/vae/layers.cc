@@ -1,5 +1,8 @@
 #include "model/vae/layers.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "model/kernels/upsample_nearest.h"
 
 namespace flux {
@@ -35,7 +38,19 @@ at::Tensor Convolution::unbiased(const at::Tensor& x) const {
   return at::conv2d(x, weight_, /*bias=*/{}, /*stride=*/1, padding_);
 }
 
-at::Tensor Upsampler::operator()(const at::Tensor& x) const { return convolution_(upsample_nearest(x)); }
+at::Tensor Upsampler::operator()(const at::Tensor& x) const {
+  constexpr int64_t stripes = 4;
+  const int64_t rows = x.size(2);
+  const at::Tensor out = at::empty({1, x.size(1), 2 * rows, 2 * x.size(3)}, x.options(), map_format(x.device()));
+  for (int64_t stripe = 0; stripe < stripes; ++stripe) {
+    const int64_t begin = rows * stripe / stripes, end = rows * (stripe + 1) / stripes;
+    if (begin == end) continue;
+    const int64_t above = std::max<int64_t>(begin - 1, 0), below = std::min(end + 1, rows);  // a convolution reads them
+    const at::Tensor enlarged = convolution_(upsample_nearest(x.slice(2, above, below)));
+    out.slice(2, 2 * begin, 2 * end).copy_(enlarged.slice(2, 2 * (begin - above), 2 * (end - above)));
+  }
+  return out;
+}
 
 GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups, Then then) {
   const Weights fp32 = weights.in(at::kFloat);
@@ -50,10 +65,11 @@ ResnetBlock::ResnetBlock(const Weights& weights, int64_t out, int64_t in, int64_
   if (out != in) shortcut_.emplace(weights["conv_shortcut"], out, in, 1);
 }
 
-at::Tensor ResnetBlock::operator()(const at::Tensor& x) const {
-  const auto once = conv_1_.unbiased(norm_1_(x));
-  const auto twice = conv_2_.unbiased(norm_2_(once, conv_1_.bias()));
-  return add_with_offset(shortcut_ ? (*shortcut_)(x) : x, twice, conv_2_.bias());
+at::Tensor ResnetBlock::operator()(at::Tensor x) const {
+  const auto shortcut = shortcut_ ? (*shortcut_)(x) : x;
+  auto once = conv_1_.unbiased(norm_1_(std::move(x)));
+  auto twice = conv_2_.unbiased(norm_2_(std::move(once), conv_1_.bias()));
+  return add_with_offset(shortcut, std::move(twice), conv_2_.bias());
 }
 
 PixelAttention::Projection::Projection(const Weights& weights, int64_t channels)

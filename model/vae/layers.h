@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <optional>
+#include <utility>
 
 #include "model/checkpoint/weights.h"
 #include "model/kernels/group_norm.h"
@@ -27,7 +28,8 @@ class Convolution {
   int64_t padding_;
 };
 
-/// Twice the height and width: every pixel four times, then a convolution. diffusers: Upsample2D.
+/// Twice the height and width: every pixel four times, then a convolution, a stripe of rows after the other, so that
+/// the enlarged map is never there in full. diffusers: Upsample2D.
 class Upsampler {
  public:
   Upsampler(const Weights& weights, int64_t channels) : convolution_(weights["conv"], channels, channels, 3) {}
@@ -45,8 +47,8 @@ class GroupNorm {
   GroupNorm(const Weights& weights, int64_t channels, int64_t groups, Then then);
 
   /// x: [1, channels, h, w]. offset: [channels] fp32, added to x first; or undefined.
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& offset = {}) const {
-    return group_norm(x, offset, norm_);
+  at::Tensor operator()(at::Tensor x, const at::Tensor& offset = {}) const {
+    return group_norm(std::move(x), offset, norm_);
   }
 
  private:
@@ -58,7 +60,9 @@ class GroupNorm {
 class ResnetBlock {
  public:
   ResnetBlock(const Weights& weights, int64_t out, int64_t in, int64_t groups);
-  at::Tensor operator()(const at::Tensor& x) const;
+
+  /// x that is given away (std::move) makes room for what is computed of it.
+  at::Tensor operator()(at::Tensor x) const;
 
  private:
   GroupNorm norm_1_;

@@ -1,5 +1,7 @@
 #include "model/vae/vae_decoder.h"
 
+#include <utility>
+
 namespace flux {
 
 VaeDecoder::VaeDecoder(const Weights& weights, const VaeConfig& config)
@@ -33,7 +35,7 @@ VaeDecoder::VaeDecoder(const Weights& weights, const VaeConfig& config)
 }
 
 at::Tensor VaeDecoder::UpBlock::operator()(at::Tensor x) const {
-  for (const auto& resnet : resnets) x = resnet(x);
+  for (const auto& resnet : resnets) x = resnet(std::move(x));
   return upsampler ? (*upsampler)(x) : x;
 }
 
@@ -41,12 +43,12 @@ at::Tensor VaeDecoder::operator()(const at::Tensor& latents) const {
   auto x = latents.contiguous(map_format(latents.device()));
   x = conv_in_(post_quant_conv_ ? (*post_quant_conv_)(x) : x);
 
-  x = middle_1_(x);
+  x = middle_1_(std::move(x));
   if (middle_attention_) x = (*middle_attention_)(x);
-  x = middle_2_(x);
+  x = middle_2_(std::move(x));
 
-  for (const auto& block : up_blocks_) x = block(x);
-  return conv_out_(norm_out_(x));
+  for (const auto& block : up_blocks_) x = block(std::move(x));
+  return conv_out_(norm_out_(std::move(x)));
 }
 
 }  // namespace flux

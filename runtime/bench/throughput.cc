@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <ctime>
 #include <exception>
 #include <memory>
 #include <string>
@@ -52,6 +53,13 @@ class Receivers {
   Progress progress_;
 };
 
+/// Seconds that the calling thread has had a core.
+double core_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 Ending draw(Receivers& receivers, Load& load, Worker& worker, const RunFacts& facts, const OperationOptions& operation,
             World& world, Departure& departure) {
   Coordinator coordinator({world, load, *receivers.sink, receivers.run_log, departure}, facts.placement, operation);
@@ -82,6 +90,7 @@ ThroughputRun run_throughput(const Checkpoint& checkpoint, const RunFacts& facts
   std::unique_ptr<Receivers> receivers;
   if (desk != nullptr) receivers = std::make_unique<Receivers>(*desk, facts, operation, world);
   Worker worker(checkpoint, facts.placement, world);
+  const double before = core_seconds();
   Ending ending;
   if (desk != nullptr) {
     ending = draw(*receivers, desk->load, worker, facts, operation, world, departure);
@@ -89,7 +98,7 @@ ThroughputRun run_throughput(const Checkpoint& checkpoint, const RunFacts& facts
     ending = RankLoop{world, departure, facts.placement, operation, worker}.run();
     if (!orderly(ending.exit_code)) world.end(ending);
   }
-  ThroughputRun run{ending.exit_code, {}, {}};
+  ThroughputRun run{.exit_code = ending.exit_code, .coordinating = core_seconds() - before};
   if (!orderly(ending.exit_code)) return run;
   const int64_t mine = peak_memory(facts.placement.ranks[world.rank()].device);
   for (const std::string& theirs : world.exchange(std::to_string(mine))) run.peak_memory.push_back(std::stoll(theirs));

@@ -27,6 +27,7 @@ struct ThroughputRun {
   int exit_code = 0;  // of an orderly end: 1: some pictures failed
   PictureLog log;
   std::vector<int64_t> peak_memory;  // bytes, by rank
+  double coordinating = 0;           // seconds that the coordinator's thread had a core
 };
 
 /// Draws what the load asks for with the ranks of generate: collective over the world; `desk`: of rank 0, else null.

@@ -114,6 +114,7 @@ Json totals(const WaveResult& wave, const ThroughputSetting& setting) {
   json["slo_attainment"] = slo_attainment(wave);
   json["completed_images"] = std::llround(drawn);
   json["images_per_hour"] = number(3600 * drawn / wave.duration);
+  json["coordinator_ms"] = number(1000 * setting.coordinating);
   return json;
 }
 
@@ -217,6 +218,7 @@ std::string throughput_text(const Json& result) {
   for (const auto& [name, stage] : result["stages"].items())
     text += fmt::format("  {:<9} mean {}  p50 {}  p99 {}\n", name, seconds_text(stage["mean"]),
                         seconds_text(stage["p50"]), seconds_text(stage["p99"]));
+  text += fmt::format("  coordinator {} ms a request\n", shown(result["coordinator_ms"], 2));
   for (const Json& rank : result["ranks"])
     text += fmt::format("  rank {:<4} {} {}  busy {} %, {:.0f} MiB of its {} at most\n", rank["rank"].get<int>(),
                         rank["host"].get<std::string>(), rank.value("card", "cpu"), shown(rank["busy_percent"], 1),

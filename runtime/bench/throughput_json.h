@@ -20,6 +20,7 @@ struct ThroughputSetting {
   bool random_weights = false;
   int64_t warmup_requests = 0;
   const std::vector<int64_t>& peak_memory;  // bytes, by rank
+  double coordinating = 0;                  // seconds a request
 };
 
 /// One wave's result, an object that bench compare reads. Times are seconds, on the coordinator's clock, which counts
@@ -34,6 +35,7 @@ struct ThroughputSetting {
 ///   it) or "process" (its largest resident set, of ranks on CPUs).
 /// - latency_p90, latency_p95, completed_images, images_per_hour, and slo_attainment: of all requests that have an SLO,
 ///   failed ones too, the part that kept it.
+/// - coordinator_ms: what a request costs the thread that coordinates, of its core, over all waves.
 /// - stages: queue, encode, transfer, denoise, decode, write, each with mean, p50, p99; the six means add up to
 ///   latency_mean.
 /// - ranks: rank, host, device, card, ... as in a journal, busy_percent (in any stage), encode_percent,

@@ -112,6 +112,7 @@ class Throughput(unittest.TestCase):
         self.assertAlmostEqual(result["peak_memory_mb_median"], np.median(memory), places=6)
         for rank in result["ranks"]:
             self.assertLessEqual(rank["busy_percent"], 100 + 1e-6)
+        self.assertGreater(result["coordinator_ms"], 0)
 
     def test_offline_over_ranks_with_the_demos_config(self):
         config = Path(DEMO).parent / "demo.textproto"

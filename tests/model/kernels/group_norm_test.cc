@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <utility>
 
 #include "model/kernels/upsample_nearest.h"
 #include "tests/model/comparison.h"
@@ -84,6 +85,27 @@ TEST_P(GroupNormGpu, EqualsItsDefinition) {
     const auto added = add_with_offset(last(maps.x), last(maps.y), maps.offset.cuda());
     EXPECT_LE(relative_to_largest(added.cpu().to(at::kDouble), sum), rounding(dtype));
   }
+}
+
+TEST_P(GroupNormGpu, WhatIsGivenAwayIsWrittenOver) {
+  const auto [dtype, silu] = GetParam();
+  const Maps maps(dtype, 64, 2, 128, 100, silu);
+  const GroupNormalization norm{maps.norm.weight.cuda(), maps.norm.bias.cuda(), 2, silu};
+  const auto offset = maps.offset.cuda();
+  auto x = last(maps.x), y = last(maps.y);
+  const auto kept = x;
+  const auto normed = group_norm(std::move(x), offset, norm);
+  EXPECT_NE(normed.data_ptr(), kept.data_ptr()) << "somebody holds it";
+  EXPECT_TRUE(at::equal(kept, last(maps.x)));
+  auto alone = last(maps.x);
+  const void* const place = alone.data_ptr();
+  const auto in_place = group_norm(std::move(alone), offset, norm);
+  EXPECT_EQ(in_place.data_ptr(), place);
+  EXPECT_TRUE(at::equal(in_place, normed));
+  const void* const other_place = y.data_ptr();
+  const auto added = add_with_offset(kept, std::move(y), offset);
+  EXPECT_EQ(added.data_ptr(), other_place);
+  EXPECT_TRUE(at::equal(added, add_with_offset(kept, last(maps.y), offset)));
 }
 
 TEST_P(GroupNormGpu, UpsamplingEqualsAtens) {
