@@ -98,7 +98,7 @@ ThroughputRun run_throughput(const Checkpoint& checkpoint, const RunFacts& facts
     ending = RankLoop{world, departure, facts.placement, operation, worker}.run();
     if (!orderly(ending.exit_code)) world.end(ending);
   }
-  ThroughputRun run{.exit_code = ending.exit_code, .coordinating = core_seconds() - before};
+  ThroughputRun run{ending.exit_code, {}, {}, core_seconds() - before};
   if (!orderly(ending.exit_code)) return run;
   const int64_t mine = peak_memory(facts.placement.ranks[world.rank()].device);
   for (const std::string& theirs : world.exchange(std::to_string(mine))) run.peak_memory.push_back(std::stoll(theirs));
