@@ -1,12 +1,8 @@
 #include "runtime/metrics_server.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
@@ -16,7 +12,6 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
-#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -29,10 +24,10 @@ namespace {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
-using asio::use_awaitable;
 using asio::ip::tcp;
 using namespace std::chrono_literals;
 using SteadyClock = std::chrono::steady_clock;
+using Error = boost::system::error_code;
 using Page = http::response<http::string_body>;
 
 constexpr auto kPatience = 10s;  // with who asks
@@ -41,7 +36,7 @@ constexpr auto kSilent = 30s;
 constexpr int kMostVisitors = 32;
 constexpr size_t kMostHeaderBytes = 8192;
 
-std::optional<uint16_t> port_of(std::string_view text) {
+std::optional<uint16_t> port_of(const std::string& text) {
   uint16_t port = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, port);
@@ -55,9 +50,9 @@ tcp::endpoint endpoint_of(const std::string& text) {
     std::string host = text.substr(0, colon);
     if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
     if (host == "localhost") host = "127.0.0.1";
-    boost::system::error_code no_address;
+    Error no_address;
     const asio::ip::address address = asio::ip::make_address(host, no_address);
-    const auto port = port_of(std::string_view(text).substr(colon + 1));
+    const auto port = port_of(text.substr(colon + 1));
     if (!no_address && port) return {address, *port};
   }
   throw Invalid(fmt::format("--metrics-address: {} is none such as 9400, 127.0.0.1:9400, [::1]:9400 or 0.0.0.0:9400",
@@ -69,62 +64,11 @@ std::string named(const tcp::endpoint& endpoint) {
   return fmt::format("{}:{}", endpoint.address().is_v6() ? "[" + host + "]" : host, endpoint.port());
 }
 
-struct Visit {
-  explicit Visit(int& of) : visitors(of) { ++visitors; }
-  ~Visit() { --visitors; }
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
-  int& visitors;
-};
-
-}  // namespace
-
-struct MetricsServer::Server {
-  Server(const tcp::endpoint& endpoint, const Metrics& shown) : metrics(shown), acceptor(context, endpoint) {
-    url = fmt::format("http://{}/metrics", named(acceptor.local_endpoint()));
-    asio::co_spawn(context, welcome(), asio::detached);
-    thread = std::thread([this] {
-      name_this_thread("metrics");
-      context.run();
-    });
-  }
-
-  ~Server() {
-    context.stop();
-    thread.join();
-  }
-
-  asio::awaitable<void> welcome() {
-    while (true) {
-      boost::system::error_code error;
-      tcp::socket visitor = co_await acceptor.async_accept(asio::redirect_error(use_awaitable, error));
-      if (error) {  // no descriptors are left, say
-        co_await asio::steady_timer(context, kAcceptPause).async_wait(use_awaitable);
-      } else if (visitors < kMostVisitors) {
-        asio::co_spawn(context, serve(std::move(visitor)), asio::detached);
-      }
-    }
-  }
-
-  /// Until the visitor leaves, is silent for too long or sends what is no request: all of them are exceptions.
-  asio::awaitable<void> serve(tcp::socket socket) {
-    const Visit visit(visitors);
-    boost::beast::tcp_stream stream(std::move(socket));
-    boost::beast::flat_buffer buffer(kMostHeaderBytes);
-    bool stays = true;
-    while (stays) {
-      stream.expires_after(kPatience);
-      http::request_parser<http::empty_body> request;
-      co_await http::async_read(stream, buffer, request, use_awaitable);
-      Page page = answer(request.get());
-      stays = page.keep_alive();
-      http::response_serializer<http::string_body> serializer(page);
-      serializer.split(true);
-      co_await http::async_write_header(stream, serializer, use_awaitable);
-      if (request.get().method() != http::verb::head) co_await http::async_write(stream, serializer, use_awaitable);
-    }
-    stream.socket().shutdown(tcp::socket::shutdown_send);
-  }
+/// What is served, and from when on.
+struct Served {
+  const Metrics& metrics;
+  std::atomic<SteadyClock::time_point> heard = SteadyClock::now();
+  int visitors = 0;  // of the server's thread
 
   Page answer(const http::request<http::empty_body>& request) const {
     Page page(http::status::ok, request.version());
@@ -146,15 +90,79 @@ struct MetricsServer::Server {
       page.body() = "ok\n";
     }
     page.prepare_payload();
+    if (request.method() == http::verb::head) page.body().clear();
     return page;
   }
+};
 
-  const Metrics& metrics;
-  std::atomic<SteadyClock::time_point> heard = SteadyClock::now();
-  int visitors = 0;
+/// Until the other side leaves, is silent for too long or sends what is no request: then nothing holds this any more.
+class Visitor : public std::enable_shared_from_this<Visitor> {
+ public:
+  Visitor(tcp::socket socket, Served& served) : served_(served), stream_(std::move(socket)), buffer_(kMostHeaderBytes) {
+    ++served_.visitors;
+  }
+  ~Visitor() { --served_.visitors; }
+  Visitor(const Visitor&) = delete;
+  Visitor& operator=(const Visitor&) = delete;
+
+  void read() {
+    request_.emplace();
+    stream_.expires_after(kPatience);
+    http::async_read(stream_, buffer_, *request_, [self = shared_from_this()](Error error, size_t) {
+      if (!error) self->answer();
+    });
+  }
+
+ private:
+  void answer() {
+    page_ = served_.answer(request_->get());
+    http::async_write(stream_, page_, [self = shared_from_this()](Error error, size_t) {
+      if (!error && self->page_.keep_alive()) self->read();
+    });
+  }
+
+  Served& served_;
+  boost::beast::tcp_stream stream_;
+  boost::beast::flat_buffer buffer_;
+  std::optional<http::request_parser<http::empty_body>> request_;
+  Page page_;
+};
+
+}  // namespace
+
+struct MetricsServer::Server {
+  Server(const tcp::endpoint& endpoint, const Metrics& metrics)
+      : served{metrics}, acceptor(context, endpoint), url("http://" + named(acceptor.local_endpoint()) + "/metrics") {
+    welcome();
+    thread = std::thread([this] {
+      name_this_thread("metrics");
+      context.run();
+    });
+  }
+
+  ~Server() {
+    context.stop();
+    thread.join();
+  }
+
+  void welcome() {
+    acceptor.async_accept([this](Error error, tcp::socket socket) {
+      if (error) return pause();  // no descriptors are left, say
+      if (served.visitors < kMostVisitors) std::make_shared<Visitor>(std::move(socket), served)->read();
+      welcome();
+    });
+  }
+
+  void pause() {
+    timer.expires_after(kAcceptPause);
+    timer.async_wait([this](Error) { welcome(); });
+  }
+
+  Served served;  // first: visitors leave with the context
   asio::io_context context{1};
+  asio::steady_timer timer{context};
   tcp::acceptor acceptor;
-  std::string url;
+  const std::string url;
   std::thread thread;
 };
 
@@ -178,7 +186,7 @@ MetricsServer::MetricsServer(const std::string& address, const Metrics& metrics,
 MetricsServer::~MetricsServer() = default;
 
 void MetricsServer::on(Time, const Event&) {
-  if (server_ != nullptr) server_->heard = SteadyClock::now();
+  if (server_ != nullptr) server_->served.heard = SteadyClock::now();
 }
 
 std::string MetricsServer::url() const { return server_ == nullptr ? "" : server_->url; }
