@@ -90,10 +90,11 @@ std::vector<Plan> arrangements(const ModelFolder& folder, const PlacementOptions
       }
     }
   }
-  std::ranges::stable_sort(found, {}, [](const Plan& plan) {
+  std::ranges::stable_sort(found, {}, [&](const Plan& plan) {
     const auto cards = static_cast<int64_t>(drawing_cards(plan));
+    const auto replicas = static_cast<int64_t>(plan.placement.replicas.size());
     return std::tuple(-cards, plan.placement.formats.transformer,
-                      -static_cast<int64_t>(plan.placement.replicas.size()));
+                      options.optimize == Optimize::latency ? replicas : -replicas);
   });
   return found;
 }

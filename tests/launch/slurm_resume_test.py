@@ -104,7 +104,8 @@ class SlurmResume(SlurmJobs):
         self.assertEqual(sorted(drawn), [0, 1, 2, 3])
 
     def test_three_starts_without_a_picture_are_enough(self):
-        number = self.submit("--timeout", "1ms", slurm=())  # nothing takes less
+        # Nothing takes less, and a request that was blamed twice is not set aside.
+        number = self.submit("--timeout", "1ms", "--retry-poisoned", slurm=())
         job, said = self.go_on(number)
         self.assertEqual((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "3:0", "2"), said)
         self.assertIn("3 starts without a new picture: not queued again", said[-1])

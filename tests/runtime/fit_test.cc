@@ -143,10 +143,11 @@ TEST(Arrangements, NameWhatFitsTheBestFirst) {
   ModelFolder folder = model();
   folder.text_encoder_2 = flux_t5();
   PlanRequest request{.picture = {.height = 1024, .width = 1024}, .card_memory = {}};
+  PlacementOptions options;
   const auto on = [&](int cards, int64_t bytes) {
     const RankFacts host = world(1, cards, bytes).front();
     request.card_memory = card_memory({host}, 0);
-    return flags_of(arrangements(folder, {}, host, request));
+    return flags_of(arrangements(folder, options, host, request));
   };
   EXPECT_THAT(on(2, 80 * gib),
               ::testing::ElementsAre("-n 3 --replicas 2", "-n 3 --replicas 1", "-n 3 --replicas 2 --quantize int8",
@@ -159,6 +160,8 @@ TEST(Arrangements, NameWhatFitsTheBestFirst) {
   EXPECT_EQ(on(2, 16 * gib).front(), "-n 3 --replicas 2 --quantize int8 --encoder-residency streamed");
   EXPECT_THAT(on(1, 4 * gib), ::testing::IsEmpty());
   EXPECT_THAT(as_text(std::vector<Plan>{}), HasSubstr("nothing fits"));
+  options.optimize = Optimize::latency;
+  EXPECT_EQ(on(2, 80 * gib).front(), "-n 3 --replicas 1");
 }
 
 TEST(Fit, NamesTheCardAndTheSmallestChange) {
