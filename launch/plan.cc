@@ -4,17 +4,24 @@
 #include <spdlog/spdlog.h>
 
 #include <iostream>
+#include <set>
+#include <string_view>
 
 #include "launch/verbs.h"
 #include "parallel/rank/errors.h"
 #include "runtime/arrangements.h"
+#include "runtime/bench/simulation.h"
 #include "runtime/fit.h"
 #include "runtime/options/convert.h"
+#include "runtime/options/option.h"
 #include "runtime/source/model_defaults.h"
 #include "runtime/source/picture_size.h"
 
 namespace flux {
 namespace {
+
+const std::set<std::string_view> kOfSimulations = {"simulate", "ranks",     "encoders",
+                                                   "json",     "log_level", "print_config"};
 
 constexpr int capability = 89;  // of the cards that are assumed: of those with 16 GB, what has all formats
 
@@ -63,9 +70,22 @@ void print_arrangements(const ModelFolder& folder, const PlanOptions& options, c
   std::cout << (json ? as_json(found) : as_text(found)) << std::flush;
 }
 
+int print_simulation(const Settings& settings, const PlanOptions& options) {
+  for (const Option& option : all_options())
+    if (settings.origin(option.name) == option.flag && !kOfSimulations.contains(option.name))
+      throw Invalid(option.flag + ": a simulation is of what was measured; leave it out, or --simulate");
+  MeasuredStages measured = read_stages(options.simulate);
+  if (settings.has("encoders")) measured.encoders = placement_options(settings).encoders;
+  const std::vector<SimulatedRun> runs = simulate(measured, options.ranks);
+  std::cout << (operation_options(settings).json ? simulation_json(runs) : simulation_table(runs)) << std::flush;
+  return 0;
+}
+
 }  // namespace
 
 int plan(Settings settings) {
+  if (const PlanOptions options = plan_options(settings); !options.simulate.empty())
+    return print_simulation(settings, options);
   const ModelFolder folder(model_path(settings));
   add_model_defaults(settings, folder);
   const PlanOptions options = plan_options(settings);

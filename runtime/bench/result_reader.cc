@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -12,6 +14,7 @@
 #include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 #include "runtime/bench/comparison.h"
+#include "runtime/bench/simulation.h"
 
 namespace flux {
 namespace {
@@ -19,6 +22,7 @@ namespace {
 using Parsed = nlohmann::json;
 
 constexpr int64_t kMostBytes = 1 << 28;
+constexpr size_t kMostRanks = 4096;
 constexpr double kMaxSeconds = 1e9;  // seconds
 
 /// One line, and where it stands for messages.
@@ -63,10 +67,14 @@ std::string load_of(const Line& line, const Parsed& requests) {
          fmt::format(", {}, {}", dataset, fmt::join(sizes, " and "));
 }
 
-LoadResults results_of(const Line& line) {
+void require_result(const Line& line) {
   if (line.text(line.json, "benchmark") != "throughput") line.refuse("is no result of bench throughput");
   if (line.number(line.json, "schema") != 1)
     line.refuse("is of another version of this program: its \"schema\" is not 1");
+}
+
+LoadResults results_of(const Line& line) {
+  require_result(line);
   const Parsed& requests = line.at(line.json, "requests");
   if (!requests.is_array()) line.refuse("\"requests\" is no array");
   LoadResults results{load_of(line, requests), {}, {}};
@@ -89,22 +97,65 @@ void add(std::vector<LoadResults>& all, LoadResults&& one) {
   same->gaps.insert(same->gaps.end(), one.gaps.begin(), one.gaps.end());
 }
 
-}  // namespace
-
-std::vector<LoadResults> read_results(const std::filesystem::path& file) {
+/// Every line that is not blank, at least one.
+void each_line(const std::filesystem::path& file, const std::function<void(const Line&)>& visit) {
   const std::string bytes = read_whole_file(file, kMostBytes);
-  std::vector<LoadResults> all;
-  int64_t number = 0;
+  int64_t number = 0, lines = 0;
   for (std::string_view rest = bytes; !rest.empty();) {
     const std::string_view text = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(text.size() + 1, rest.size()));
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string where = fmt::format("{}:{}", file.string(), number);
-    add(all, results_of({where, parse_json_object(text, where)}));
+    visit({where, parse_json_object(text, where)});
+    ++lines;
   }
-  if (all.empty()) throw Invalid(file.string() + ": holds no results; bench throughput --output-file writes them");
+  if (lines == 0) throw Invalid(file.string() + ": holds no results; bench throughput --output-file writes them");
+}
+
+int ranks_of(const Line& line, const Parsed& object) {
+  const Parsed& ranks = line.at(object, "ranks");
+  if (!ranks.is_array() || ranks.empty() || ranks.size() > kMostRanks) line.refuse("\"ranks\" is no list of ranks");
+  return static_cast<int>(ranks.size());
+}
+
+MeasuredStages stages_of(const Line& line) {
+  require_result(line);
+  const Parsed& stages = line.at(line.json, "stages");
+  const auto mean = [&](const char* stage) { return line.number(line.at(stages, stage), "mean"); };
+  const Parsed& replicas = line.at(line.json, "replicas");
+  if (!replicas.is_array() || replicas.empty()) line.refuse("\"replicas\" is no list of replicas");
+  const int each = ranks_of(line, replicas.front()), ranks = ranks_of(line, line.json);
+  for (const Parsed& replica : replicas)
+    if (ranks_of(line, replica) != each) line.refuse("is of replicas of different sizes");
+  const int encoders = ranks - each * static_cast<int>(replicas.size());
+  if (encoders < 0) line.refuse("\"replicas\" have more ranks than the run");
+  const double pictures = line.number(line.json, "completed_images");
+  if (!(pictures >= 1)) line.refuse("no request was completed");
+  return {.encode = mean("encode"),
+          .denoise = mean("denoise"),
+          .decode = mean("decode"),
+          .write = mean("write"),
+          .transfer = mean("transfer"),
+          .coordinator = line.number(line.json, "coordinator_ms") / 1000,
+          .ranks = ranks,
+          .ranks_per_replica = each,
+          .encoders = std::max(1, encoders),
+          .pictures_per_replica = pictures / static_cast<double>(replicas.size())};
+}
+
+}  // namespace
+
+std::vector<LoadResults> read_results(const std::filesystem::path& file) {
+  std::vector<LoadResults> all;
+  each_line(file, [&](const Line& line) { add(all, results_of(line)); });
   return all;
+}
+
+MeasuredStages read_stages(const std::filesystem::path& result) {
+  std::optional<MeasuredStages> last;
+  each_line(result, [&](const Line& line) { last = stages_of(line); });
+  return *last;
 }
 
 }  // namespace flux

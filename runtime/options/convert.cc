@@ -183,7 +183,8 @@ PlanOptions plan_options(const Settings& settings) {
                    .cards = {options.cards().begin(), options.cards().end()},
                    .num_inference_steps = options.num_inference_steps(),
                    .sigmas = {options.sigmas().begin(), options.sigmas().end()},
-                   .max_sequence_length = options.max_sequence_length()};
+                   .max_sequence_length = options.max_sequence_length(),
+                   .simulate = options.simulate()};
   if (!plan.sigmas.empty()) plan.num_inference_steps = options.sigmas_size();
   return plan;
 }

@@ -30,6 +30,7 @@ struct PlanOptions {
   int64_t num_inference_steps = 28;
   std::vector<double> sigmas{};
   int64_t max_sequence_length = 512;
+  std::filesystem::path simulate{};  // a result of bench throughput; empty: nothing is simulated
 };
 
 enum class Measure { step, decode, stages, comm, throughput, compare };

@@ -1,4 +1,5 @@
 #include "runtime/bench/comparison.h"
+#include "runtime/bench/simulation.h"
 #include "runtime/bench/trace_reader.h"
 #include "tests/fuzz/target.h"
 
@@ -7,6 +8,7 @@ namespace {
 
 const Registered known({
     {"results", Format::json, {}, [](const std::string& bytes) { read_results(written("results.jsonl", bytes)); }},
+    {"stages", Format::json, {}, [](const std::string& bytes) { read_stages(written("results.jsonl", bytes)); }},
     {"trace", Format::lines, {}, [](const std::string& bytes) { read_trace(bytes, "trace.txt"); }},
 });
 

@@ -148,6 +148,29 @@ class Throughput(unittest.TestCase):
         self.assertGreater(slow["replicas"][0]["idle_by_cause"]["no_request"], 0.5 * slow["duration"])
         self.assertLess(fast["replicas"][0]["idle_by_cause"]["no_request"], 0.02 * fast["duration"])  # the first to come
 
+    def test_a_simulation_draws_as_fast_as_the_run_it_is_made_of(self):
+        for ranks, flags in ((1, ()), (3, ("--replicas", 2)), (3, ("--replicas", 1))):
+            file = self.folder / f"{ranks}{len(flags)}{flags[-1:]}.jsonl"
+            (result,) = self.results("--num-prompts", 40, "--output-file", file, *flags, ranks=ranks)
+            simulated = run([PROGRAM, "plan", "--simulate", file, "--ranks", ranks, "--json"])
+            self.assertEqual(simulated.returncode, 0, simulated.stderr)
+            (simulated,) = json.loads(simulated.stdout)
+            self.assertEqual((simulated["ranks"], simulated["replicas"], simulated["pictures"], simulated["encoders"]),
+                             (ranks, len(result["replicas"]), 40, 1))
+            self.assertAlmostEqual(simulated["images_per_hour"] / result["images_per_hour"], 1, delta=0.05)
+
+    def test_a_simulation_goes_on_to_4096_ranks(self):
+        file = self.folder / "result.jsonl"
+        self.results("--num-prompts", 4, "--output-file", file)
+        simulated = run([PROGRAM, "plan", "--simulate", file])
+        self.assertEqual(simulated.returncode, 0, simulated.stderr)
+        head, *lines = [line.split("\t") for line in simulated.stdout.splitlines()]
+        self.assertEqual((head[0], head[-1]), ("ranks", "limit"))
+        self.assertEqual([int(line[0]) for line in lines if line[1] == "1"], [2**i for i in range(13)])
+        refused = run([PROGRAM, "plan", "--simulate", file, "--cards", "16"])
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--cards: a simulation is of what was measured", refused.stderr)
+
     def test_single_stream_asks_for_one_after_the_other(self):
         (result,) = self.results("--num-prompts", 4, "--scenario", "single-stream", "--replicas", 2, ranks=3)
         self.check(result, requests=4, ranks=3)

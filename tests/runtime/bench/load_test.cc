@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/runtime/bench/virtual_run.h"
+#include "runtime/bench/virtual_run.h"
 
 namespace flux {
 namespace {

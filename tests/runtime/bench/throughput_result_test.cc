@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tests/runtime/bench/virtual_run.h"
+#include "runtime/bench/virtual_run.h"
 
 namespace flux {
 namespace {
@@ -32,15 +32,21 @@ Placement placed(int replicas) {
   return placement;
 }
 
+Scheduler::Setup setup(int replicas) {
+  Scheduler::Setup setup{{0}, {0}, {}};
+  for (int replica = 0; replica < replicas; ++replica) setup.replicas.push_back({replica + 1});
+  return setup;
+}
+
 /// `count` requests that come every `between`.
-WaveResult drawn(int64_t count, Time between, int replicas, const std::function<void(VirtualRun&)>& change = {}) {
+WaveResult drawn(int64_t count, Time between, int replicas, const StageTimes& times = {}, std::set<int64_t> bad = {}) {
   Wave wave{numbered(0, count)};
   for (int64_t i = 0; i < count; ++i) wave.arrivals.push_back(i * between);
   Load load({wave}, {16, 32});
-  VirtualRun run(load, replicas);
-  if (change) change(run);
+  VirtualRun run(load, setup(replicas), times);
+  run.bad = std::move(bad);
   run.run();
-  return wave_result(load, run.log, 0, placed(replicas));
+  return wave_result(load, run.log(), 0, placed(replicas));
 }
 
 TEST(Latency, OfAServerThatIsTooSlowGrowsWithItsQueue) {
@@ -82,7 +88,7 @@ TEST(ReplicaUse, IsTheWholeDuration) {
 }
 
 TEST(ReplicaUse, IsTheWholeDurationWhereRequestsFail) {
-  const WaveResult result = drawn(6, 400ms, 2, [](VirtualRun& run) { run.bad = {1, 5}; });
+  const WaveResult result = drawn(6, 400ms, 2, {}, {1, 5});
   std::vector<std::string> errors;
   for (const RequestResult& request : result.requests) errors.push_back(request.error);
   EXPECT_THAT(errors, testing::ElementsAre("", "cannot be encoded", "", "", "", "cannot be encoded"));
@@ -105,20 +111,20 @@ TEST(ReplicaUse, SaysWhyAReplicaIsIdle) {
   const WaveResult uneven = drawn(3, 0ms, 2);  // the last is drawn by one, while the other has nothing
   EXPECT_NEAR(uneven.replicas[0].straggler + uneven.replicas[1].straggler, 1, 0.05);
 
-  const WaveResult encoding = drawn(6, 0ms, 3, [](VirtualRun& run) { run.encode = 2000ms; });
+  const WaveResult encoding = drawn(6, 0ms, 3, {.encode = 2000ms});
   for (const ReplicaUse& use : encoding.replicas) EXPECT_GT(use.waiting_for_encoder, 3);
 
-  const WaveResult decoding = drawn(12, 0ms, 1, [](VirtualRun& run) { run.decode = 5000ms; });
+  const WaveResult decoding = drawn(12, 0ms, 1, {.decode = 5000ms});
   EXPECT_GT(decoding.replicas[0].waiting_for_decoder, 5);
 }
 
 TEST(RankUse, CountsTimeInWhichStagesOverlapOnce) {
   Load load({{numbered(0, 8), std::vector<Time>(8)}}, {16, 32});
-  VirtualRun run(load, 1);
+  VirtualRun run(load, setup(1), {});
   run.run();
   Placement alone = placed(1);
   alone.replicas[0].ranks = {0};
-  const RankUse use = wave_result(load, run.log, 0, alone).ranks[0];
+  const RankUse use = wave_result(load, run.log(), 0, alone).ranks[0];
   EXPECT_NEAR(use.encode + use.denoise + use.decode, 8 * 1.11, 1e-9);
   EXPECT_NEAR(use.busy, 8 + 0.01 + 0.1, 0.02);
 }
