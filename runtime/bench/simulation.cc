@@ -18,7 +18,26 @@ constexpr int kMostRanks = 4096;
 constexpr double kFull = 0.97;  // of the time: nothing else limits
 constexpr double kMore = 1.01;  // times the pictures: worth an encoder more
 
-Time in_milliseconds(double seconds) { return Time{std::llround(1000 * seconds)}; }
+/// The scheduler's clock counts milliseconds: where it runs slower, so that a picture takes ten seconds, stages of less
+/// than one count too.
+class SlowClock {
+ public:
+  explicit SlowClock(const MeasuredStages& measured) : times_(10 / std::max(measured.denoise, 1e-6)) {}
+  Time operator()(double seconds) const { return Time{std::llround(1000 * seconds * times_)}; }
+  double times() const { return times_; }
+
+ private:
+  double times_;
+};
+
+StageTimes stage_times(const MeasuredStages& measured, const SlowClock& clock) {
+  return {.encode = clock(measured.encode),
+          .denoise = clock(measured.denoise),
+          .decode = clock(measured.decode),
+          .write = clock(measured.write),
+          .on_the_way = clock(measured.transfer / 3),
+          .coordinator = 1000 * measured.coordinator * clock.times()};
+}
 
 /// Encoders, which decode too, before all replicas; a rank alone does everything.
 Placement placed(int ranks, int encoders, int ranks_per_replica) {
@@ -73,16 +92,11 @@ SimulatedRun simulated(const MeasuredStages& measured, int ranks, int encoders) 
     throw Invalid(fmt::format("--ranks {}: with {} that encode none is left for a replica of {}", ranks, encoders,
                               measured.ranks_per_replica));
   Load load({{numbered(0, run.pictures), std::vector<Time>(static_cast<size_t>(run.pictures))}}, {});
-  VirtualRun virtual_run(load, setup_of(placement, encoders),
-                         {.encode = in_milliseconds(measured.encode),
-                          .denoise = in_milliseconds(measured.denoise),
-                          .decode = in_milliseconds(measured.decode),
-                          .write = in_milliseconds(measured.write),
-                          .on_the_way = in_milliseconds(measured.transfer / 3),
-                          .coordinator = 1000 * measured.coordinator});
+  const SlowClock clock(measured);
+  VirtualRun virtual_run(load, setup_of(placement, encoders), stage_times(measured, clock));
   virtual_run.run();
   const WaveResult wave = wave_result(load, virtual_run.log(), 0, placement);
-  run.images_per_hour = 3600 * static_cast<double>(run.pictures) / wave.duration;
+  run.images_per_hour = 3600 * static_cast<double>(run.pictures) * clock.times() / wave.duration;
   for (const ReplicaUse& use : wave.replicas) run.replicas_busy += use.busy / wave.duration;
   run.replicas_busy /= static_cast<double>(replicas);
   for (int rank = 0; rank < encoders; ++rank) {
