@@ -22,7 +22,6 @@ namespace {
 using Parsed = nlohmann::json;
 
 constexpr int64_t kMostBytes = 1 << 28;
-constexpr size_t kMostRanks = 4096;
 constexpr double kMaxSeconds = 1e9;  // seconds
 
 /// One line, and where it stands for messages.
@@ -115,7 +114,7 @@ void each_line(const std::filesystem::path& file, const std::function<void(const
 
 int ranks_of(const Line& line, const Parsed& object) {
   const Parsed& ranks = line.at(object, "ranks");
-  if (!ranks.is_array() || ranks.empty() || ranks.size() > kMostRanks) line.refuse("\"ranks\" is no list of ranks");
+  if (!ranks.is_array() || ranks.empty() || ranks.size() > size_t{kMostRanks}) line.refuse("\"ranks\" is no list of ranks");
   return static_cast<int>(ranks.size());
 }
 

@@ -14,7 +14,6 @@
 namespace flux {
 namespace {
 
-constexpr int kMostRanks = 4096;
 constexpr double kFull = 0.97;  // of the time: nothing else limits
 constexpr double kMore = 1.01;  // times the pictures: worth an encoder more
 

@@ -8,6 +8,8 @@
 
 namespace flux {
 
+inline constexpr int kMostRanks = 4096;  // that are simulated
+
 /// What a run of bench throughput measured of one picture, seconds, and on what.
 struct MeasuredStages {
   double encode = 0, denoise = 0, decode = 0, write = 0;
