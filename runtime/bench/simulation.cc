@@ -107,16 +107,19 @@ SimulatedRun simulated(const MeasuredStages& measured, int ranks, int encoders) 
   return run;
 }
 
-/// With as many encoders as help.
+/// With as many encoders as were measured, and with as many as help.
 void simulate_ranks(const MeasuredStages& measured, int ranks, std::vector<SimulatedRun>& runs) {
-  runs.push_back(simulated(measured, ranks, measured.encoders));
-  while (runs.back().limit == "encoders" || runs.back().limit == "decoding") {
-    const int encoders = 2 * runs.back().encoders;
-    if (encoders + measured.ranks_per_replica > ranks) return;
+  const SimulatedRun first = simulated(measured, ranks, measured.encoders);
+  SimulatedRun best = first;
+  while (best.limit == "encoders" || best.limit == "decoding") {
+    const int encoders = 2 * best.encoders;
+    if (encoders + measured.ranks_per_replica > ranks) break;
     SimulatedRun more = simulated(measured, ranks, encoders);
-    if (more.images_per_hour < kMore * runs.back().images_per_hour) return;
-    runs.push_back(std::move(more));
+    if (more.images_per_hour < kMore * best.images_per_hour) break;
+    best = std::move(more);
   }
+  runs.push_back(first);
+  if (best.encoders > first.encoders) runs.push_back(std::move(best));
 }
 
 }  // namespace

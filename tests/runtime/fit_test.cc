@@ -119,7 +119,7 @@ TEST(Fit, NothingIsQuantizedForTheSakeOfMoreReplicas) {
     return fit_to_cards(placements({}, 0, facts, {{}, 100}), folder, {}, facts);
   };
   EXPECT_EQ(fitted(80 * gib).replicas.size(), 2u);
-  const Placement tight = fitted(34 * gib);
+  const Placement tight = fitted(33 * gib + gib / 2);
   EXPECT_EQ(tight.replicas.size(), 1u);
   EXPECT_EQ(tight.formats, Formats{});
   const Placement small = fitted(16 * gib);
