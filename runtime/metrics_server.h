@@ -8,9 +8,9 @@
 
 namespace flux {
 
-/// Metrics for a Prometheus that asks for them: GET /metrics in its text format, and GET /healthz, which is 503 once the
-/// coordinator has been silent for half a minute. On a thread of its own; who is slow, or sends what is no request, is
-/// left.
+/// Metrics for a Prometheus that asks for them: GET /metrics in its text format, and GET /healthz, which is 503 once
+/// the coordinator has been silent for half a minute. On a thread of its own; who is slow, or sends what is no request,
+/// is left.
 class MetricsServer : public Listener {
  public:
   /// `address`: 127.0.0.1:9400, [::1]:9400, or a port alone, which is the loopback's; port 0 is any that is free. An

@@ -114,7 +114,8 @@ void each_line(const std::filesystem::path& file, const std::function<void(const
 
 int ranks_of(const Line& line, const Parsed& object) {
   const Parsed& ranks = line.at(object, "ranks");
-  if (!ranks.is_array() || ranks.empty() || ranks.size() > size_t{kMostRanks}) line.refuse("\"ranks\" is no list of ranks");
+  if (!ranks.is_array() || ranks.empty() || ranks.size() > size_t{kMostRanks})
+    line.refuse("\"ranks\" is no list of ranks");
   return static_cast<int>(ranks.size());
 }
 
