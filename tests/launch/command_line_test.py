@@ -14,7 +14,7 @@ PROGRAM = os.environ["FLUX_DIST"]
 CONFIGS = Path(os.environ["FLUX_SOURCE_DIR"]) / "configs"
 DEMO = CONFIGS / "demo"
 VERBS = ("generate", "plan", "inspect", "quantize", "tokenize", "doctor", "bench")
-LATER = ("--simulate",)
+LATER = ("--largest",)
 
 
 def flux_dist(*arguments, ranks=0, **kwargs):

@@ -204,7 +204,7 @@ TEST(Invocation, WhatComesInLaterVersionsIsUnknown) {
     EXPECT_EQ(problem({"generate", flag, "1"}),
               "flux-dist generate: " + flag + " is none of its options; see flux-dist generate --help");
   }
-  EXPECT_THAT(problem({"plan", "--simulate"}), HasSubstr("--simulate is none of its options"));
+  EXPECT_THAT(problem({"plan", "--largest"}), HasSubstr("--largest is none of its options"));
   for (const std::string verb : {"serve", "", "--bogus"}) {
     EXPECT_THAT(problem({verb}), HasSubstr("is none of its verbs"));
   }
