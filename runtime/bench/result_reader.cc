@@ -22,7 +22,9 @@ namespace {
 using Parsed = nlohmann::json;
 
 constexpr int64_t kMostBytes = 1 << 28;
-constexpr double kMaxSeconds = 1e9;  // seconds
+constexpr double kMostTimes = 1000;     // as long as denoising, of what is simulated
+constexpr double kLeastSeconds = 1e-6;  // of denoising, likewise
+constexpr double kMaxSeconds = 1e9;     // seconds
 
 /// One line, and where it stands for messages.
 struct Line {
@@ -130,6 +132,12 @@ MeasuredStages stages_of(const Line& line) {
     if (ranks_of(line, replica) != each) line.refuse("is of replicas of different sizes");
   const int encoders = ranks - each * static_cast<int>(replicas.size());
   if (encoders < 0) line.refuse("\"replicas\" have more ranks than the run");
+  if (mean("denoise") < kLeastSeconds) line.refuse("\"denoise\" takes no time");
+  if (line.number(line.json, "coordinator_ms") > 1000 * kMostTimes * mean("denoise"))
+    line.refuse(fmt::format("\"coordinator_ms\" is over {:g} times as long as \"denoise\"", kMostTimes));
+  for (const char* stage : {"encode", "decode", "write", "transfer"})
+    if (mean(stage) > kMostTimes * mean("denoise"))
+      line.refuse(fmt::format("\"{}\" takes over {:g} times as long as \"denoise\"", stage, kMostTimes));
   const double pictures = line.number(line.json, "completed_images");
   if (!(pictures >= 1)) line.refuse("no request was completed");
   return {.encode = mean("encode"),

@@ -21,7 +21,7 @@ constexpr double kMore = 1.01;  // times the pictures: worth an encoder more
 /// than one count too.
 class SlowClock {
  public:
-  explicit SlowClock(const MeasuredStages& measured) : times_(10 / std::max(measured.denoise, 1e-6)) {}
+  explicit SlowClock(const MeasuredStages& measured) : times_(10 / measured.denoise) {}
   Time operator()(double seconds) const { return Time{std::llround(1000 * seconds * times_)}; }
   double times() const { return times_; }
 
@@ -58,6 +58,13 @@ Scheduler::Setup setup_of(const Placement& placement, int encoders) {
   return setup;
 }
 
+/// So many that their beginning and end count for little, and a simulation of many ranks ends soon.
+int64_t pictures_of(const MeasuredStages& measured, int64_t replicas) {
+  constexpr int64_t each = 16, enough = 1000;
+  const auto most = static_cast<double>(std::max(enough, each * replicas));
+  return std::llround(std::min(measured.pictures_per_replica * static_cast<double>(replicas), most));
+}
+
 /// The largest part of the time that one of them was at work.
 template <typename Uses, typename Seconds>
 double busiest(const Uses& uses, double duration, Seconds seconds) {
@@ -86,7 +93,7 @@ SimulatedRun simulated(const MeasuredStages& measured, int ranks, int encoders) 
   SimulatedRun run{.ranks = ranks,
                    .encoders = encoders,
                    .replicas = static_cast<int>(replicas),
-                   .pictures = std::llround(measured.pictures_per_replica * static_cast<double>(replicas))};
+                   .pictures = pictures_of(measured, replicas)};
   if (replicas == 0)
     throw Invalid(fmt::format("--ranks {}: with {} that encode none is left for a replica of {}", ranks, encoders,
                               measured.ranks_per_replica));

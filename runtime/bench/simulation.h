@@ -33,9 +33,9 @@ struct SimulatedRun {
   std::string limit{};  // what would have to be faster: "replicas", "encoders", "decoding" or "coordinator"
 };
 
-/// `ranks`: what is asked for, or else from the measured number on twice as many each time, up to 4096; as many
-/// pictures a replica as were measured. Where encoders or decoding limit, also with two, four ... times the encoders,
-/// as long as that draws more. Throws Invalid where there is no rank left that draws.
+/// `ranks`: what is asked for, or else from the measured number on twice as many each time, up to 4096. As many
+/// pictures a replica as were measured, of many replicas 16 at most. Where encoders or decoding limit, also with two,
+/// four ... times the encoders, as long as that draws more. Throws Invalid where there is no rank left that draws.
 std::vector<SimulatedRun> simulate(const MeasuredStages& measured, std::optional<int> ranks);
 
 /// A line each, separated by tabs, with a heading; an array of objects with the fields above.

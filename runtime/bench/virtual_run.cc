@@ -40,8 +40,16 @@ void VirtualRun::run() {
       later_.pop();
       act();
     }
-    now_ += Time{1};
+    now_ = std::max(now_ + Time{1}, next());
   }
+}
+
+/// When something happens, or a request comes.
+Time VirtualRun::next() const {
+  Time when = later_.empty() ? now_ : later_.top().when;
+  if (closed_ || !scheduler_.wants_requests()) return when;
+  if (const auto due = load_.due()) when = later_.empty() ? *due : std::min(when, *due);
+  return when;
 }
 
 void VirtualRun::begin() {

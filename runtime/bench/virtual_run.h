@@ -51,6 +51,7 @@ class VirtualRun {
   void take_request();
   void draw(int replica);
   void begin();
+  Time next() const;
 
   template <typename Kind>
   void obey(const Kind&) {}

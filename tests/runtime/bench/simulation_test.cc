@@ -91,6 +91,15 @@ TEST(Simulation, WhatIsNoResultIsRefused) {
   EXPECT_THAT(problem("{}"), HasSubstr("result.jsonl:1: \"benchmark\" is missing"));
   EXPECT_THAT(problem(R"({"benchmark": "throughput", "schema": 1, "stages": {"encode": {"mean": null}}})"),
               HasSubstr("result.jsonl:1: "));
+  nlohmann::json endless = {
+      {"benchmark", "throughput"}, {"schema", 1}, {"ranks", {0}}, {"replicas", {{{"ranks", {0}}}}}};
+  for (const char* stage : {"encode", "denoise", "decode", "write", "transfer"})
+    endless["stages"][stage] = {{"mean", 1e9}};
+  endless["coordinator_ms"] = 1;
+  endless["stages"]["denoise"]["mean"] = 0;
+  EXPECT_THAT(problem(endless.dump()), HasSubstr("\"denoise\" takes no time"));
+  endless["stages"]["denoise"]["mean"] = 0.001;
+  EXPECT_THAT(problem(endless.dump()), HasSubstr("\"encode\" takes over 1000 times as long as \"denoise\""));
   EXPECT_THROW(simulate(measured(), 2), Invalid) << "no rank is left";
 }
 
