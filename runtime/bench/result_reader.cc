@@ -22,9 +22,9 @@ namespace {
 using Parsed = nlohmann::json;
 
 constexpr int64_t kMostBytes = 1 << 28;
-constexpr double kMostTimes = 1000;     // as long as denoising, of what is simulated
-constexpr double kLeastSeconds = 1e-6;  // of denoising, likewise
-constexpr double kMaxSeconds = 1e9;     // seconds
+constexpr double kMostTimes = 1000;       // as long as denoising, of what is simulated
+constexpr double kLeastDenoising = 1e-6;  // of denoising, likewise
+constexpr double kMaxSeconds = 1e9;       // seconds
 
 /// One line, and where it stands for messages.
 struct Line {
@@ -132,7 +132,7 @@ MeasuredStages stages_of(const Line& line) {
     if (ranks_of(line, replica) != each) line.refuse("is of replicas of different sizes");
   const int encoders = ranks - each * static_cast<int>(replicas.size());
   if (encoders < 0) line.refuse("\"replicas\" have more ranks than the run");
-  if (mean("denoise") < kLeastSeconds) line.refuse("\"denoise\" takes no time");
+  if (mean("denoise") < kLeastDenoising) line.refuse("\"denoise\" takes no time");
   if (line.number(line.json, "coordinator_ms") > 1000 * kMostTimes * mean("denoise"))
     line.refuse(fmt::format("\"coordinator_ms\" is over {:g} times as long as \"denoise\"", kMostTimes));
   for (const char* stage : {"encode", "decode", "write", "transfer"})

@@ -21,7 +21,7 @@ constexpr double mib = 1 << 20;
 
 struct NamedPart {
   const char* name;
-  double Split::*seconds;
+  double Split::* seconds;
 };
 constexpr std::array<NamedPart, 6> parts = {{{"queue", &Split::queue},
                                              {"encode", &Split::encode},
@@ -32,7 +32,7 @@ constexpr std::array<NamedPart, 6> parts = {{{"queue", &Split::queue},
 
 struct NamedCause {
   const char* name;
-  double ReplicaUse::*seconds;
+  double ReplicaUse::* seconds;
 };
 constexpr std::array<NamedCause, 6> causes = {{{"no_request", &ReplicaUse::no_request},
                                                {"waiting_for_encoder", &ReplicaUse::waiting_for_encoder},
