@@ -42,13 +42,11 @@ at::Tensor channels_last(const at::Tensor& x) {
 /// A map in channels last, and where a result of its size goes: into its place where nobody else holds it.
 struct Replaceable {
   explicit Replaceable(at::Tensor map) : x(std::move(map)) {
-    TORCH_CHECK(x.size(0) == 1, "one map at a time");
-    bool alone = x.use_count() == 1 && x.storage().use_count() == 1;
-    if (!x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
-      x = channels_last(x);
-      alone = true;
-    }
-    out = alone ? x : at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
+    const bool alone = x.use_count() == 1 && x.storage().use_count() == 1;
+    at::Tensor last = channels_last(x);
+    const bool copied = !last.is_same(x);
+    x = std::move(last);
+    out = alone || copied ? x : at::empty(x.sizes(), x.options(), at::MemoryFormat::ChannelsLast);
   }
   at::Tensor x, out;
 };
