@@ -1,7 +1,5 @@
 // Times what a run consists of, each beside the least that the card could take for it.
 
-#include <spdlog/spdlog.h>
-
 #include <iostream>
 #include <optional>
 #include <stdexcept>
@@ -19,6 +17,7 @@
 #include "runtime/roll_call.h"
 #include "runtime/source/model_defaults.h"
 #include "runtime/source/picture_size.h"
+#include "runtime/warn.h"
 
 namespace flux {
 namespace {
@@ -27,8 +26,7 @@ Subject subject_of(Settings& settings) {
   const ModelFolder folder(model_path(settings));
   add_model_defaults(settings, folder);
   const BenchOptions options = bench_options(settings);
-  const Picture picture =
-      drawn_picture(settings, folder.vae.token_side(), [](const std::string& text) { spdlog::warn("{}", text); });
+  const Picture picture = drawn_picture(settings, folder.vae.token_side(), log_warning);
   return {options.random_weights ? random_weights(folder, 1) : published(folder), picture, options};
 }
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <iostream>
 #include <memory>
@@ -28,6 +27,7 @@
 #include "runtime/sink/descriptor.h"
 #include "runtime/sink/new_file.h"
 #include "runtime/source/model_defaults.h"
+#include "runtime/warn.h"
 
 namespace flux {
 namespace {
@@ -84,8 +84,7 @@ Client client_of(Settings& settings, const Job& job, const World& world, Departu
   add_noise_defaults(settings, job.folder);
   Client client;
   const ThroughputOptions& options = job.options;
-  client.load = throughput_load(settings, job.folder, options, replica_count(job.placement, world.size()),
-                                [](const std::string& text) { spdlog::warn("{}", text); });
+  client.load = throughput_load(settings, job.folder, options, replica_count(job.placement, world.size()), log_warning);
   if (const auto folder = options.report.parent_path(); !folder.empty() && !std::filesystem::is_directory(folder))
     throw Invalid(fmt::format("--report: there is no folder {}", folder.string()));
   if (!options.output_file.empty())
@@ -119,14 +118,12 @@ std::vector<WaveResult> waves_of(const ThroughputLoad& load, const PictureLog& l
 void publish(const Job& job, const Client& client, const RunFacts& facts, const ThroughputRun& run) {
   const ThroughputOptions& options = job.options;
   const std::vector<WaveResult> waves = waves_of(client.load, run.log, facts.placement);
-  int64_t requests = client.load.warmup_requests;
-  for (const WaveResult& wave : waves) requests += static_cast<int64_t>(wave.requests.size());
   const ThroughputSetting setting{options,
                                   facts,
                                   job.random_weights,
                                   client.load.warmup_requests,
                                   run.peak_memory,
-                                  run.coordinating / static_cast<double>(requests)};
+                                  run.coordinating / static_cast<double>(client.load.load->asked().size())};
   std::vector<Json> results;
   for (size_t wave = 0; wave < waves.size(); ++wave) {
     std::optional<double> rate;

@@ -12,6 +12,7 @@
 #include "runtime/roll_call.h"
 #include "runtime/source/model_defaults.h"
 #include "runtime/source/source.h"
+#include "runtime/warn.h"
 
 namespace flux {
 namespace {
@@ -38,8 +39,7 @@ GenerateRequest request_of(Settings& settings, int rank, Departure& departure) {
   add_model_defaults(settings, request.folder);
   add_noise_defaults(settings, request.folder);
   request.seed = run_seed(settings);
-  request.source =
-      open_source(settings, request.folder, std::cin, [](const std::string& text) { spdlog::warn("{}", text); }, past);
+  request.source = open_source(settings, request.folder, std::cin, log_warning, past);
   if (!seeded) spdlog::info("seed {}", settings.text("seed"));
   return request;
 }

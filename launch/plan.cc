@@ -1,7 +1,6 @@
 #include "runtime/plan.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <iostream>
 #include <set>
@@ -16,6 +15,7 @@
 #include "runtime/options/option.h"
 #include "runtime/source/model_defaults.h"
 #include "runtime/source/picture_size.h"
+#include "runtime/warn.h"
 
 namespace flux {
 namespace {
@@ -70,22 +70,24 @@ void print_arrangements(const ModelFolder& folder, const PlanOptions& options, c
   std::cout << (json ? as_json(found) : as_text(found)) << std::flush;
 }
 
-int print_simulation(const Settings& settings, const PlanOptions& options) {
+void print_simulation(const Settings& settings) {
   for (const Option& option : all_options())
     if (settings.origin(option.name) == option.flag && !kOfSimulations.contains(option.name))
       throw Invalid(option.flag + ": a simulation is of what was measured; leave it out, or --simulate");
+  const PlanOptions options = plan_options(settings);
   MeasuredStages measured = read_stages(options.simulate);
   if (settings.has("encoders")) measured.encoders = placement_options(settings).encoders;
   const std::vector<SimulatedRun> runs = simulate(measured, options.ranks);
   std::cout << (operation_options(settings).json ? simulation_json(runs) : simulation_table(runs)) << std::flush;
-  return 0;
 }
 
 }  // namespace
 
 int plan(Settings settings) {
-  if (const PlanOptions options = plan_options(settings); !options.simulate.empty())
-    return print_simulation(settings, options);
+  if (settings.has("simulate")) {
+    print_simulation(settings);
+    return 0;
+  }
   const ModelFolder folder(model_path(settings));
   add_model_defaults(settings, folder);
   const PlanOptions options = plan_options(settings);
@@ -93,8 +95,7 @@ int plan(Settings settings) {
   placing.formats = with_stored_formats(placing.formats, folder);
   if (placing.device == DeviceChoice::cpu && !options.cards.empty())
     throw Invalid("--cards: --device cpu uses no cards; leave one of them out");
-  const PlanRequest request{.picture = drawn_picture(settings, folder.vae.token_side(),
-                                                     [](const std::string& text) { spdlog::warn("{}", text); }),
+  const PlanRequest request{.picture = drawn_picture(settings, folder.vae.token_side(), log_warning),
                             .num_inference_steps = options.num_inference_steps,
                             .sigmas = options.sigmas,
                             .max_sequence_length = options.max_sequence_length,

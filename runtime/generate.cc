@@ -32,6 +32,7 @@
 #include "runtime/roll_call.h"
 #include "runtime/sink/folder_sink.h"
 #include "runtime/suspects.h"
+#include "runtime/warn.h"
 
 namespace flux {
 namespace {
@@ -62,8 +63,6 @@ RunFacts facts_of(const GenerateRequest& request, const Agreement& agreement, Wo
   return facts;
 }
 
-void warn(const std::string& text) { spdlog::warn("{}", text); }
-
 /// What rank 0 has besides its own part: where pictures go, and who hears of them.
 struct Desk {
   Desk(const GenerateRequest& request, const RunFacts& facts, World& world)
@@ -72,8 +71,8 @@ struct Desk {
                  facts.placement),
         results(facts, request.output->path(), request.operation.json),
         metrics(request.source->pictures(), request.source->pictures_there(), facts.placement),
-        metrics_file(request.operation.metrics_file, metrics, warn),
-        metrics_server(request.operation.metrics_address, metrics, warn),
+        metrics_file(request.operation.metrics_file, metrics, log_warning),
+        metrics_server(request.operation.metrics_address, metrics, log_warning),
         log({&journal, &suspects, &progress, &metrics, &metrics_file, &metrics_server, &results}),
         sink(*request.output, facts, [&world] { world.mailbox().send(world.rank(), pack(Report(Written{}))); }) {}
 

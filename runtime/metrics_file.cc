@@ -14,8 +14,7 @@ constexpr Time kBetweenWrites{15'000};
 
 }  // namespace
 
-MetricsFile::MetricsFile(std::filesystem::path path, const Metrics& metrics,
-                         std::function<void(const std::string&)> warn)
+MetricsFile::MetricsFile(std::filesystem::path path, const Metrics& metrics, Warn warn)
     : path_(std::move(path)), metrics_(metrics), warn_(std::move(warn)) {
   if (path_.empty()) return;
   try {

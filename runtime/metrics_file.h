@@ -1,10 +1,10 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <string>
 
 #include "runtime/metrics.h"
+#include "runtime/warn.h"
 
 namespace flux {
 
@@ -14,7 +14,7 @@ class MetricsFile : public Listener {
  public:
   /// `warn`: of a file that cannot be written any more; the run goes on without. Throws Invalid for one that cannot be
   /// written at all. An empty path: no file.
-  MetricsFile(std::filesystem::path path, const Metrics& metrics, std::function<void(const std::string&)> warn);
+  MetricsFile(std::filesystem::path path, const Metrics& metrics, Warn warn);
 
   void on(Time now, const Event& event) override;
   void finish();
@@ -24,7 +24,7 @@ class MetricsFile : public Listener {
 
   std::filesystem::path path_;
   const Metrics& metrics_;
-  const std::function<void(const std::string&)> warn_;
+  const Warn warn_;
   Time written_{0};
 };
 

@@ -166,8 +166,7 @@ struct MetricsServer::Server {
   std::thread thread;
 };
 
-MetricsServer::MetricsServer(const std::string& address, const Metrics& metrics,
-                             const std::function<void(const std::string&)>& warn) {
+MetricsServer::MetricsServer(const std::string& address, const Metrics& metrics, const Warn& warn) {
   if (address.empty()) return;
   const tcp::endpoint endpoint = endpoint_of(address);
   try {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "runtime/metrics.h"
+#include "runtime/warn.h"
 
 namespace flux {
 
@@ -16,8 +16,7 @@ class MetricsServer : public Listener {
   /// `address`: 127.0.0.1:9400, [::1]:9400, or a port alone, which is the loopback's; port 0 is any that is free. An
   /// empty one: nobody is served. `warn`: of a port that is taken; the run goes on without. Throws Invalid for an
   /// address that is none, or that this process may not have.
-  MetricsServer(const std::string& address, const Metrics& metrics,
-                const std::function<void(const std::string&)>& warn);
+  MetricsServer(const std::string& address, const Metrics& metrics, const Warn& warn);
   ~MetricsServer() override;
 
   void on(Time now, const Event& event) override;

@@ -1,15 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "model/request.h"
 #include "runtime/options/settings.h"
+#include "runtime/warn.h"
 
 namespace flux {
-
-using Warn = std::function<void(const std::string&)>;
 
 /// What diffusers draws where `pixels` are asked for: the largest multiple of a token's side that fits, with a warning
 /// when it is another. `what` names the value in messages. Throws Invalid when not one token fits.
