@@ -9,8 +9,6 @@
 namespace flux {
 namespace {
 
-constexpr std::chrono::milliseconds kItsTurn{2000};  // in which the lowest rank names who is late before others give up
-
 std::shared_ptr<Operation> exchanging(const at::Tensor& memory) {
   const auto operation = std::make_shared<Operation>();
   operation->name = "exchange";

@@ -116,7 +116,7 @@ Pending MpiCommunicator::broadcast(const at::Tensor& value, int root) {
     if (peer != root) operation->sends.push_back({ranks_[peer], data, host.nbytes()});
   submit(operation, value);
   return Pending([=, this] {
-    wait(*operation, deadline_);
+    wait(*operation, rank_ == root ? deadline_ : deadline_ + kItsTurn);
     const c10::InferenceMode inference;
     if (rank_ != root && !value.is_cpu()) value.copy_(host, true);
   });

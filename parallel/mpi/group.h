@@ -26,6 +26,9 @@ class MpiCommunicator : public HostGroup {
   std::optional<std::string> aborted() const override;
 
  private:
+  /// Of ranks that wait for one alone: in this it names whom it waits for, before they give it up.
+  static constexpr std::chrono::milliseconds kItsTurn{2000};
+
   std::shared_ptr<Operation> gathering(const std::string& name, const at::Tensor& host, at::IntArrayRef rows) const;
   void submit(const std::shared_ptr<Operation>& operation, const at::Tensor& staged_from);
   void wait(const Operation& operation, std::chrono::milliseconds deadline);

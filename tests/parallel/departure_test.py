@@ -12,7 +12,7 @@ from parallel.jobs import PROGRAM, Job
 
 class Departure(unittest.TestCase):
     def expect(self, name, line, code):
-        job = Job("--lone", name, launcher=())
+        job = Job("--lone", name, program=PROGRAM, launcher=())
         lines, returned, took = job.end()
         self.assertEqual(lines, [line])
         self.assertEqual(returned, code)
@@ -55,7 +55,7 @@ class Departure(unittest.TestCase):
 
     def signalled(self, name, *signals):
         """What is printed after "ready", and the exit code."""
-        job = Job("--lone", name, launcher=())
+        job = Job("--lone", name, program=PROGRAM, launcher=())
         self.assertEqual(job.process.stdout.readline(), "ready\n")
         for each in signals:
             job.process.send_signal(each)

@@ -6,6 +6,7 @@ import signal
 import time
 import unittest
 
+import at_once
 from parallel.jobs import Job
 
 
@@ -34,6 +35,9 @@ class Faults(OneLine):
 
     def test_a_rank_that_was_stopped_blames_nobody_when_it_is_woken(self):
         self.expect("stops_while_it_waits", r"^rank [02]: all_gather: rank 1 did not come within 2 s$", 3)
+
+    def test_a_rank_that_is_stopped_is_named_by_the_one_that_knows(self):
+        self.expect("stops_in_a_broadcast", r"^rank 0: broadcast: rank 1 did not come within 2 s$", 3)
 
     def test_a_rank_that_fails_ends_the_job(self):
         self.expect("fails", r"^rank 1: out of paint$", 3)
@@ -173,4 +177,4 @@ class AtAnyMoment(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    at_once.main()

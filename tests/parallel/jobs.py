@@ -8,9 +8,8 @@ import subprocess
 import time
 import unittest
 
-PROGRAM = os.environ.get(
-    "FLUX_TEST_PARALLEL_MPI", pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
-)
+PROGRAM = pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
+WITH_SANITIZERS = f"{PROGRAM}_address"
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17  # <sys/ptrace.h>
 WAIT_ALL = 0x40000000  # __WALL
 MPIRUN = ("mpirun", "-q", "--oversubscribe", "--bind-to", "none")
@@ -19,7 +18,7 @@ MPIRUN = ("mpirun", "-q", "--oversubscribe", "--bind-to", "none")
 class Job:
     """A job under way. mark: an environment variable by which its processes are found."""
 
-    def __init__(self, *arguments, ranks=3, launcher=MPIRUN, **environment):
+    def __init__(self, *arguments, program=WITH_SANITIZERS, ranks=3, launcher=MPIRUN, **environment):
         self.mark = f"FLUX_TEST_JOB={os.getpid()}-{time.monotonic_ns()}"
         name, value = self.mark.split("=")
         command = [*launcher, "-n", str(ranks), "-x", name] if launcher else []
@@ -27,8 +26,8 @@ class Job:
         self.names = set()  # of the job, as OpenMPI writes them in hexadecimal
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [*command, PROGRAM, *arguments],
-            env={**os.environ, name: value, **environment},
+            [*command, program, *arguments],
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0", name: value, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

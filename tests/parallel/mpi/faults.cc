@@ -95,6 +95,17 @@ void stops_while_it_waits(World& world) {
   meet(*group);
 }
 
+/// Rank 2 waits for rank 0 before rank 0 begins to wait for rank 1.
+void stops_in_a_broadcast(World& world) {
+  const auto group = everybody(world);
+  if (world.rank() == kFaulty) std::raise(SIGSTOP);
+  const at::Tensor large = at::zeros({1 << 20});
+  Pending first = group->broadcast(large, 0);
+  if (world.rank() == 0) std::this_thread::sleep_for(700ms);
+  first.wait();
+  group->broadcast(large, 0).wait();
+}
+
 /// A process that lets this one go on some time after being told.
 class Waker {
  public:
@@ -183,6 +194,7 @@ std::map<std::string, Fault> all_faults() {
       {"never_comes", {never_comes, {.collective = 2s}}},
       {"stops", {stops, {.collective = 2s}}},
       {"stops_while_it_waits", {stops_while_it_waits, {.collective = 2s}}},
+      {"stops_in_a_broadcast", {stops_in_a_broadcast, {.collective = 2s}}},
       {"stops_in_a_header", {stops_in_a_header, {.collective = 1s}}},
       {"fails", {fails, {}}},
       {"dies", {dies, {}}},
