@@ -63,11 +63,11 @@ Dataset replayed(Dataset dataset, const ThroughputOptions& options) {
 Dataset dataset_of(const Settings& settings, const ThroughputOptions& options, const Warn& warn) {
   if (options.dataset == "random") return random_dataset(options.num_prompts.value_or(random_prompts), options.seed);
   const auto patience = operation_options(settings).startup_timeout;
-  std::string bytes = read_input(options.dataset, patience, warn);
-  if (is_trace(bytes)) return read_trace(std::move(bytes), options.dataset);
+  Spool input = read_input(options.dataset, patience, warn);
+  if (is_trace(input.text())) return read_trace(input.text(), options.dataset);
   Dataset dataset;
-  for (RequestLine& line : read_requests(std::move(bytes), options.dataset, warn))
-    dataset.push_back({std::move(line), {}, {}});
+  const RequestLines lines = read_requests(input.text(), options.dataset, warn);
+  for (size_t i = 0; i < lines.size(); ++i) dataset.push_back({lines[i], {}, {}});
   return dataset;
 }
 
@@ -109,11 +109,11 @@ ThroughputLoad throughput_load(const Settings& settings, const ModelFolder& mode
   const int64_t warmup = options.warmup_requests.value_or(replicas);
   if (prompts * waves + warmup > most_prompts)
     throw Invalid("--num-prompts: over 1,000,000 requests in all; take fewer, or fewer rates");
-  std::vector<RequestLine> lines;
+  RequestLines lines;
   for (int64_t wave = 0; wave < waves; ++wave)
-    for (int64_t i = 0; i < prompts; ++i) lines.push_back(dataset[i % dataset.size()].line);
-  for (int64_t i = 0; i < warmup; ++i) lines.push_back(dataset[i % dataset.size()].line);
-  const auto source = source_of(lines, settings, model, warn);
+    for (int64_t i = 0; i < prompts; ++i) lines.add(dataset[i % dataset.size()].line);
+  for (int64_t i = 0; i < warmup; ++i) lines.add(dataset[i % dataset.size()].line);
+  const auto source = source_of(std::move(lines), settings, model, warn);
   std::vector<Wave> all;
   for (int64_t wave = 0; wave < waves; ++wave)
     all.push_back(measured_wave(next_requests(*source, prompts), dataset, options, static_cast<size_t>(wave)));

@@ -16,7 +16,6 @@
 #include "model/files/printable.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
-#include "runtime/options/plain_text.h"
 
 namespace flux {
 namespace {
@@ -181,18 +180,16 @@ TraceRequest request_of(std::string_view line) {
 
 }  // namespace
 
-bool is_trace(std::string_view bytes) {
-  constexpr std::string_view mark = "\xef\xbb\xbf";  // of UTF-8
-  if (bytes.starts_with(mark)) bytes.remove_prefix(mark.size());
-  bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
-  return bytes.starts_with(kBegin);
+bool is_trace(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\n"), text.size()));
+  return text.starts_with(kBegin);
 }
 
-std::vector<TraceRequest> read_trace(std::string bytes, const std::string& name) {
-  std::istringstream text(plain_text(std::move(bytes)));
+std::vector<TraceRequest> read_trace(std::string_view text, const std::string& name) {
+  std::istringstream stream{std::string(text)};
   std::vector<TraceRequest> requests;
   int64_t number = 0;
-  for (std::string line; std::getline(text, line);) {
+  for (std::string line; std::getline(stream, line);) {
     ++number;
     const size_t begin = line.find_first_not_of(kBlanks);
     if (begin == std::string::npos) continue;

@@ -17,11 +17,11 @@ struct TraceRequest {
 };
 
 /// Whether a file is a trace as vLLM-Omni's benchmark replays: Request(prompt='a cat', width=512, ...), one a line.
-bool is_trace(std::string_view bytes);
+bool is_trace(std::string_view text);
 
 /// Its requests; values are those that Python's repr() writes. Fields: request_id (which is not needed), prompt or text
 /// (none: an empty one), width, height, num_inference_steps, seed, timestamp, slo_ms; None is a field that is not
 /// there. Those of videos and of pictures to begin from are refused. Throws Invalid("NAME:LINE: what is wrong").
-std::vector<TraceRequest> read_trace(std::string bytes, const std::string& name);
+std::vector<TraceRequest> read_trace(std::string_view text, const std::string& name);
 
 }  // namespace flux

@@ -27,7 +27,7 @@ std::string read_text(const std::filesystem::path& file) {
     throw Invalid(std::string(error.what()) + "; --config takes a textproto of options");
   }
   try {
-    return plain_text(std::move(bytes));
+    return plain_text(bytes);
   } catch (const Invalid& error) {
     throw Invalid(file.string() + ": " + error.what());
   }

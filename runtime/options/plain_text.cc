@@ -1,7 +1,5 @@
 #include "runtime/options/plain_text.h"
 
-#include <string_view>
-
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -15,21 +13,27 @@ bool two_bytes_wide(std::string_view bytes) {
   return bytes.size() > 3 && ((bytes[0] == 0) != (bytes[1] == 0)) && ((bytes[2] == 0) != (bytes[3] == 0));
 }
 
-}  // namespace
-
-std::string plain_text(std::string bytes) {
+std::string_view without_mark(std::string_view bytes) {
   constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
   if (bytes.starts_with("\0\0\xfe\xff"sv) || two_bytes_wide(bytes)) {
     throw Invalid("is UTF-16 or UTF-32; save it as UTF-8");
   }
-  if (bytes.starts_with(byte_order_mark)) bytes.erase(0, byte_order_mark.size());
-  size_t kept = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (bytes[i] == '\r' && i + 1 < bytes.size() && bytes[i + 1] == '\n') continue;
-    bytes[kept++] = bytes[i] == '\r' ? '\n' : bytes[i];
+  return bytes.substr(bytes.starts_with(byte_order_mark) ? byte_order_mark.size() : 0);
+}
+
+}  // namespace
+
+std::string PlainText::next(std::string_view bytes) {
+  if (!begun_) bytes = without_mark(bytes);
+  begun_ = true;
+  std::string text;
+  text.reserve(bytes.size());
+  for (const char byte : bytes) {
+    const bool counted = byte == '\n' && after_return_;
+    after_return_ = byte == '\r';
+    if (!counted) text += after_return_ ? '\n' : byte;
   }
-  bytes.resize(kept);
-  return bytes;
+  return text;
 }
 
 }  // namespace flux

@@ -13,23 +13,48 @@
 #include <cstring>
 #include <iostream>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "parallel/rank/errors.h"
+#include "runtime/options/plain_text.h"
 
 namespace flux {
 namespace {
 
-constexpr size_t largest = size_t{1} << 28;  // bytes
+constexpr size_t block_size = size_t{1} << 16;
 
 [[noreturn]] void refuse(const std::string& name, int error) {
   throw Invalid(name + ": cannot be read: " + std::strerror(error));
 }
 
-void append(std::string& bytes, const char* more, size_t count, const std::string& name) {
-  if (bytes.size() + count > largest) throw Invalid(name + ": is over 256 MiB; split it");
-  bytes.append(more, count);
-}
+/// Keeps text as it comes.
+class Intake {
+ public:
+  Intake(std::string name, size_t most) : name_(std::move(name)), most_(most) {}
+
+  /// Blocks are full but for the last.
+  void take(std::string_view block) {
+    taken_ += block.size();
+    if (taken_ > most_) throw Invalid(fmt::format("{}: is over {} MiB; split it", name_, most_ >> 20U));
+    std::string text;
+    try {
+      text = plain_.next(block);
+    } catch (const Invalid& error) {
+      throw Invalid(name_ + ": " + error.what());
+    }
+    kept_.append(text);
+  }
+
+  Spool kept() { return std::move(kept_); }
+
+ private:
+  const std::string name_;
+  const size_t most_;
+  size_t taken_ = 0;
+  PlainText plain_;
+  Spool kept_;
+};
 
 class OpenFile {
  public:
@@ -53,23 +78,35 @@ class OpenFile {
     return poll(&one, 1, static_cast<int>(std::min<int64_t>(patience.count(), longest))) != 0;
   }
 
-  std::string rest() const {
-    std::string bytes;
-    std::array<char, 1 << 16> block;
-    while (true) {
-      const ssize_t count = ::read(descriptor_, block.data(), block.size());
-      if (count == 0) return bytes;
+  Spool rest(size_t most) const {
+    Intake intake(name_, most);
+    std::array<char, block_size> block;
+    size_t count = block.size();
+    while (count == block.size()) {
+      count = fill(block);
+      intake.take({block.data(), count});
+    }
+    return intake.kept();
+  }
+
+ private:
+  /// Whole, unless the file ends.
+  size_t fill(std::array<char, block_size>& block) const {
+    size_t have = 0;
+    while (have < block.size()) {
+      const ssize_t count = ::read(descriptor_, block.data() + have, block.size() - have);
+      if (count == 0) break;
       if (count > 0) {
-        append(bytes, block.data(), static_cast<size_t>(count), name_);
+        have += static_cast<size_t>(count);
       } else if (errno == EAGAIN) {
         ready(std::chrono::milliseconds(-1));
       } else if (errno != EINTR) {
         refuse(name_, errno);
       }
     }
+    return have;
   }
 
- private:
   std::string name_;
   int descriptor_;
   bool pipe_ = false;
@@ -77,20 +114,20 @@ class OpenFile {
 
 }  // namespace
 
-std::string read_stream(std::istream& stream, const std::string& name) {
-  std::string bytes;
-  std::array<char, 1 << 16> block;
+Spool read_stream(std::istream& stream, const std::string& name, size_t most) {
+  Intake intake(name, most);
+  std::array<char, block_size> block;
   errno = 0;
   while (stream.read(block.data(), block.size()) || stream.gcount() > 0) {
-    append(bytes, block.data(), static_cast<size_t>(stream.gcount()), name);
+    intake.take({block.data(), static_cast<size_t>(stream.gcount())});
   }
   // std::cin reads through stdio and takes an error for the end.
   const bool failed = stream.bad() || (&stream == &std::cin && std::ferror(stdin) != 0);
   if (failed) refuse(name, errno == 0 ? EIO : errno);
-  return bytes;
+  return intake.kept();
 }
 
-std::string read_input(const std::filesystem::path& path, std::chrono::milliseconds patience, const Warn& warn) {
+Spool read_input(const std::filesystem::path& path, std::chrono::milliseconds patience, const Warn& warn, size_t most) {
   const OpenFile file(path);
   if (file.is_pipe() && !file.ready(std::min(patience, std::chrono::milliseconds(1000)))) {
     warn(path.string() + ": a named pipe; waiting for what is written to it");
@@ -99,7 +136,7 @@ std::string read_input(const std::filesystem::path& path, std::chrono::milliseco
                                 std::chrono::duration<double>(patience).count()));
     }
   }
-  return file.rest();
+  return file.rest(most);
 }
 
 }  // namespace flux

@@ -5,15 +5,20 @@
 #include <istream>
 #include <string>
 
-#include "runtime/source/picture_size.h"
+#include "runtime/source/spool.h"
+#include "runtime/warn.h"
 
 namespace flux {
 
-/// Everything that a stream holds, in bounded memory. Throws Invalid when reading fails or it is over 256 MiB.
-std::string read_stream(std::istream& stream, const std::string& name);
+inline constexpr size_t largest_input = size_t{1} << 31;  // bytes
+
+/// The text that a stream holds, as of PlainText. Throws Invalid("NAME: what is wrong") when reading fails, and for
+/// over `most` bytes.
+Spool read_stream(std::istream& stream, const std::string& name, size_t most = largest_input);
 
 /// The same of a file, a device or a named pipe. A pipe that nobody writes to is waited for, which is said, and given
-/// up after `patience`. Throws Invalid("what is wrong").
-std::string read_input(const std::filesystem::path& path, std::chrono::milliseconds patience, const Warn& warn);
+/// up after `patience`.
+Spool read_input(const std::filesystem::path& path, std::chrono::milliseconds patience, const Warn& warn,
+                 size_t most = largest_input);
 
 }  // namespace flux

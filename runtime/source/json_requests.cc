@@ -1,10 +1,11 @@
 #include "runtime/source/json_requests.h"
 
+#include <boost/iostreams/device/array.hpp>
+#include <boost/iostreams/stream.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
-#include <sstream>
 #include <string_view>
 
 #include "model/files/printable.h"
@@ -39,15 +40,19 @@ class LineCounter {
 };
 
 struct Values {
-  std::vector<RequestLine> requests;
+  RequestLines requests;
   std::optional<SyntaxError> error;  // after them
 };
 
 /// Values one after the other, until one is not JSON.
 class ValueReader {
  public:
-  ValueReader(const std::string& text, std::string name, int64_t first_line)
-      : text_(text), name_(std::move(name)), first_line_(first_line), stream_(text), lines_(text) {}
+  ValueReader(std::string_view text, std::string name, int64_t first_line)
+      : text_(text),
+        name_(std::move(name)),
+        first_line_(first_line),
+        stream_(text.data(), static_cast<std::streamsize>(text.size())),
+        lines_(text) {}
 
   Values read() {
     RequestFields fields([this] { begun_ = position(); },
@@ -78,13 +83,13 @@ class ValueReader {
     RequestLine request{name_ + ":" + std::to_string(line), options, error};
     if (std::max(position() - begun_, options.prompt().size()) > RequestLine::longest)
       request = {request.origin, {}, "is over 1 MiB"};
-    values_.requests.push_back(std::move(request));
+    values_.requests.add(request);
   }
 
-  const std::string& text_;
+  const std::string_view text_;
   const std::string name_;
   const int64_t first_line_;
-  std::istringstream stream_;
+  boost::iostreams::stream<boost::iostreams::array_source> stream_;
   LineCounter lines_;
   size_t begun_ = 0;  // of the request at hand
   Values values_;
@@ -97,7 +102,7 @@ std::string_view character_at(std::string_view text, size_t offset) {
   return text.substr(offset, end - offset);
 }
 
-std::string described(const SyntaxError& error, const std::string& text) {
+std::string described(const SyntaxError& error, std::string_view text) {
   const size_t line_start = error.offset == 0 ? 0 : text.rfind('\n', error.offset - 1) + 1;
   const std::string where = fmt::format("is not JSON at column {}: ", error.offset - line_start + 1);
   if (error.number_too_large) return where + "the number there is too large";
@@ -105,33 +110,41 @@ std::string described(const SyntaxError& error, const std::string& text) {
   return where + fmt::format("\"{}\" is not expected there", printable_line(character_at(text, error.offset)));
 }
 
+struct Lines {
+  RequestLines requests;
+  bool some_good = false;
+};
+
 /// Each line by itself.
-std::vector<RequestLine> read_lines(const std::string& text, const std::string& name) {
-  std::vector<RequestLine> requests;
+Lines read_lines(std::string_view text, const std::string& name) {
+  Lines lines;
   int64_t number = 0;
   for (size_t start = 0; start < text.size();) {
     const size_t end = std::min(text.find('\n', start), text.size());
-    const std::string line = text.substr(start, end - start);
+    const std::string_view line = text.substr(start, end - start);
     start = end + 1;
     Values values = ValueReader(line, name, ++number).read();
     if (values.error) {
-      requests.push_back({name + ":" + std::to_string(number), {}, described(*values.error, line)});
-    } else {
-      std::ranges::move(values.requests, std::back_inserter(requests));
+      lines.requests.add({name + ":" + std::to_string(number), {}, described(*values.error, line)});
+      continue;
+    }
+    for (size_t i = 0; i < values.requests.size(); ++i) {
+      const RequestLine request = values.requests[i];
+      lines.some_good |= request.options.has_prompt();
+      lines.requests.add(request);
     }
   }
-  return requests;
+  return lines;
 }
 
 }  // namespace
 
-std::vector<RequestLine> read_json_requests(const std::string& text, const std::string& name) {
+RequestLines read_json_requests(std::string_view text, const std::string& name) {
   Values values = ValueReader(text, name, 1).read();
   if (!values.error) return std::move(values.requests);
-  std::vector<RequestLine> lines = read_lines(text, name);
-  const bool some_good = std::ranges::any_of(lines, [](const RequestLine& line) { return line.options.has_prompt(); });
+  Lines lines = read_lines(text, name);
   const bool array = text[text.find_first_not_of(json_spaces)] == '[';
-  if (!array && (some_good || lines.size() == 1)) return lines;
+  if (!array && (lines.some_good || lines.requests.size() == 1)) return std::move(lines.requests);
   throw Invalid(
       fmt::format("{}:{}: {}", name, LineCounter(text).line_of(values.error->offset), described(*values.error, text)));
 }

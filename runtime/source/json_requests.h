@@ -2,9 +2,8 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "runtime/source/request_line.h"
+#include "runtime/source/request_lines.h"
 
 namespace flux {
 
@@ -15,6 +14,6 @@ inline constexpr std::string_view json_spaces = " \t\n";
 /// printed or one after the other; or an array of such objects and of texts, each a prompt. A bad object comes back
 /// with an error. Where the text as a whole is not JSON, a bad line does; where no line is, throws
 /// Invalid("NAME:LINE: what is wrong").
-std::vector<RequestLine> read_json_requests(const std::string& text, const std::string& name);
+RequestLines read_json_requests(std::string_view text, const std::string& name);
 
 }  // namespace flux

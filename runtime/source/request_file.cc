@@ -10,7 +10,6 @@
 
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
-#include "runtime/options/plain_text.h"
 #include "runtime/source/json_requests.h"
 
 namespace flux {
@@ -67,8 +66,8 @@ proto::Options read_text_request(std::string_view text) {
   return options;
 }
 
-std::vector<RequestLine> read_text_requests(std::string_view text, const std::string& name, const Warn& warn) {
-  std::vector<RequestLine> requests;
+RequestLines read_text_requests(std::string_view text, const std::string& name, const Warn& warn) {
+  RequestLines requests;
   int64_t number = 0, empty = 0;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
@@ -84,7 +83,7 @@ std::vector<RequestLine> read_text_requests(std::string_view text, const std::st
     } catch (const Invalid& error) {
       request.error = error.what();
     }
-    requests.push_back(std::move(request));
+    requests.add(request);
   }
   if (empty > 0) warn(fmt::format("{}: {} empty {} left out", name, empty, empty == 1 ? "line is" : "lines are"));
   return requests;
@@ -92,14 +91,8 @@ std::vector<RequestLine> read_text_requests(std::string_view text, const std::st
 
 }  // namespace
 
-std::vector<RequestLine> read_requests(std::string bytes, const std::string& name, const Warn& warn) {
-  std::string text;
-  try {
-    text = plain_text(std::move(bytes));
-  } catch (const Invalid& error) {
-    throw Invalid(name + ": " + error.what());
-  }
-  auto requests = is_json(name, text) ? read_json_requests(text, name) : read_text_requests(text, name, warn);
+RequestLines read_requests(std::string_view text, const std::string& name, const Warn& warn) {
+  RequestLines requests = is_json(name, text) ? read_json_requests(text, name) : read_text_requests(text, name, warn);
   if (requests.empty()) throw Invalid(name + ": holds no prompts");
   if (requests.size() > most_requests) throw Invalid(name + ": holds over 1,000,000 prompts; split it");
   return requests;

@@ -22,7 +22,6 @@ std::string problem(const std::string& text) {
 
 TEST(Trace, IsToldFromPrompts) {
   EXPECT_TRUE(is_trace("\n Request(prompt='a')"));
-  EXPECT_TRUE(is_trace("\xef\xbb\xbfRequest()"));
   EXPECT_FALSE(is_trace("a red circle\nRequest()"));
   EXPECT_FALSE(is_trace(""));
 }

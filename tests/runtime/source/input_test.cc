@@ -27,7 +27,8 @@ struct Outcome {
 Outcome read(const std::filesystem::path& path, milliseconds patience = milliseconds(100)) {
   Outcome outcome;
   try {
-    outcome.bytes = read_input(path, patience, [&](const std::string& text) { outcome.warnings.push_back(text); });
+    const Warn warn = [&](const std::string& text) { outcome.warnings.push_back(text); };
+    outcome.bytes = read_input(path, patience, warn, size_t{8} << 20).text();
   } catch (const Invalid& error) {
     outcome.refusal = error.what();
   }
@@ -36,12 +37,13 @@ Outcome read(const std::filesystem::path& path, milliseconds patience = millisec
 
 TEST(Input, AFileIsReadWhole) {
   const ScratchFolder folder;
-  const std::string text(200'000, 'x');
+  const std::string text(5'000'000, 'x');
   EXPECT_EQ(read(folder.write("a.txt", text)).bytes, text);
   EXPECT_EQ(read("/dev/null").bytes, "");
   EXPECT_THAT(read("/nowhere/a.txt").refusal, "/nowhere/a.txt: cannot be read: No such file or directory");
   EXPECT_THAT(read(folder.path()).refusal, HasSubstr("cannot be read: Is a directory"));
-  EXPECT_THAT(read("/dev/zero").refusal, "/dev/zero: is over 256 MiB; split it");
+  EXPECT_THAT(read(folder.write("b.txt", text + text)).refusal, HasSubstr("b.txt: is over 8 MiB; split it"));
+  EXPECT_EQ(read("/dev/zero").refusal, "/dev/zero: is over 8 MiB; split it");
 }
 
 TEST(Input, APipeThatNobodyWritesToIsNamedAndGivenUp) {
@@ -71,7 +73,7 @@ TEST(Input, APipeIsReadUntilItsWriterIsGone) {
 
 TEST(Input, AStreamThatFailsHasNotEnded) {
   std::istringstream good("one\ntwo");
-  EXPECT_EQ(read_stream(good, "stdin"), "one\ntwo");
+  EXPECT_EQ(read_stream(good, "stdin").text(), "one\ntwo");
   class Failing : public std::streambuf {
     int_type underflow() override { throw std::runtime_error("the disk is gone"); }
   };

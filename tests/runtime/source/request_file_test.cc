@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "parallel/rank/errors.h"
+#include "runtime/source/input.h"
 
 namespace flux {
 namespace {
@@ -22,7 +25,10 @@ Read read(const std::string& bytes, const std::string& name) {
   Read result;
   try {
     const auto warn = [&](const std::string& text) { result.warnings.push_back(text); };
-    for (const RequestLine& line : read_requests(bytes, name, warn)) {
+    std::istringstream stream(bytes);
+    const RequestLines lines = read_requests(read_stream(stream, name).text(), name, warn);
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const RequestLine line = lines[i];
       result.prompts.push_back(line.error.empty() ? line.options.prompt() : line.origin + ": " + line.error);
     }
   } catch (const Invalid& error) {

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace flux {
+
+/// Bytes that need not stay in memory: over 1 MiB of them lie in a file without a name, in the folder for temporary
+/// files (TMPDIR, or /tmp), and go with this object. Throws Invalid where that folder takes no more.
+class Spool {
+ public:
+  Spool();
+  Spool(Spool&&) noexcept;
+  Spool& operator=(Spool&&) noexcept;
+  ~Spool();
+
+  void append(std::string_view bytes);
+  size_t size() const { return filed_ + buffer_.size(); }
+
+  /// A part of one that was appended.
+  std::string read(size_t offset, size_t count) const;
+
+  /// All of it, until something is appended.
+  std::string_view text();
+
+ private:
+  class File;
+  class Mapping;
+
+  void flush();
+
+  std::string buffer_;  // what is not in the file
+  size_t filed_ = 0;    // bytes that are
+  std::unique_ptr<File> file_;
+  std::unique_ptr<Mapping> mapping_;
+};
+
+}  // namespace flux
