@@ -80,10 +80,8 @@ TEST(RequestLines, ComeBackAsTheyWere) {
     const RequestLine line = lines[i];
     EXPECT_EQ(line.origin, "prompts.jsonl:" + std::to_string(i));
     EXPECT_EQ(line.error.empty(), i % 7 != 0);
-    EXPECT_EQ(line.options.has_prompt(), i % 3 != 0);
+    EXPECT_EQ(line.options.prompt().size(), i % 3 != 0 ? 100 + std::to_string(i).size() + 2 : 0);
     EXPECT_EQ(line.options.seed(), i % 2 != 0 ? i : 0);
-    if (i % 3 != 0)
-      EXPECT_THAT(line.options.prompt(), testing::EndsWith(std::to_string(i) + std::string(1, '\0') + "y"));
   }
 }
 
