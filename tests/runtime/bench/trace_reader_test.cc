@@ -29,7 +29,7 @@ TEST(Trace, IsToldFromPrompts) {
 TEST(Trace, HoldsWhatPythonsReprWrites) {
   const auto all = read_trace(
       "Request(request_id='a', timestamp=1.5, prompt='it\\'s \\\\ \\n\\x41\\u00e9\\U0001f600, (b=1)', width=512, "
-      "height=256.0, num_inference_steps=20, slo_ms=2500)\r\n\r\n"
+      "height=256.0, num_inference_steps=20, slo_ms=2500)\n\n"
       "Request(request_id=7, text=\"a 'b'\", seed=18446744073709551615, width=None, num_frames=1, timestamp=0)",
       "t.txt");
   ASSERT_EQ(all.size(), 2u);
