@@ -3,11 +3,12 @@
 import os
 import random
 import signal
+import tempfile
 import time
 import unittest
 
 import at_once
-from parallel.jobs import Job
+from parallel.jobs import WITH_SANITIZERS, Job
 
 
 class OneLine(unittest.TestCase):
@@ -78,6 +79,15 @@ class StartAndEnd(OneLine):
         self.expect("never_starts",
                     r"^rank 1 did not come to MPI_Init \(on .*\): the ranks did not find each other within 3 s "
                     r"\(--startup-timeout\)$", 3)
+
+    def test_a_rank_that_was_not_seen_for_a_moment_has_not_died(self):
+        """As one that is replaced by its program while another looks. It is slow then, for longer than a death takes to
+        be told of."""
+        unseen = 'export -p >"$0"; exec env -i sh -c \'sleep 1; . "$0"; exec "$@"\' "$0" "$@"'
+        with tempfile.NamedTemporaryFile() as variables:
+            job = Job("-c", f'[ "$OMPI_COMM_WORLD_RANK" != 1 ] || {{ {unseen}; }}; exec "$@"', variables.name,
+                      WITH_SANITIZERS, "--fault", "comes_late", program="sh")
+            self.assertEqual(job.end()[:2], ([], 0))
 
     def test_a_rank_that_is_killed_before_it_has_started_is_named(self):
         self.expect("dies_before_it_starts", r"^rank 1 died \(on .*\)$", 137)

@@ -207,6 +207,7 @@ std::map<std::string, Fault> all_faults() {
       {"meets_for_ever", {[](World& world) { meets_for(60s, world); }, {}}},
       {"nothing", {nothing, {}}},
       {"is_awaited", {nothing, {}, sleep}},
+      {"comes_late", {nothing, {}, on_the_faulty([] { std::this_thread::sleep_for(4s); })}},
       {"never_starts", {nothing, {.startup = 3s}, sleep}},
       {"stops_before_it_starts", {nothing, {.startup = 2s}, raise(SIGSTOP)}},
       {"dies_before_it_starts", {nothing, {}, on_the_faulty([] {
