@@ -3,10 +3,12 @@
 #include <chrono>
 #include <utility>
 
+#include "parallel/rank/thread_name.h"
+
 namespace flux {
 
 Heartbeat::Heartbeat(std::function<void(const Step&)> report)
-    : report_(std::move(report)), thread_([this] { beat(); }) {}
+    : report_(std::move(report)), thread_(start_thread("heartbeat", [this] { beat(); })) {}
 
 Heartbeat::~Heartbeat() {
   {

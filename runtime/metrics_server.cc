@@ -134,10 +134,7 @@ struct MetricsServer::Server {
   Server(const tcp::endpoint& endpoint, const Metrics& metrics)
       : served{metrics}, acceptor(context, endpoint), url("http://" + named(acceptor.local_endpoint()) + "/metrics") {
     welcome();
-    thread = std::thread([this] {
-      name_this_thread("metrics");
-      context.run();
-    });
+    thread = start_thread("metrics", [this] { context.run(); });
   }
 
   ~Server() {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "parallel/rank/thread_name.h"
 #include "runtime/json_line.h"
 
 namespace flux {
@@ -27,7 +28,10 @@ int write_all(std::string_view bytes) {
 }  // namespace
 
 Results::Results(RunFacts facts, std::filesystem::path folder, bool json)
-    : facts_(std::move(facts)), folder_(std::move(folder)), json_(json), thread_([this] { print(); }) {}
+    : facts_(std::move(facts)),
+      folder_(std::move(folder)),
+      json_(json),
+      thread_(start_thread("results", [this] { print(); })) {}
 
 Results::~Results() { finish(); }
 

@@ -4,20 +4,19 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <exception>
 #include <new>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "model/decoder.h"
 #include "model/denoiser.h"
 #include "model/encoder.h"
 #include "parallel/rank/errors.h"
+#include "parallel/rank/thread_name.h"
 #include "runtime/peak_memory.h"
 #include "runtime/step_reports.h"
 
@@ -103,8 +102,8 @@ Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
     if (mine.encodes) start("the encoder", &Worker::encode, StageStream::Turn::brief);
     if (mine.decodes) start("the decoder", &Worker::decode, StageStream::Turn::brief);
     if (mine.replica >= 0) start("the denoiser", &Worker::denoise, StageStream::Turn::ordinary);
-  } catch (const std::system_error& error) {  // no more threads
-    world_.end({kFailed, placement_.named(world_.rank()) + ": a thread for each stage: " + error.what()});
+  } catch (const std::exception& error) {
+    world_.end({kFailed, placement_.named(world_.rank()) + ": " + error.what()});
     finish();
     throw;
   }
@@ -130,8 +129,7 @@ void Worker::put(Order order) {
 }
 
 void Worker::start(const char* stage, void (Worker::*body)(), StageStream::Turn turn) {
-  threads_.emplace_back([this, stage, body, turn] {
-    pthread_setname_np(pthread_self(), stage);
+  threads_.push_back(start_thread(stage, [this, stage, body, turn] {
     try {
       at::set_num_threads(place().threads);  // which libraries count by thread
       const c10::InferenceMode no_gradients;
@@ -141,7 +139,7 @@ void Worker::start(const char* stage, void (Worker::*body)(), StageStream::Turn 
     } catch (const std::exception&) {
       report(failure(stage));
     }
-  });
+  }));
 }
 
 void Worker::loaded() {

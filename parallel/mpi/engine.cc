@@ -38,7 +38,7 @@ void avoid_forbidden_calls() {
 
 Engine::Engine(Departure& departure, Deadlines deadlines, std::function<void(const std::string&)> on_error)
     : departure_(departure), deadlines_(deadlines), on_error_(std::move(on_error)) {
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread(kMpiThread, [this] { run(); });
   std::future<void> started = started_.get_future();
   Patience(departure_, {"the ranks did not find each other", "--startup-timeout", deadlines_.startup,
                         std::min<std::chrono::milliseconds>(deadlines_.startup, kNobodyEndsIt)})
@@ -92,7 +92,6 @@ void Engine::end_all(int exit_code) {
 }
 
 void Engine::run() {
-  name_this_thread(kMpiThread);
   try {
     initialise();
   } catch (...) {

@@ -82,8 +82,8 @@ void Patience::wait_for(const std::future<void>& done) {
     if (now - looked < (late ? kOftenWhenLate : kBetweenLooks)) continue;
     looked = now;
     siblings.look();
-    if (siblings.gone().empty()) all_there = now;
-    end = std::min(end, all_there + limits_.after_a_death);
+    if (siblings.gone().empty()) all_there = now;  // one not seen for a moment was only being started
+    end = std::min(deadline, all_there + limits_.after_a_death);
     if (siblings.another_spoke()) leave(departure_, kTold, kFailed);  // not every launcher ends the others
     if (!late || !siblings.this_rank_speaks()) continue;
     const std::string fault = fault_of(siblings);

@@ -61,7 +61,7 @@ class NcclCommunicator : public Communicator {
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
         nccl_(std::make_shared<NcclHandle>(*host_, group, device, deadlines)),
         staged_(staged_gather()),
-        monitor_([this] { watch(); }) {}
+        monitor_(start_thread("nccl watch", [this] { watch(); })) {}
 
   ~NcclCommunicator() override {
     {
@@ -202,7 +202,6 @@ Pending NcclCommunicator::reduce(const at::Tensor& value) {
 /// Passes an error of the card or another rank on to everybody, and stops the card when the group is aborted: what
 /// waits there for a rank that is gone would never end. NCCL's own end may wait for the card.
 void NcclCommunicator::watch() {
-  name_this_thread("nccl watch");
   std::jthread ending;
   std::unique_lock lock(mutex_);
   std::chrono::milliseconds patience(50);

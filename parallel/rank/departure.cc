@@ -95,7 +95,7 @@ Departure::Departure(Say say) : say_(std::move(say)), launcher_(launched_ranks()
   std::signal(SIGPIPE, SIG_IGN);
   const sigset_t taken = signals_taken();
   pthread_sigmask(SIG_BLOCK, &taken, nullptr);  // by every thread that starts from here on
-  thread_ = std::thread([this] { watch(); });
+  thread_ = start_thread("departure", [this] { watch(); });
   owner = this;
   std::set_terminate(terminate);
 }
@@ -109,7 +109,6 @@ Departure::~Departure() {
 }
 
 void Departure::watch() {
-  name_this_thread("departure");
   const sigset_t taken = signals_taken();
   const timespec patience{0, std::chrono::nanoseconds(kWatchPause).count()};
   while (!over_) {

@@ -18,6 +18,7 @@
 #include "model/files/readable_file.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
+#include "parallel/rank/thread_name.h"
 #include "runtime/json_line.h"
 #include "runtime/sink/descriptor.h"
 
@@ -153,7 +154,7 @@ std::string in_words(const std::optional<Owner>& owner) {
 
 FolderLock::FolderLock(fs::path folder) : folder_(std::move(folder)) {
   take();
-  heart_ = std::thread([this] { beat(); });
+  heart_ = start_thread("folder lock", [this] { beat(); });
 }
 
 FolderLock::~FolderLock() {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <system_error>
 #include <utility>
 
+#include "parallel/rank/thread_name.h"
 #include "runtime/sink/gallery.h"
 #include "runtime/sink/jpg.h"
 #include "runtime/sink/new_file.h"
@@ -22,8 +22,8 @@ constexpr size_t kThreads = 4;  // several replicas finish pictures faster than 
 FolderSink::FolderSink(const OutputFolder& folder, RunFacts facts, std::function<void()> on_news)
     : folder_(folder), facts_(std::move(facts)), on_news_(std::move(on_news)) {
   try {
-    while (threads_.size() < kThreads) threads_.emplace_back([this] { work(); });
-  } catch (const std::system_error&) {  // no more threads than these
+    while (threads_.size() < kThreads) threads_.push_back(start_thread("pictures", [this] { work(); }));
+  } catch (const std::exception&) {  // no more threads than these
     if (!threads_.empty()) return;
     throw;
   }

@@ -78,12 +78,17 @@ class OpenFile {
     return poll(&one, 1, static_cast<int>(std::min<int64_t>(patience.count(), longest))) != 0;
   }
 
-  Spool rest(size_t most) const {
+  [[noreturn]] void silent(const char* what, std::chrono::milliseconds patience) const {
+    throw Invalid(fmt::format("{}: {} for {} s", name_, what, std::chrono::duration<double>(patience).count()));
+  }
+
+  /// Throws Invalid where nothing comes for so long.
+  Spool rest(std::chrono::milliseconds patience, size_t most) const {
     Intake intake(name_, most);
     std::array<char, block_size> block;
     size_t count = block.size();
     while (count == block.size()) {
-      count = fill(block);
+      count = fill(block, patience);
       intake.take({block.data(), count});
     }
     return intake.kept();
@@ -91,7 +96,7 @@ class OpenFile {
 
  private:
   /// Whole, unless the file ends.
-  size_t fill(std::array<char, block_size>& block) const {
+  size_t fill(std::array<char, block_size>& block, std::chrono::milliseconds patience) const {
     size_t have = 0;
     while (have < block.size()) {
       const ssize_t count = ::read(descriptor_, block.data() + have, block.size() - have);
@@ -99,7 +104,7 @@ class OpenFile {
       if (count > 0) {
         have += static_cast<size_t>(count);
       } else if (errno == EAGAIN) {
-        ready(std::chrono::milliseconds(-1));
+        if (!ready(patience)) silent("who writes to this named pipe has been silent", patience);
       } else if (errno != EINTR) {
         refuse(name_, errno);
       }
@@ -132,11 +137,10 @@ Spool read_input(const std::filesystem::path& path, std::chrono::milliseconds pa
   if (file.is_pipe() && !file.ready(std::min(patience, std::chrono::milliseconds(1000)))) {
     warn(path.string() + ": a named pipe; waiting for what is written to it");
     if (!file.ready(patience)) {
-      throw Invalid(fmt::format("{}: nobody has written to this named pipe for {} s", path.string(),
-                                std::chrono::duration<double>(patience).count()));
+      file.silent("nobody has written to this named pipe", patience);
     }
   }
-  return file.rest(most);
+  return file.rest(patience, most);
 }
 
 }  // namespace flux

@@ -17,7 +17,7 @@ inline constexpr size_t largest_input = size_t{1} << 31;  // bytes
 Spool read_stream(std::istream& stream, const std::string& name, size_t most = largest_input);
 
 /// The same of a file, a device or a named pipe. A pipe that nobody writes to is waited for, which is said, and given
-/// up after `patience`.
+/// up after `patience`; so is one whose writer stops.
 Spool read_input(const std::filesystem::path& path, std::chrono::milliseconds patience, const Warn& warn,
                  size_t most = largest_input);
 

@@ -31,7 +31,8 @@ class Departure(unittest.TestCase):
         self.expect("runs_out_of_memory", "rank 0: thread painter: out of memory", 3)
 
     def test_threads_that_run_out_are_one_line(self):
-        self.expect("runs_out_of_threads", "rank 0: thread painter: Resource temporarily unavailable", 3)
+        self.expect("runs_out_of_threads", "rank 0: thread painter: thread sleeper cannot start: Resource temporarily "
+                    "unavailable (limits of processes: ulimit -u, containers)", 3)
 
     def test_a_library_that_ends_the_process_is_one_line(self):
         self.expect("is_ended_by_a_library", "rank 0: thread painter: a library ended the process", 3)

@@ -64,7 +64,7 @@ void runs_out_of_threads(Departure&) {
   painter([] {
     limit_addresses();
     std::vector<std::thread> all;
-    while (true) all.emplace_back([] { std::this_thread::sleep_for(60s); });
+    while (true) all.push_back(start_thread("sleeper", [] { std::this_thread::sleep_for(60s); }));
   }).join();
 }
 

@@ -55,6 +55,15 @@ TEST(Input, APipeThatNobodyWritesToIsNamedAndGivenUp) {
   EXPECT_THAT(outcome.refusal, HasSubstr("nobody has written to this named pipe"));
 }
 
+TEST(Input, APipeWhoseWriterHangsIsNamedAndGivenUp) {
+  const ScratchFolder folder;
+  const auto pipe = folder.path() / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::fstream writer(pipe);  // both ends: opened at once
+  writer << "one\n" << std::flush;
+  EXPECT_THAT(read(pipe).refusal, HasSubstr("who writes to this named pipe has been silent for 0.1 s"));
+}
+
 TEST(Input, APipeIsReadUntilItsWriterIsGone) {
   const ScratchFolder folder;
   const auto pipe = folder.path() / "pipe";
