@@ -44,7 +44,7 @@ std::shared_ptr<const TensorSource> open_published(const ModelFolder& folder, co
     case Quantization::By::flux_dist:
       return kept_codes_source(std::move(source), quantization);
   }
-  TORCH_INTERNAL_ASSERT(false, "quantized by nobody known");
+  throw std::logic_error("quantized by nobody known");
 }
 
 /// A source of which only headers are used.
