@@ -1,6 +1,7 @@
 #include "model/checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "model/checkpoint/bitsandbytes.h"
 #include "model/checkpoint/component.h"
