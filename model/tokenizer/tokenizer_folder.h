@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,9 @@ namespace flux {
 inline constexpr int64_t kMaxTokenizerFileBytes = 64 << 20;
 
 /// The folder of one tokenizer as transformers reads it: tokenizer_config.json, and tokenizer.json, which counts before
-/// the older files (vocab.json and merges.txt, spiece.model) where it is there.
+/// the older files (vocab.json and merges.txt, spiece.model) where it is there. Where the config lists no tokens
+/// (added_tokens_decoder), special_tokens_map.json counts before it, and without tokenizer.json added_tokens.json lists
+/// them.
 class TokenizerFolder {
  public:
   /// Throws Invalid naming file and field: not JSON, or asking for what is not implemented for any tokenizer.
@@ -23,6 +26,8 @@ class TokenizerFolder {
 
   /// Of tokenizer_config.json; null where it says nothing.
   const nlohmann::json& config(const std::string& field) const;
+  /// "FILE: FIELD" of that, for messages.
+  std::string where(const std::string& field) const;
   /// Of tokenizer.json; null where it says nothing.
   const nlohmann::json& tokenizer(const std::string& field) const;
 
@@ -36,8 +41,12 @@ class TokenizerFolder {
   void expect(const std::string& field, const std::vector<nlohmann::json>& forms) const;
 
  private:
+  void add_special_tokens_map();
+  void add_added_tokens();
+
   std::filesystem::path folder_;
   nlohmann::json config_, tokenizer_;
+  std::map<std::string, std::string> older_;  // fields of config_ that an older file says, and its name
 };
 
 }  // namespace flux

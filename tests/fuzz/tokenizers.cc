@@ -37,6 +37,23 @@ Target t5(const std::string& name, const std::string& file, Format format, std::
           }};
 }
 
+/// Files beside a config that lists no tokens.
+Target older(const std::string& name) {
+  return {name,
+          Format::json,
+          {"demo/tokenizer/special_tokens_map.json", "demo/tokenizer/vocab.json"},
+          [name](const std::string& bytes) {
+            const fs::path folder = scratch() / (name + "_folder");
+            if (!fs::exists(folder)) {
+              fs::copy(config("demo/tokenizer"), folder);
+              fs::remove(folder / "special_tokens_map.json");
+              written(name + "_folder/tokenizer_config.json", R"({"model_max_length": 77})");
+            }
+            written(name + "_folder/" + name + ".json", bytes);
+            use(*clip_tokenizer(folder));
+          }};
+}
+
 /// As transformers 5 saves it: nothing else in the folder but the config.
 template <class Open>
 Target alone(const std::string& name, const std::string& config_file, Open open) {
@@ -55,6 +72,8 @@ const Registered known({
     clip("vocab", "vocab.json", Format::json),
     clip("merges", "merges.txt", Format::lines),
     clip("clip_special_tokens", "tokenizer_config.json", Format::json),
+    older("special_tokens_map"),
+    older("added_tokens"),
     t5("spiece_model", "spiece.model", Format::protobuf, {}),
     t5("t5_special_tokens", "tokenizer_config.json", Format::json, {"demo/tokenizer_2/tokenizer_config.json"}),
     alone("clip_tokenizer_json", "demo/tokenizer/tokenizer_config.json", clip_tokenizer),

@@ -4,7 +4,8 @@ usage: token_ids.py OUTDIR    writes folders and strings.jsonl
 clip/ and t5/ are as published, t5 with spiece.model and tokenizer.json; t5_spiece/ lacks tokenizer.json; clip_saved/ and
 t5_saved/ are as save_pretrained writes them, with tokenizer.json alone, and clip_used/, t5_used/ after a text was padded
 and truncated, which tokenizer.json then remembers. All of one kind give the same ids. small_clip/ and small_t5/ are
-configs/demo's, saved in the same way.
+configs/demo's, saved in the same way. clip_older/ and t5_older/ name their tokens in special_tokens_map.json and
+added_tokens.json, as folders did before configs listed them; older.json has folder, text, ids and padding of those.
 Each line of strings.jsonl: text, clip, t5 (ids), t5_differs: the string holds a grapheme that Hugging Face's
 normaliser replaces as a whole, which sentencepiece does not do; only these may differ, and only in T5.
 """
@@ -93,6 +94,30 @@ def write_folders(out):
     return tokenizers
 
 
+def older(out):
+    """Special tokens that no config lists, each found where transformers looks for it."""
+    config = {"model_max_length": 77, "pad_token": "</s>", "unk_token": "<unk>"}
+    kinds = {
+        "clip": (CLIPTokenizer, {"pad_token": "!</w>"}, {"zzz": 49408, "a dog</w>": 49409, "!</w>": 256}),
+        "t5": (T5TokenizerFast, {"pad_token": {"content": "<unk>", "lstrip": False, "normalized": False, "rstrip": False,
+                                               "single_word": False}}, {}),
+    }
+    rows = []
+    for kind, (tokenizer_class, special, added) in kinds.items():
+        folder = out / f"{kind}_older"
+        shutil.copytree(out / ("clip" if kind == "clip" else "t5_spiece"), folder, dirs_exist_ok=True)
+        write = lambda name, value: (folder / name).write_text(json.dumps(value))
+        write("tokenizer_config.json", {"model_max_length": 77} if kind == "clip" else config)
+        write("special_tokens_map.json", special)
+        if added:
+            write("added_tokens.json", added)
+        tokenizer = tokenizer_class.from_pretrained(folder)
+        for text in ("a cat", "a zzz b", "a dog</w> A DOG</w>", "one ! two!</w>", "</s> <unk> <pad> <extra_id_0>"):
+            rows.append({"folder": folder.name, "text": text, "ids": tokenizer(text).input_ids,
+                         "padding": tokenizer.pad_token_id})
+    (out / "older.json").write_text(json.dumps(rows))
+
+
 def same_ids(tokenizers, text):
     ids = [tokenizer(text).input_ids for tokenizer in tokenizers]
     assert all(other == ids[0] for other in ids), text
@@ -101,6 +126,7 @@ def same_ids(tokenizers, text):
 
 def main(out):
     tokenizers = write_folders(out)
+    older(out)
     t5 = tokenizers["t5"][0]
     plain = sentencepiece.SentencePieceNormalizer(model_file=str(out / "t5" / "spiece.model"))
     differs = replaces_graphemes(t5.backend_tokenizer.normalizer, plain)

@@ -57,6 +57,15 @@ TEST_F(RealFolders, GivePublishedVectors) {
   for (const char* folder : kT5Folders) check(folder, published.at("t5"));
 }
 
+TEST_F(RealFolders, OfOlderVersionsNameTheirTokensElsewhere) {
+  std::ifstream file(folder_ / "older.json");
+  for (const json& row : json::parse(file)) {
+    const auto tokenizer = load(folder_ / row["folder"].get<std::string>());
+    EXPECT_EQ((*tokenizer)(row["text"].get<std::string>(), kNoLimit).ids, row["ids"].get<Ids>()) << row;
+    EXPECT_EQ(tokenizer->padding(), row["padding"].get<int64_t>()) << row;
+  }
+}
+
 /// strings.jsonl, a JSON object a line.
 std::vector<json> unicode_strings(const std::filesystem::path& folder) {
   std::ifstream file(folder / "strings.jsonl");
