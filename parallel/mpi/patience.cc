@@ -74,7 +74,7 @@ void Patience::wait_for(const std::future<void>& done) {
   while (done.wait_for(kBetweenChecks) != std::future_status::ready) {
     const Clock::time_point now = Clock::now();
     if (departure_.was_stopped()) looked = now;  // who ended meanwhile may have been told to
-    const bool late = now > end && !departure_.was_stopped();
+    bool late = now > end && !departure_.was_stopped();
     if (departure_.signal() != 0) {
       if (now > end) leave(departure_, kTold, kFailed);
       answer_signal(departure_, siblings);
@@ -84,6 +84,7 @@ void Patience::wait_for(const std::future<void>& done) {
     siblings.look();
     if (siblings.gone().empty()) all_there = now;  // one not seen for a moment was only being started
     end = std::min(deadline, all_there + limits_.after_a_death);
+    late &= now > end;
     if (siblings.another_spoke()) leave(departure_, kTold, kFailed);  // not every launcher ends the others
     if (!late || !siblings.this_rank_speaks()) continue;
     const std::string fault = fault_of(siblings);

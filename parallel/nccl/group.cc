@@ -202,17 +202,18 @@ Pending NcclCommunicator::reduce(const at::Tensor& value) {
 /// Passes an error of the card or another rank on to everybody, and stops the card when the group is aborted: what
 /// waits there for a rank that is gone would never end. NCCL's own end may wait for the card.
 void NcclCommunicator::watch() {
-  std::jthread ending;
+  std::thread ending;
   std::unique_lock lock(mutex_);
   std::chrono::milliseconds patience(50);
   while (!changed_.wait_for(lock, patience, [&] { return closing_ && (!staged_ || staged_->idle()); })) {
     const std::string fault = ending.joinable() ? "" : nccl_->fault();
     if (!fault.empty()) host_->abort(fault);
     if (!host_->aborted()) continue;
-    if (!ending.joinable()) ending = std::jthread([this] { nccl_->abort(); });
+    if (!ending.joinable()) ending = start_thread("nccl abort", [this] { nccl_->abort(); });
     if (staged_) staged_->let_pass();
     patience = std::chrono::milliseconds(1);  // a step has a gather after the other
   }
+  if (ending.joinable()) ending.join();
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ namespace flux {
 namespace {
 
 constexpr int64_t most_prompts = 1'000'000;
+constexpr size_t most_text = size_t{1} << 28;  // bytes of all requests, which stay in memory
 constexpr int64_t random_prompts = 100;
 
 /// What the demo model knows, and any other draws.
@@ -63,7 +64,7 @@ Dataset replayed(Dataset dataset, const ThroughputOptions& options) {
 Dataset dataset_of(const Settings& settings, const ThroughputOptions& options, const Warn& warn) {
   if (options.dataset == "random") return random_dataset(options.num_prompts.value_or(random_prompts), options.seed);
   const auto patience = operation_options(settings).startup_timeout;
-  Spool input = read_input(options.dataset, patience, warn);
+  Spool input = read_input(options.dataset, patience, warn, most_text);
   if (is_trace(input.text())) return read_trace(input.text(), options.dataset);
   Dataset dataset;
   const RequestLines lines = read_requests(input.text(), options.dataset, warn);
@@ -110,9 +111,15 @@ ThroughputLoad throughput_load(const Settings& settings, const ModelFolder& mode
   if (prompts * waves + warmup > most_prompts)
     throw Invalid("--num-prompts: over 1,000,000 requests in all; take fewer, or fewer rates");
   RequestLines lines;
+  size_t text = 0;
+  const auto add = [&](const RequestLine& line) {
+    text += line.options.prompt().size();
+    if (text > most_text) throw Invalid("--num-prompts: over 256 MiB of text in all; take fewer, or fewer rates");
+    lines.add(line);
+  };
   for (int64_t wave = 0; wave < waves; ++wave)
-    for (int64_t i = 0; i < prompts; ++i) lines.add(dataset[i % dataset.size()].line);
-  for (int64_t i = 0; i < warmup; ++i) lines.add(dataset[i % dataset.size()].line);
+    for (int64_t i = 0; i < prompts; ++i) add(dataset[i % dataset.size()].line);
+  for (int64_t i = 0; i < warmup; ++i) add(dataset[i % dataset.size()].line);
   const auto source = source_of(std::move(lines), settings, model, warn);
   std::vector<Wave> all;
   for (int64_t wave = 0; wave < waves; ++wave)

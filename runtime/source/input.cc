@@ -104,7 +104,8 @@ class OpenFile {
       if (count > 0) {
         have += static_cast<size_t>(count);
       } else if (errno == EAGAIN) {
-        if (!ready(patience)) silent("who writes to this named pipe has been silent", patience);
+        if (!ready(pipe_ ? patience : std::chrono::milliseconds(-1)))
+          silent("who writes to this named pipe has been silent", patience);
       } else if (errno != EINTR) {
         refuse(name_, errno);
       }

@@ -15,7 +15,6 @@
 namespace flux {
 namespace {
 
-constexpr size_t most_requests = 1'000'000;
 constexpr std::string_view blanks = " \t";
 
 std::string_view without(std::string_view text, std::string_view leading) {
@@ -94,7 +93,6 @@ RequestLines read_text_requests(std::string_view text, const std::string& name, 
 RequestLines read_requests(std::string_view text, const std::string& name, const Warn& warn) {
   RequestLines requests = is_json(name, text) ? read_json_requests(text, name) : read_text_requests(text, name, warn);
   if (requests.empty()) throw Invalid(name + ": holds no prompts");
-  if (requests.size() > most_requests) throw Invalid(name + ": holds over 1,000,000 prompts; split it");
   return requests;
 }
 

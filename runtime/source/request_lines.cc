@@ -1,9 +1,17 @@
 #include "runtime/source/request_lines.h"
 
+#include "parallel/rank/errors.h"
+
 namespace flux {
+namespace {
+
+constexpr size_t most = 1'000'000;
+
+}  // namespace
 
 /// ORIGIN, ERROR, each with a NUL behind it, and the options: a path holds none, and messages are printable.
 void RequestLines::add(const RequestLine& line) {
+  if (size() == most) throw Invalid(line.origin + ": over 1,000,000 prompts; split the file there");
   begins_.push_back(spool_.size());
   std::string bytes = line.origin + '\0' + line.error + '\0';
   line.options.AppendToString(&bytes);

@@ -7,9 +7,10 @@
 
 namespace flux {
 
-/// Any number of lines, of which memory holds 8 bytes each.
+/// Up to a million lines, of which memory holds 8 bytes each.
 class RequestLines {
  public:
+  /// Throws Invalid naming the line that is one too many.
   void add(const RequestLine& line);
   size_t size() const { return begins_.size(); }
   bool empty() const { return begins_.empty(); }

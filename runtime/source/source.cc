@@ -110,8 +110,9 @@ class ListedRequests : public Source {
   void add(Request& request, const PastRun* past) {
     Entry& entry = entries_.emplace_back(request.index, request.first_picture);
     if (past != nullptr) {
-      entry.past = std::make_unique<Recalled>(recalled(request, *past, retry_poisoned_));
-      give(request, *entry.past);
+      Recalled known = recalled(request, *past, retry_poisoned_);
+      give(request, known);
+      if (!known.files.empty() || known.suspect) entry.past = std::make_unique<Recalled>(std::move(known));
     }
     entry.cost = request.error.empty() ? request.cost : std::numeric_limits<double>::infinity();
     pictures_ += request.pictures;

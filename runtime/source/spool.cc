@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "parallel/rank/errors.h"
 
@@ -20,7 +21,6 @@ constexpr size_t in_memory = size_t{1} << 20;  // bytes
 
 }  // namespace
 
-/// Without a name from its first moment on.
 class Spool::File {
  public:
   File() {
@@ -86,8 +86,17 @@ class Spool::Mapping {
 };
 
 Spool::Spool() = default;
-Spool::Spool(Spool&&) noexcept = default;
-Spool& Spool::operator=(Spool&&) noexcept = default;
+Spool::Spool(Spool&& other) noexcept { swap(other); }
+Spool& Spool::operator=(Spool&& other) noexcept {
+  swap(other);
+  return *this;
+}
+void Spool::swap(Spool& other) noexcept {
+  buffer_.swap(other.buffer_);
+  std::swap(filed_, other.filed_);
+  file_.swap(other.file_);
+  mapping_.swap(other.mapping_);
+}
 Spool::~Spool() = default;
 
 void Spool::append(std::string_view bytes) {

@@ -7,8 +7,8 @@
 
 namespace flux {
 
-/// Bytes that need not stay in memory: over 1 MiB of them lie in a file without a name, in the folder for temporary
-/// files (TMPDIR, or /tmp), and go with this object. Throws Invalid where that folder takes no more.
+/// Bytes that need not stay in memory: over 1 MiB of them lie in a file that has lost its name, in the folder for
+/// temporary files (TMPDIR, or /tmp), and go with this object. Throws Invalid where that folder takes no more.
 class Spool {
  public:
   Spool();
@@ -29,6 +29,7 @@ class Spool {
   class File;
   class Mapping;
 
+  void swap(Spool& other) noexcept;
   void flush();
 
   std::string buffer_;  // what is not in the file

@@ -4,6 +4,7 @@ is lost or drawn twice."""
 import os
 import signal
 import time
+from pathlib import Path
 
 from launch.slurm_jobs import UNDER_WAY, SlurmJobs, main
 from runtime.program import journal, journal_lines, processes_of
@@ -107,7 +108,15 @@ class SlurmResume(SlurmJobs):
         # Nothing takes less, and a request that was blamed twice is not set aside.
         number = self.submit("--timeout", "1ms", "--retry-poisoned", slurm=())
         job, said = self.go_on(number)
-        self.assertEqual((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "3:0", "2"), said)
+        self.check_that_it_was_given_up(job, said)
+
+    def test_ranks_that_srun_cannot_start_are_no_pictures_that_failed(self):
+        job, said = self.go_on(self.submit(slurm=(), SLURM_CPU_BIND="nonsense"))
+        self.check_that_it_was_given_up(job, said)
+
+    def check_that_it_was_given_up(self, job, said):
+        self.assertEqual((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "3:0", "2"),
+                         Path(job["StdOut"]).read_text())
         self.assertIn("3 starts without a new picture: not queued again", said[-1])
         self.assertEqual(list(self.here.glob("*.tries")), [])
 

@@ -98,7 +98,7 @@ def older(out):
     """Special tokens that no config lists, each found where transformers looks for it."""
     config = {"model_max_length": 77, "pad_token": "</s>", "unk_token": "<unk>"}
     kinds = {
-        "clip": (CLIPTokenizer, {"pad_token": "!</w>"}, {"zzz": 49408, "a dog</w>": 49409, "!</w>": 256}),
+        "clip": (CLIPTokenizer, {"pad_token": "!</w>"}, {"zzz": 49408, "A Dog</w>": 49409, "!</w>": 256}),
         "t5": (T5TokenizerFast, {"pad_token": {"content": "<unk>", "lstrip": False, "normalized": False, "rstrip": False,
                                                "single_word": False}}, {}),
     }
