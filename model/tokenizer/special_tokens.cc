@@ -22,14 +22,6 @@ bool flag(const json& token, const char* name) {
   return found != token.end() && found->is_boolean() && found->get<bool>();
 }
 
-/// The content of a token that a file gives as a string or as an object.
-const json* content_of(const json& token) {
-  if (token.is_string()) return &token;
-  if (!token.is_object()) return nullptr;
-  const auto found = token.find("content");
-  return found != token.end() && found->is_string() ? &*found : nullptr;
-}
-
 std::optional<int64_t> token_id(const std::string& digits) {
   const bool number = !digits.empty() && digits.size() < 9 &&
                       std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -90,7 +82,7 @@ SpecialTokens::SpecialTokens(const TokenizerFolder& folder, Roles roles, const s
 void SpecialTokens::add_all(std::vector<Added> tokens, const std::string& where) {
   std::ranges::stable_sort(tokens, {}, &Added::id);
   for (const auto& [id, token] : tokens) {
-    const json* content = content_of(*token);
+    const json* content = token_content(*token);
     const std::string name = content ? quoted_name(content->get<std::string>()) : "one";
     if (!content) throw Invalid(fmt::format("{}: {} is not a token", where, name));
     for (const char* field : {"lstrip", "rstrip", "single_word"}) {
@@ -125,7 +117,7 @@ void SpecialTokens::add_roles(const TokenizerFolder& folder) {
   for (auto& [role, content] : roles_) {
     const std::string where = folder.where(role);
     const json& token = folder.config(role);
-    const json* named = content_of(token);
+    const json* named = token_content(token);
     if (!named && !token.is_null()) throw Invalid(where + " is neither a string nor a token");
     if (named) content = named->get<std::string>();
     if (ids_.contains(content)) continue;

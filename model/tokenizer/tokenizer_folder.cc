@@ -44,13 +44,14 @@ std::optional<std::string> difference(const std::string& name, const json& found
   return name + ": is " + quoted_name(found.dump()) + ", only " + quoted_name(form.dump()) + " is implemented";
 }
 
-/// Of a token that a file gives as a string or as an object; empty when it is neither.
-std::string content_of(const json& token) {
-  const json& content = token.is_object() ? field_of(token, "content") : token;
-  return content.is_string() ? content.get<std::string>() : "";
-}
-
 }  // namespace
+
+const json* token_content(const json& token) {
+  if (token.is_string()) return &token;
+  if (!token.is_object()) return nullptr;
+  const json& content = field_of(token, "content");
+  return content.is_string() ? &content : nullptr;
+}
 
 TokenizerFolder::TokenizerFolder(const std::filesystem::path& folder)
     : folder_(folder), config_(read_json_object(config_file(), kMaxTokenizerFileBytes)) {
@@ -88,10 +89,13 @@ void TokenizerFolder::add_added_tokens() {
   const char* name = "added_tokens.json";
   if (!present(file(name))) return;
   std::set<std::string> special;
+  const auto note = [&](const json& token) {
+    if (const json* content = token_content(token)) special.insert(content->get<std::string>());
+  };
   for (const char* role : {"bos", "eos", "unk", "sep", "pad", "cls", "mask"})
-    special.insert(content_of(config(std::string(role) + "_token")));
+    note(config(std::string(role) + "_token"));
   if (const json& extra = config("extra_special_tokens"); extra.is_array())
-    for (const json& token : extra) special.insert(content_of(token));
+    for (const json& token : extra) note(token);
   json decoder = json::object();
   const json added = read_json_object(file(name), kMaxTokenizerFileBytes);
   for (const auto& [content, id] : added.items()) {

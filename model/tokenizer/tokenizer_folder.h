@@ -13,6 +13,9 @@ namespace flux {
 /// Of a tokenizer's files in text; a longer one is refused before it is read.
 inline constexpr int64_t kMaxTokenizerFileBytes = 64 << 20;
 
+/// The content of a token that a file gives as a string or as an object; null when it is neither.
+const nlohmann::json* token_content(const nlohmann::json& token);
+
 /// The folder of one tokenizer as transformers reads it: tokenizer_config.json, and tokenizer.json, which counts before
 /// the older files (vocab.json and merges.txt, spiece.model) where it is there. Where the config lists no tokens
 /// (added_tokens_decoder), special_tokens_map.json counts before it, and without tokenizer.json added_tokens.json lists
