@@ -50,6 +50,8 @@ flags_of() {
 
 with_cmake() {
   local name=$1 source=$2
+  # Debian leaves out what is for Windows, which CMake looks for before it leaves it out too.
+  [[ $name != zlib ]] || { mkdir -p "$source/win32" && touch "$source/win32/zlib1.rc"; }
   # shellcheck disable=SC2046
   cmake -G Ninja -S "$source" -B "$source/build-here" -DCMAKE_INSTALL_PREFIX="$venv" -DCMAKE_INSTALL_LIBDIR=lib \
     -DCMAKE_PREFIX_PATH="$venv" -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON \

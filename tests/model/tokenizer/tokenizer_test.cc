@@ -160,6 +160,7 @@ class TokenizerFolder : public RealFolders {
 };
 
 TEST_F(TokenizerFolder, TakesSpecialTokensFromTheConfig) {
+  for (const char* folder : {"t5_spiece", "clip"}) std::filesystem::remove(copy_ / folder / "special_tokens_map.json");
   write("t5_spiece/tokenizer_config.json", R"({"extra_ids": 3})");
   const auto t5 = t5_tokenizer(copy_ / "t5_spiece");
   EXPECT_EQ((*t5)("<extra_id_0>", kNoLimit).ids, (Ids{32002, 1}));
@@ -180,6 +181,26 @@ TEST_F(TokenizerFolder, TakesSpecialTokensFromTokenizerJson) {
   expect_refused("t5_saved/tokenizer.json", tokenizer.dump(), "'zzz' has the id 5000");
 }
 
+TEST_F(TokenizerFolder, RefusesOlderFilesThatItCannotUse) {
+  write("clip/tokenizer_config.json", "{}");
+  expect_refused("clip/special_tokens_map.json", R"({"eos_token": 3})", "eos_token is neither");
+  expect_refused("clip/special_tokens_map.json", "[]", "object");
+  write("clip/added_tokens.json", "{}");
+  EXPECT_NO_THROW(load(copy_ / "clip"));
+  for (const auto& [text, why] : {std::pair{R"({"zzz": -1})", "'zzz' has no id"}, {R"({"zzz": 7})", "has the id 7"}}) {
+    write("clip/added_tokens.json", text);
+    try {
+      load(copy_ / "clip");
+      ADD_FAILURE() << text;
+    } catch (const Invalid& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("added_tokens.json: "), HasSubstr(why)));
+    }
+  }
+  write("t5_spiece/tokenizer_config.json",
+        R"({"added_tokens_decoder": {"32100": {"content": "zzz", "normalized": true}}})");
+  EXPECT_THROW(load(copy_ / "t5_spiece"), Invalid);
+}
+
 TEST_F(TokenizerFolder, SaysWhichFilesItReads) {
   using testing::ElementsAre;
   EXPECT_THAT(clip_tokenizer_files(copy_ / "clip"), ElementsAre("vocab.json", "merges.txt", "tokenizer_config.json"));
@@ -194,6 +215,7 @@ TEST_F(TokenizerFolder, SaysWhichFilesItReads) {
 
 TEST_F(TokenizerFolder, RefusesWhatItCannotUse) {
   const std::string config = "clip/tokenizer_config.json";
+  std::filesystem::remove(copy_ / "clip/special_tokens_map.json");
   expect_refused(config, "{", "JSON");
   expect_refused(config, "[]", "object");
   expect_refused(config, R"({"eos_token": 3})", "eos_token");
