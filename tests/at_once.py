@@ -3,7 +3,7 @@
 import concurrent.futures
 import unittest
 
-WIDTH = 3
+WIDTH = 2
 
 
 class _AtOnce(unittest.TestSuite):

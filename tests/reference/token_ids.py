@@ -4,7 +4,7 @@ usage: token_ids.py OUTDIR    writes folders and strings.jsonl
 clip/ and t5/ are as published, t5 with spiece.model and tokenizer.json; t5_spiece/ lacks tokenizer.json; clip_saved/ and
 t5_saved/ are as save_pretrained writes them, with tokenizer.json alone, and clip_used/, t5_used/ after a text was padded
 and truncated, which tokenizer.json then remembers. All of one kind give the same ids. small_clip/ and small_t5/ are
-configs/demo's, saved in the same way. clip_older/ and t5_older/ name their tokens in special_tokens_map.json and
+configs/demo's, saved in the same way. older_clip/ and older_t5/ name their tokens in special_tokens_map.json and
 added_tokens.json, as folders did before configs listed them; older.json has folder, text, ids and padding of those.
 Each line of strings.jsonl: text, clip, t5 (ids), t5_differs: the string holds a grapheme that Hugging Face's
 normaliser replaces as a whole, which sentencepiece does not do; only these may differ, and only in T5.
@@ -104,7 +104,7 @@ def older(out):
     }
     rows = []
     for kind, (tokenizer_class, special, added) in kinds.items():
-        folder = out / f"{kind}_older"
+        folder = out / f"older_{kind}"
         shutil.copytree(out / ("clip" if kind == "clip" else "t5_spiece"), folder, dirs_exist_ok=True)
         write = lambda name, value: (folder / name).write_text(json.dumps(value))
         write("tokenizer_config.json", {"model_max_length": 77} if kind == "clip" else config)
