@@ -37,7 +37,7 @@ PYTHON
 flags_of() {
   case $1 in
     libpng1.6) echo -DPNG_SHARED=OFF -DPNG_TESTS=OFF ;;
-    libjpeg-turbo) echo -DENABLE_SHARED=OFF -DWITH_SIMD=OFF ;;
+    libjpeg-turbo) echo -DENABLE_SHARED=OFF -DWITH_SIMD=OFF "-DCMAKE_INSTALL_LIBDIR=$venv/lib" ;;
     fmtlib) echo -DFMT_TEST=OFF -DFMT_DOC=OFF ;;
     spdlog) echo -DSPDLOG_FMT_EXTERNAL=ON -DSPDLOG_BUILD_EXAMPLE=OFF ;;
     cli11) echo -DCLI11_BUILD_TESTS=OFF -DCLI11_BUILD_EXAMPLES=OFF -DCLI11_BUILD_DOCS=OFF ;;
@@ -61,9 +61,14 @@ with_cmake() {
 }
 
 boost_headers() {
-  cd "$1"
-  ./bootstrap.sh --with-toolset=gcc
-  ./b2 -d0 --prefix="$venv" --with-headers install
+  cp -r "$1/boost" "$venv/include"
+  mkdir -p "$venv/lib/cmake/Boost"
+  cat >"$venv/lib/cmake/Boost/BoostConfig.cmake" <<'CMAKE'
+if(NOT TARGET Boost::headers)
+  add_library(Boost::headers INTERFACE IMPORTED)
+  target_include_directories(Boost::headers INTERFACE ${CMAKE_CURRENT_LIST_DIR}/../../../include)
+endif()
+CMAKE
 }
 
 build() {
