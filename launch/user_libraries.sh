@@ -61,7 +61,7 @@ with_cmake() {
 }
 
 boost_headers() {
-  cp -r "$1/boost" "$venv/include"
+  find "$1/libs" -type d -path '*/include/boost' -prune -exec cp -r -t "$venv/include" {} +
   mkdir -p "$venv/lib/cmake/Boost"
   cat >"$venv/lib/cmake/Boost/BoostConfig.cmake" <<'CMAKE'
 if(NOT TARGET Boost::headers)
