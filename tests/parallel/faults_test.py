@@ -7,7 +7,6 @@ import tempfile
 import time
 import unittest
 
-import at_once
 from parallel.jobs import WITH_SANITIZERS, Job
 
 
@@ -187,4 +186,4 @@ class AtAnyMoment(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    at_once.main()
+    unittest.main()
