@@ -27,7 +27,7 @@ scripts() {
   find "$root/launch" "$root/tests" "$root/.ci" -type f -exec grep -lZE '^#!/bin/(ba)?sh' {} + | xargs -0 shellcheck
 }
 
-# Not optimised, which takes a third of the time.
+# Not optimised, so that it is compiled sooner.
 without_cuda() {
   grep -q '^FLUX_CUDA:BOOL=ON' "$build/CMakeCache.txt" || return 0
   local other=$build-without-cuda

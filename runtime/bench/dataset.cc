@@ -113,7 +113,7 @@ ThroughputLoad throughput_load(const Settings& settings, const ModelFolder& mode
   RequestLines lines;
   size_t text = 0;
   const auto add = [&](const RequestLine& line) {
-    text += line.options.prompt().size();
+    text += line.options.ByteSizeLong();
     if (text > most_text) throw Invalid("--num-prompts: over 256 MiB of text in all; take fewer, or fewer rates");
     lines.add(line);
   };

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
-#include <utility>
 
 #include "parallel/rank/errors.h"
 
@@ -37,8 +36,10 @@ class Spool::File {
   File& operator=(const File&) = delete;
 
   int descriptor() const { return descriptor_; }
+  size_t size() const { return size_; }
 
-  void append(std::string_view bytes) const {
+  void append(std::string_view bytes) {
+    size_ += bytes.size();
     while (!bytes.empty()) {
       const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
       if (count < 0 && errno != EINTR) refuse(errno);
@@ -65,14 +66,15 @@ class Spool::File {
 
   std::string folder_;
   int descriptor_ = -1;
+  size_t size_ = 0;
 };
 
 class Spool::Mapping {
  public:
-  Mapping(const File& file, size_t size)
-      : begin_(mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0)), size_(size) {
+  explicit Mapping(const File& file)
+      : begin_(mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.descriptor(), 0)), size_(file.size()) {
     if (begin_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap of a temporary file");
-    madvise(begin_, size, MADV_SEQUENTIAL);
+    madvise(begin_, size_, MADV_SEQUENTIAL);
   }
   ~Mapping() { munmap(begin_, size_); }
   Mapping(const Mapping&) = delete;
@@ -86,18 +88,11 @@ class Spool::Mapping {
 };
 
 Spool::Spool() = default;
-Spool::Spool(Spool&& other) noexcept { swap(other); }
-Spool& Spool::operator=(Spool&& other) noexcept {
-  swap(other);
-  return *this;
-}
-void Spool::swap(Spool& other) noexcept {
-  buffer_.swap(other.buffer_);
-  std::swap(filed_, other.filed_);
-  file_.swap(other.file_);
-  mapping_.swap(other.mapping_);
-}
+Spool::Spool(Spool&&) noexcept = default;
+Spool& Spool::operator=(Spool&&) noexcept = default;
 Spool::~Spool() = default;
+
+size_t Spool::filed() const { return file_ ? file_->size() : 0; }
 
 void Spool::append(std::string_view bytes) {
   mapping_.reset();
@@ -108,18 +103,17 @@ void Spool::append(std::string_view bytes) {
 void Spool::flush() {
   if (!file_) file_ = std::make_unique<File>();
   file_->append(buffer_);
-  filed_ += buffer_.size();
   buffer_.clear();
 }
 
 std::string Spool::read(size_t offset, size_t count) const {
-  return offset >= filed_ ? buffer_.substr(offset - filed_, count) : file_->read(offset, count);
+  return offset >= filed() ? buffer_.substr(offset - filed(), count) : file_->read(offset, count);
 }
 
 std::string_view Spool::text() {
   if (!file_) return buffer_;
   if (!buffer_.empty()) flush();
-  if (!mapping_) mapping_ = std::make_unique<Mapping>(*file_, filed_);
+  if (!mapping_) mapping_ = std::make_unique<Mapping>(*file_);
   return mapping_->text();
 }
 

@@ -17,7 +17,7 @@ class Spool {
   ~Spool();
 
   void append(std::string_view bytes);
-  size_t size() const { return filed_ + buffer_.size(); }
+  size_t size() const { return filed() + buffer_.size(); }
 
   /// A part of one that was appended.
   std::string read(size_t offset, size_t count) const;
@@ -29,11 +29,10 @@ class Spool {
   class File;
   class Mapping;
 
-  void swap(Spool& other) noexcept;
+  size_t filed() const;  // bytes that are in the file
   void flush();
 
-  std::string buffer_;  // what is not in the file
-  size_t filed_ = 0;    // bytes that are
+  std::string buffer_;  // what is not
   std::unique_ptr<File> file_;
   std::unique_ptr<Mapping> mapping_;
 };

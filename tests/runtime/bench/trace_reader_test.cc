@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "parallel/rank/errors.h"
+#include "runtime/options/plain_text.h"
 
 namespace flux {
 namespace {
@@ -22,15 +23,17 @@ std::string problem(const std::string& text) {
 
 TEST(Trace, IsToldFromPrompts) {
   EXPECT_TRUE(is_trace("\n Request(prompt='a')"));
+  EXPECT_TRUE(is_trace(plain_text("\xef\xbb\xbfRequest()")));
   EXPECT_FALSE(is_trace("a red circle\nRequest()"));
   EXPECT_FALSE(is_trace(""));
 }
 
 TEST(Trace, HoldsWhatPythonsReprWrites) {
   const auto all = read_trace(
-      "Request(request_id='a', timestamp=1.5, prompt='it\\'s \\\\ \\n\\x41\\u00e9\\U0001f600, (b=1)', width=512, "
-      "height=256.0, num_inference_steps=20, slo_ms=2500)\n\n"
-      "Request(request_id=7, text=\"a 'b'\", seed=18446744073709551615, width=None, num_frames=1, timestamp=0)",
+      plain_text(
+          "Request(request_id='a', timestamp=1.5, prompt='it\\'s \\\\ \\n\\x41\\u00e9\\U0001f600, (b=1)', width=512, "
+          "height=256.0, num_inference_steps=20, slo_ms=2500)\r\n\r\n"
+          "Request(request_id=7, text=\"a 'b'\", seed=18446744073709551615, width=None, num_frames=1, timestamp=0)"),
       "t.txt");
   ASSERT_EQ(all.size(), 2u);
   EXPECT_EQ(all[0].line.options.prompt(), "it's \\ \nA\xc3\xa9\xf0\x9f\x98\x80, (b=1)");
