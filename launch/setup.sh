@@ -60,8 +60,7 @@ install_packages() {
   local missing
   missing=$(missing_packages | paste -sd ' ')
   [[ -n $missing ]] || return 0
-  [[ $(id -u) == 0 ]] || stop "missing packages; as root: apt-get install --no-install-recommends $missing
-without root: give --user"
+  [[ $(id -u) == 0 ]] || stop "missing packages; give --user, or as root: apt-get install --no-install-recommends $missing"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   # shellcheck disable=SC2086

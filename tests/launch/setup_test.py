@@ -63,7 +63,7 @@ class Setup(unittest.TestCase):
         for arguments, named in [((), "libspdlog-dev mold"), (("tests",), "libspdlog-dev mold slurm-wlm")]:
             with self.subTest(arguments=arguments):
                 result = self.setup(*drop, arguments=arguments, FLUX_CUDA="OFF")
-                self.refused(result, f"apt-get install --no-install-recommends {named}\n")
+                self.refused(result, f"give --user, or as root: apt-get install --no-install-recommends {named}\n")
 
     def test_nothing_is_listed_without_a_version(self):
         for name in ["wheels", "cuda", "tests"]:
