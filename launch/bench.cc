@@ -9,7 +9,7 @@
 #include "launch/say.h"
 #include "launch/verbs.h"
 #include "model/checkpoint/checkpoint.h"
-#include "model/full_precision.h"
+#include "model/reproducible_arithmetic.h"
 #include "runtime/bench/forms.h"
 #include "runtime/fit.h"
 #include "runtime/options/convert.h"
@@ -84,7 +84,7 @@ int bench(Settings settings, World& world, Departure& departure) {
     placement = place_one_replica(placing, operation.threads, facts,
                                   {subject->picture.tokens(), subject->options.max_sequence_length});
   });
-  demand_full_precision();
+  demand_reproducible_arithmetic();
   const Found result = found(*subject, placement, world);
   if (world.rank() == 0) std::cout << printed(result, subject->options.form) << std::flush;
   return 0;

@@ -18,7 +18,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/identity.h"
-#include "model/full_precision.h"
+#include "model/reproducible_arithmetic.h"
 #include "parallel/rank/errors.h"
 #include "runtime/agreement.h"
 #include "runtime/coordinator.h"
@@ -188,7 +188,7 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   const RunFacts facts = facts_of(request, agreement, world);
   for (const auto& line : table(facts.placement)) spdlog::debug("{}", line);
   departure.answer_signals_within(kToAnswer);
-  demand_full_precision();
+  demand_reproducible_arithmetic();
   std::unique_ptr<Desk> desk;
   together(world, [&] {
     if (request.output != nullptr) desk = std::make_unique<Desk>(request, facts, world);

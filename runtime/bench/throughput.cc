@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "model/full_precision.h"
+#include "model/reproducible_arithmetic.h"
 #include "runtime/coordinator.h"
 #include "runtime/journal.h"
 #include "runtime/peak_memory.h"
@@ -86,7 +86,7 @@ Ending draw(Receivers& receivers, Load& load, Worker& worker, const RunFacts& fa
 ThroughputRun run_throughput(const Checkpoint& checkpoint, const RunFacts& facts, const OperationOptions& operation,
                              const ThroughputDesk* desk, World& world, Departure& departure) {
   departure.answer_signals_within(kToAnswer);
-  demand_full_precision();
+  demand_reproducible_arithmetic();
   std::unique_ptr<Receivers> receivers;
   if (desk != nullptr) receivers = std::make_unique<Receivers>(*desk, facts, operation, world);
   Worker worker(checkpoint, facts.placement, world);

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "model/denoiser.h"
+#include "model/reproducible_arithmetic.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
 #include "parallel/rank/stage_stream.h"
@@ -87,6 +88,7 @@ inline at::Device on_cpu(int) { return at::kCPU; }
 class DenoiserRanks : public testing::TestWithParam<std::tuple<int, Setting>> {
  protected:
   void SetUp() override {
+    demand_reproducible_arithmetic();
     const auto last = setting().device(ranks() - 1);
     if (last.is_cuda() && at::getNumGPUs() <= static_cast<size_t>(last.index())) {
       GTEST_SKIP() << "needs a card " << last;

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "built_with.h"
-#include "model/full_precision.h"
+#include "model/reproducible_arithmetic.h"
 #include "model/kernels/dequantize_4bit.h"
 #include "model/kernels/quantize_operand.h"
 #include "tests/model/comparison.h"
@@ -18,7 +18,7 @@ class FourBitProductGpu : public testing::TestWithParam<std::tuple<at::ScalarTyp
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-    demand_full_precision();
+    demand_reproducible_arithmetic();
   }
 };
 

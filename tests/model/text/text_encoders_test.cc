@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "model/full_precision.h"
+#include "model/reproducible_arithmetic.h"
 #include "model/text/clip_text.h"
 #include "model/text/t5_encoder.h"
 #include "tests/model/comparison.h"
@@ -94,7 +94,7 @@ class TextEncodersGpu : public testing::TestWithParam<Run> {
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-    demand_full_precision();
+    demand_reproducible_arithmetic();
   }
 };
 

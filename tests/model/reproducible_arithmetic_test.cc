@@ -1,4 +1,4 @@
-#include "model/full_precision.h"
+#include "model/reproducible_arithmetic.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,16 +6,16 @@
 namespace flux {
 namespace {
 
-class FullPrecisionGpu : public testing::Test {
+class ReproducibleArithmeticGpu : public testing::Test {
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-    demand_full_precision();
+    demand_reproducible_arithmetic();
   }
 };
 
 /// 1 + 2^-12 is not in TF32, and one part in 2^12 would be lost.
-TEST_F(FullPrecisionGpu, KeepsFp32) {
+TEST_F(ReproducibleArithmeticGpu, KeepsFp32) {
   const auto x = at::full({1, 16, 32, 32}, 1 + 1.0 / 4096, at::device(at::kCUDA));
   const auto kernel = at::full({16, 16, 1, 1}, 1.0 / 16, at::device(at::kCUDA));
   EXPECT_LT((at::conv2d(x, kernel) - x).abs().max().item<double>(), 1e-6);
