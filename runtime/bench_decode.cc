@@ -1,6 +1,5 @@
 #include "runtime/bench_decode.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <spdlog/spdlog.h>
@@ -9,6 +8,7 @@
 #include "model/denoiser.h"
 #include "parallel/rank/stage_stream.h"
 #include "runtime/device_memory.h"
+#include "runtime/own_cores.h"
 
 namespace flux {
 
@@ -16,7 +16,7 @@ DecodeTimes measure_decode(const Checkpoint& checkpoint, const RankPlace& place,
                            const Picture& picture, int64_t repetitions) {
   using Clock = std::chrono::steady_clock;
   constexpr int64_t warm_up = 2;
-  at::set_num_threads(place.threads);
+  use_own_cores(place);
   const c10::InferenceMode no_gradients;
   const c10::DeviceGuard current(place.device);
   const StageStream stream(place.device);

@@ -1,7 +1,6 @@
 #include "runtime/bench_encode.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 
@@ -10,13 +9,14 @@
 #include "model/encoder_modules.h"
 #include "model/schedule.h"
 #include "parallel/rank/stage_stream.h"
+#include "runtime/own_cores.h"
 
 namespace flux {
 EncodeTimes measure_encode(const Checkpoint& checkpoint, const Placement& placement, const RankPlace& place,
                            int64_t text_tokens, int64_t steps, int64_t repetitions) {
   constexpr int64_t warm_up = 2;
   const ModelFolder& folder = checkpoint.folder;
-  at::set_num_threads(place.threads);
+  use_own_cores(place);
   const c10::InferenceMode no_gradients;
   const c10::DeviceGuard current(place.device);
   const StageStream stream(place.device);

@@ -1,6 +1,5 @@
 #include "runtime/bench_load.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 
@@ -9,12 +8,13 @@
 
 #include "model/checkpoint/counted.h"
 #include "parallel/rank/stage_stream.h"
+#include "runtime/own_cores.h"
 
 namespace flux {
 
 LoadTimes measure_load(const Checkpoint& checkpoint, const RankPlace& place,
                        const std::function<Loaded(const Checkpoint&)>& load, int64_t repetitions) {
-  at::set_num_threads(place.threads);
+  use_own_cores(place);
   const c10::InferenceMode no_gradients;
   const c10::DeviceGuard current(place.device);
   const StageStream stream(place.device);

@@ -237,6 +237,7 @@ std::string pack(const Hello& hello) {
     to.set_name(card.name);
     to.set_capability(card.capability);
     to.set_total_bytes(card.total_bytes);
+    to.mutable_distances()->Assign(card.distances.begin(), card.distances.end());
   }
   out.set_image_tokens(hello.workload.largest.image_tokens);
   out.set_text_tokens(hello.workload.largest.text_tokens);
@@ -247,8 +248,15 @@ std::string pack(const Hello& hello) {
 Hello unpack_hello(const std::string& bytes) {
   const auto in = parsed<wire::Hello>(bytes);
   Hello hello{{in.host(), in.process(), in.cores(), {}}, {{in.image_tokens(), in.text_tokens()}, in.pictures()}};
-  for (const auto& card : in.cards())
-    hello.facts.cards.push_back({card.index(), card.uuid(), card.name(), card.capability(), card.total_bytes()});
+  for (const auto& card : in.cards()) {
+    if (card.distances_size() != 0 && card.distances_size() != in.cards_size()) not_ours();
+    hello.facts.cards.push_back({card.index(),
+                                 card.uuid(),
+                                 card.name(),
+                                 card.capability(),
+                                 card.total_bytes(),
+                                 {card.distances().begin(), card.distances().end()}});
+  }
   return hello;
 }
 

@@ -8,18 +8,16 @@
 #include <numeric>
 #include <set>
 #include <sstream>
-#include <tuple>
 #include <utility>
 
 #include "model/transformer/cut.h"
 #include "parallel/rank/errors.h"
+#include "runtime/dealer.h"
 #include "runtime/replica_sizes.h"
 
 namespace flux {
 namespace {
 
-/// The oldest card that CUDA 13 programs.
-constexpr int kOldestCapability = 75;
 constexpr int kOldestWithFp8 = 89;
 
 std::string named(const std::vector<RankFacts>& facts, int rank) {
@@ -64,55 +62,6 @@ std::vector<std::vector<int>> ranks_of(const std::vector<int>& sizes, int first,
     });
   }
   return replicas;
-}
-
-/// Deals cards to ranks: always the visible one with the fewest ranks on it, among those one of the model wanted, and
-/// among those with the fewest that hold text, for these hold most.
-class Dealer {
- public:
-  explicit Dealer(const std::vector<RankFacts>& facts) : facts_(facts) {}
-
-  const Card& deal(const RankPlace& place, const std::string& model) {
-    const int rank = place.rank;
-    const auto load = [&](const Card& card) {
-      const auto& [ranks, texts] = load_of_[{facts_[rank].host, card.uuid}];
-      return std::tuple(ranks, !model.empty() && card.name != model, texts);
-    };
-    const auto card = std::ranges::min_element(facts_[rank].cards, {}, load);
-    if (card->capability < kOldestCapability)
-      throw Invalid(named(facts_, rank) + ": " + card->name +
-                    " is older than compute capability 7.5, which CUDA 13 needs");
-    auto& [ranks, texts] = load_of_[{facts_[rank].host, card->uuid}];
-    ++ranks;
-    texts += place.text ? 1 : 0;
-    return *card;
-  }
-
- private:
-  const std::vector<RankFacts>& facts_;
-  std::map<std::pair<std::string, std::string>, std::pair<int, int>> load_of_;  // ranks, texts; by (host, UUID)
-};
-
-void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
-  Dealer dealer(facts);
-  const auto give = [&](int rank, const std::string& model) {
-    const Card& card = dealer.deal(placement.ranks[rank], model);
-    placement.ranks[rank].device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(card.index));
-    placement.ranks[rank].card = card.uuid;
-    placement.ranks[rank].card_name = card.name;
-  };
-  // With shares a place in a replica asks for the same speed in each; without, all places of one do.
-  const std::vector<Replica>& replicas = placement.replicas;
-  const auto model_at = [&](const Replica& replica, size_t position) {
-    return placement.ranks[replica.ranks[position]].card_name;
-  };
-  for (size_t position = 0; position < placement.demand.shares.size(); ++position)
-    for (const Replica& replica : replicas) give(replica.ranks[position], model_at(replicas.front(), position));
-  for (const Replica& replica : replicas)
-    for (size_t position = 0; placement.demand.shares.empty() && position < replica.ranks.size(); ++position)
-      give(replica.ranks[position], model_at(replica, 0));
-  for (const auto& place : placement.ranks)  // last: encoders share if anybody does
-    if (place.replica < 0) give(place.rank, "");
 }
 
 /// A rank of the replica whose card another rank of it has, or -1.

@@ -1,6 +1,5 @@
 #include "runtime/worker.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
@@ -17,6 +16,7 @@
 #include "model/encoder.h"
 #include "parallel/rank/errors.h"
 #include "parallel/rank/thread_name.h"
+#include "runtime/own_cores.h"
 #include "runtime/peak_memory.h"
 #include "runtime/step_reports.h"
 
@@ -131,7 +131,7 @@ void Worker::put(Order order) {
 void Worker::start(const char* stage, void (Worker::*body)(), StageStream::Turn turn) {
   threads_.push_back(start_thread(stage, [this, stage, body, turn] {
     try {
-      at::set_num_threads(place().threads);  // which libraries count by thread
+      use_own_cores(place());
       const c10::InferenceMode no_gradients;
       const c10::DeviceGuard current(place().device);
       const StageStream own_stream(place().device, turn);

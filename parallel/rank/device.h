@@ -14,6 +14,8 @@ struct Card {
   std::string name;
   int capability = 0;       // 10 * major + minor: 75, 80, 90
   int64_t total_bytes = 0;  // of memory
+  // To each card that the process sees, as distances_between() has them; empty where the driver does not say.
+  std::vector<int> distances{};
 };
 
 std::string host_name();
@@ -33,6 +35,14 @@ int64_t free_bytes(const std::string& uuid);
 
 /// Whether a card reads another's memory, asked of the driver's management library; nothing where it does not say.
 std::optional<bool> reads_memory_of(const std::string& uuid, const std::string& other);
+
+/// From each card to each, by what lies between: 0 NVLink, 10 one PCIe switch, 20 several, 30 a host bridge, 40 a socket,
+/// 50 more of them. Empty where the driver's management library does not say.
+std::vector<std::vector<int>> distances_between(const std::vector<std::string>& uuids);
+
+/// Binds the calling thread, and those that it starts, to the cores that lie at a card, of those that the process may
+/// run on; nothing changes where these are none or the driver's management library does not say.
+void run_near(const std::string& uuid);
 
 /// What a card is doing, asked of the driver's management library; absent where it does not say.
 struct CardState {

@@ -1,6 +1,8 @@
 #include <dlfcn.h>
+#include <sched.h>
 
 #include <array>
+#include <climits>
 #include <memory>
 
 #include "parallel/rank/device.h"
@@ -31,6 +33,13 @@ class Nvml {
     return library_ ? reinterpret_cast<Function*>(dlsym(library_.get(), name)) : nullptr;
   }
 
+  /// NVML's handle of a card; null where it knows none.
+  void* card(const std::string& uuid) const {
+    const auto handle_of = find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
+    void* handle = nullptr;
+    return handle_of != nullptr && handle_of(uuid.c_str(), &handle) == 0 ? handle : nullptr;
+  }
+
  private:
   static void close(void* library) { dlclose(library); }
   std::unique_ptr<void, void (*)(void*)> library_;
@@ -49,34 +58,65 @@ std::optional<double> asked(const Nvml& nvml, const char* name, double unit, Arg
 
 int64_t free_bytes(const std::string& uuid) {
   const Nvml nvml;
-  const auto handle_of = nvml.find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
   const auto memory_of = nvml.find<int(void*, NvmlMemory*)>("nvmlDeviceGetMemoryInfo");
-  void* handle = nullptr;
+  void* handle = nvml.card(uuid);
   NvmlMemory memory{};
-  if (handle_of == nullptr || memory_of == nullptr || handle_of(uuid.c_str(), &handle) != 0) return 0;
+  if (memory_of == nullptr || handle == nullptr) return 0;
   return memory_of(handle, &memory) == 0 ? static_cast<int64_t>(memory.free) : 0;
 }
 
 std::optional<bool> reads_memory_of(const std::string& uuid, const std::string& other) {
   constexpr int reading = 0, possible = 0;  // NVML_P2P_CAPS_INDEX_READ, NVML_P2P_STATUS_OK
   const Nvml nvml;
-  const auto handle_of = nvml.find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
   const auto status_of = nvml.find<int(void*, void*, int, int*)>("nvmlDeviceGetP2PStatus");
-  void *mine = nullptr, *theirs = nullptr;
+  void *mine = nvml.card(uuid), *theirs = nvml.card(other);
   int status = 0;
-  if (handle_of == nullptr || status_of == nullptr || handle_of(uuid.c_str(), &mine) != 0 ||
-      handle_of(other.c_str(), &theirs) != 0 || status_of(mine, theirs, reading, &status) != 0)
+  if (status_of == nullptr || mine == nullptr || theirs == nullptr || status_of(mine, theirs, reading, &status) != 0)
     return std::nullopt;
   return status == possible;
+}
+
+std::vector<std::vector<int>> distances_between(const std::vector<std::string>& uuids) {
+  constexpr int over_nvlink = 2, possible = 0;  // NVML_P2P_CAPS_INDEX_NVLINK, NVML_P2P_STATUS_OK
+  const Nvml nvml;
+  const auto status_of = nvml.find<int(void*, void*, int, int*)>("nvmlDeviceGetP2PStatus");
+  const auto ancestor_of = nvml.find<int(void*, void*, int*)>("nvmlDeviceGetTopologyCommonAncestor");
+  if (status_of == nullptr || ancestor_of == nullptr) return {};
+  std::vector<std::vector<int>> distances(uuids.size(), std::vector<int>(uuids.size(), 0));
+  for (size_t i = 0; i < uuids.size(); ++i) {
+    for (size_t j = 0; j < uuids.size(); ++j) {
+      void *card = nvml.card(uuids[i]), *other = nvml.card(uuids[j]);
+      if (card == nullptr || other == nullptr) return {};
+      int linked = -1;
+      if (i == j || (status_of(card, other, over_nvlink, &linked) == 0 && linked == possible)) continue;
+      if (ancestor_of(card, other, &distances[i][j]) != 0) return {};
+    }
+  }
+  return distances;
+}
+
+void run_near(const std::string& uuid) {
+  constexpr size_t bits = sizeof(unsigned long) * CHAR_BIT;
+  const Nvml nvml;
+  const auto cores_of = nvml.find<int(void*, unsigned, unsigned long*)>("nvmlDeviceGetCpuAffinity");
+  void* card = nvml.card(uuid);
+  std::array<unsigned long, CPU_SETSIZE / bits> words{};
+  cpu_set_t allowed, near;
+  if (cores_of == nullptr || card == nullptr || cores_of(card, words.size(), words.data()) != 0 ||
+      sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+    return;
+  CPU_ZERO(&near);
+  for (size_t core = 0; core < CPU_SETSIZE; ++core)
+    if ((words[core / bits] >> core % bits & 1) != 0 && CPU_ISSET(core, &allowed)) CPU_SET(core, &near);
+  if (CPU_COUNT(&near) > 0) sched_setaffinity(0, sizeof near, &near);
 }
 
 CardState card_state(const std::string& uuid) {
   constexpr int sm_clock = 1, chip = 0;             // NVML_CLOCK_SM, NVML_TEMPERATURE_GPU
   constexpr unsigned long long heat = 0x20 | 0x40;  // nvmlClocksEventReasonSwThermalSlowdown, HwThermalSlowdown
   const Nvml nvml;
-  const auto handle_of = nvml.find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
-  void* handle = nullptr;
-  if (handle_of == nullptr || handle_of(uuid.c_str(), &handle) != 0) return {};
+  void* handle = nvml.card(uuid);
+  if (handle == nullptr) return {};
   CardState state;
   using Value = int(void*, unsigned*);
   using ValueOf = int(void*, int, unsigned*);

@@ -91,7 +91,7 @@ TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
       "de",
       77,
       8,
-      {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30}}};
+      {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30, {40, 0}}}};
   const Hello arrived = unpack_hello(pack(Hello{facts, {{64, 32}, 10}}));
   EXPECT_EQ(arrived.facts.host, facts.host) << "not every name is UTF-8";
   EXPECT_EQ(arrived.facts.process, 77);
@@ -100,6 +100,7 @@ TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
   EXPECT_EQ(arrived.facts.cards[1].uuid, "GPU-b");
   EXPECT_EQ(arrived.facts.cards[1].capability, 75);
   EXPECT_EQ(arrived.facts.cards[1].total_bytes, 16LL << 30);
+  EXPECT_EQ(arrived.facts.cards[1].distances, (std::vector<int>{40, 0}));
   EXPECT_EQ(arrived.workload.largest.image_tokens, 64);
   EXPECT_EQ(arrived.workload.largest.text_tokens, 32);
   EXPECT_EQ(arrived.workload.pictures, 10);

@@ -187,6 +187,42 @@ TEST(Placement, CardsAreToldApartByHostAndUuid) {
   EXPECT_EQ(place({}, facts).replicas[0].transport, Transport::nccl);
 }
 
+std::vector<std::vector<int>> replica_cards(const Placement& placement) {
+  std::vector<std::vector<int>> cards;
+  for (const auto& replica : placement.replicas) {
+    cards.emplace_back();
+    for (const int rank : replica.ranks) cards.back().push_back(placement.ranks[rank].device.index());
+  }
+  return cards;
+}
+
+/// Cards of one pair are joined by NVLink; else cards 0 to 3 hang on one socket, the others on the next.
+std::vector<RankFacts> paired_world(int ranks, const std::vector<std::pair<int, int>>& pairs, int cards) {
+  auto facts = gpu_world(ranks, cards);
+  const auto distance = [&](int a, int b) {
+    for (const auto& [one, two] : pairs)
+      if (std::minmax(a, b) == std::minmax(one, two)) return 0;
+    return a == b ? 0 : a / 4 == b / 4 ? 40 : 50;
+  };
+  for (auto& rank : facts)
+    for (int a = 0; a < cards; ++a)
+      for (int b = 0; b < cards; ++b) rank.cards[a].distances.push_back(distance(a, b));
+  return facts;
+}
+
+TEST(Placement, AReplicasCardsAreThoseLinkedBest) {
+  const auto of_two = [](const std::vector<RankFacts>& facts) { return place({.ranks_per_replica = 2}, facts); };
+  EXPECT_THAT(replica_cards(of_two(paired_world(5, {{0, 2}, {1, 3}}, 4))),
+              ElementsAre(ElementsAre(0, 2), ElementsAre(1, 3)));
+  EXPECT_THAT(replica_cards(of_two(paired_world(3, {{1, 2}}, 3))), ElementsAre(ElementsAre(1, 2)));
+  EXPECT_THAT(replica_cards(place({}, paired_world(5, {}, 8))), ElementsAre(ElementsAre(0, 1, 2, 3)));
+  auto one_taken = paired_world(5, {}, 8);
+  for (auto& rank : one_taken) rank.cards.erase(rank.cards.begin()), rank.cards.erase(rank.cards.begin());
+  for (auto& rank : one_taken)
+    for (auto& card : rank.cards) card.distances.erase(card.distances.begin(), card.distances.begin() + 2);
+  EXPECT_THAT(replica_cards(place({}, one_taken)), ElementsAre(ElementsAre(4, 5, 6, 7))) << "the socket with four left";
+}
+
 TEST(Placement, RanksThatShareACardCannotUseNccl) {
   EXPECT_THAT(refusal({.transport = TransportChoice::nccl}, gpu_world(3, 1)),
               HasSubstr("rank 2 (node) shares its card"));

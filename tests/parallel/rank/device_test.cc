@@ -21,6 +21,36 @@ TEST(Device, NoDriverMeansNoCards) {
   EXPECT_EQ(free_bytes("GPU-00000000-0000-0000-0000-000000000000"), 0);
 }
 
+TEST(Device, NearAnUnknownCardIsAnywhere) {
+  const int before = usable_cores();
+  run_near("GPU-00000000-0000-0000-0000-000000000000");
+  EXPECT_EQ(usable_cores(), before);
+}
+
+TEST(DeviceGpu, CardsAreSomeWayApart) {
+  std::vector<std::string> uuids;
+  for (const Card& card : visible_cards()) uuids.push_back(card.uuid);
+  if (uuids.empty()) GTEST_SKIP() << "no CUDA device";
+  const auto distances = distances_between(uuids);
+  ASSERT_EQ(distances.size(), uuids.size());
+  for (size_t i = 0; i < uuids.size(); ++i) {
+    EXPECT_EQ(distances[i].at(i), 0);
+    for (size_t j = 0; j < uuids.size(); ++j) EXPECT_EQ(distances[i].at(j), distances[j].at(i));
+  }
+}
+
+TEST(DeviceGpu, AThreadRunsNearItsCard) {
+  const std::vector<Card> cards = visible_cards();
+  if (cards.empty()) GTEST_SKIP() << "no CUDA device";
+  const int everywhere = usable_cores();
+  std::thread([&] {
+    run_near(cards.front().uuid);
+    EXPECT_GE(usable_cores(), 1);
+    EXPECT_LE(usable_cores(), everywhere);
+  }).join();
+  EXPECT_EQ(usable_cores(), everywhere) << "of the thread that asked for nothing";
+}
+
 TEST(DeviceGpu, CardsAreDescribed) {
   const std::vector<Card> cards = visible_cards();
   if (cards.empty()) GTEST_SKIP() << "no CUDA device";
