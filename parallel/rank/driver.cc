@@ -90,6 +90,20 @@ CardState card_state(const std::string& uuid) {
   return state;
 }
 
+EnergyCounter energy_counter(const std::string& uuid) {
+  const auto nvml = std::make_shared<Nvml>();
+  const auto handle_of = nvml->find<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
+  const auto energy_of = nvml->find<int(void*, unsigned long long*)>("nvmlDeviceGetTotalEnergyConsumption");
+  void* handle = nullptr;
+  if (handle_of == nullptr || energy_of == nullptr || handle_of(uuid.c_str(), &handle) != 0)
+    return [] { return std::nullopt; };
+  return [nvml, energy_of, handle]() -> std::optional<double> {
+    unsigned long long millijoules = 0;
+    if (energy_of(handle, &millijoules) != 0) return std::nullopt;
+    return 1e-3 * static_cast<double>(millijoules);
+  };
+}
+
 std::string driver_release() {
   const Nvml nvml;
   const auto version = nvml.find<int(char*, unsigned)>("nvmlSystemGetDriverVersion");
