@@ -216,7 +216,7 @@ class Report(Opened):
                                     - rows[bar["row"]]["bottom"]) / 2, 3)
                 self.assertGreater(bar["box"]["height"], 10)
             worked = {rank["rank"] for rank in result["ranks"] if rank["busy_percent"] > 0}
-            self.assertEqual({bar["row"] for bar in chart["bars"]}, worked)
+            self.assertLessEqual(worked, {bar["row"] for bar in chart["bars"]})
             self.assertEqual({bar["kind"] for bar in chart["bars"]}, {"encode", "denoise", "decode"})
 
     def test_the_table_has_a_row_a_rate(self):

@@ -6,7 +6,7 @@
 #include <atomic>
 #include <memory>
 
-#include "parallel/ranks.h"
+#include "tests/parallel/ranks.h"
 
 namespace flux {
 namespace {
