@@ -67,7 +67,7 @@ TEST(EnergyMeter, ReadsFromItsBeginningToItsEnd) {
   std::this_thread::sleep_for(350ms);
   const double after = meter.seconds(EnergyMeter::Clock::now());
   const std::vector<EnergyReading> readings = meter.stop();
-  ASSERT_GE(readings.size(), 4);
+  ASSERT_GE(readings.size(), 3);
   EXPECT_EQ(readings.front().joules, 5010);
   EXPECT_LE(readings.front().seconds, before);
   EXPECT_GE(readings.back().seconds, after);
