@@ -108,16 +108,18 @@ RunFacts facts_of(const Job& job, const Client* client, const Settings& settings
 }
 
 /// Of every wave that is measured.
-std::vector<WaveResult> waves_of(const ThroughputLoad& load, const PictureLog& log, const Placement& placement) {
+std::vector<WaveResult> waves_of(const ThroughputLoad& load, const ThroughputRun& run, const Placement& placement) {
   std::vector<WaveResult> waves;
-  for (size_t wave = load.first_measured; wave < load.load->beginnings().size(); ++wave)
-    waves.push_back(wave_result(*load.load, log, wave, placement));
+  for (size_t wave = load.first_measured; wave < load.load->beginnings().size(); ++wave) {
+    waves.push_back(wave_result(*load.load, run.log, wave, placement));
+    waves.back().energy = run.energy.at(wave);
+  }
   return waves;
 }
 
 void publish(const Job& job, const Client& client, const RunFacts& facts, const ThroughputRun& run) {
   const ThroughputOptions& options = job.options;
-  const std::vector<WaveResult> waves = waves_of(client.load, run.log, facts.placement);
+  const std::vector<WaveResult> waves = waves_of(client.load, run, facts.placement);
   const ThroughputSetting setting{options,
                                   facts,
                                   job.random_weights,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,6 +53,13 @@ struct CardState {
   bool held_down_for_heat = false;
 };
 CardState card_state(const std::string& uuid);
+
+/// Joules that a card has used since its driver was loaded; nothing where the driver's management library does not say:
+/// of a slice of a card, or of one before Volta.
+using EnergyCounter = std::function<std::optional<double>()>;
+
+/// Keeps the management library open, so that reading it often is cheap; the driver counts on some ten times a second.
+EnergyCounter energy_counter(const std::string& uuid);
 
 /// The driver's release, "580.95.05"; empty without one.
 std::string driver_release();

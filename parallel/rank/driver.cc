@@ -130,6 +130,18 @@ CardState card_state(const std::string& uuid) {
   return state;
 }
 
+EnergyCounter energy_counter(const std::string& uuid) {
+  const auto nvml = std::make_shared<Nvml>();
+  const auto energy_of = nvml->find<int(void*, unsigned long long*)>("nvmlDeviceGetTotalEnergyConsumption");
+  void* handle = nvml->card(uuid);
+  if (energy_of == nullptr || handle == nullptr) return [] { return std::nullopt; };
+  return [nvml, energy_of, handle]() -> std::optional<double> {
+    unsigned long long millijoules = 0;
+    if (energy_of(handle, &millijoules) != 0) return std::nullopt;
+    return 1e-3 * static_cast<double>(millijoules);
+  };
+}
+
 std::string driver_release() {
   const Nvml nvml;
   const auto version = nvml.find<int(char*, unsigned)>("nvmlSystemGetDriverVersion");

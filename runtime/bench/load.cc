@@ -45,6 +45,13 @@ void Load::on(Time now, const Record& record) {
   if (left_.empty() && handed_over_ == wave().requests.size() && beginnings_.size() < waves_.size()) begin_wave(now);
 }
 
+std::vector<std::pair<Time, Time>> Load::stretches() const {
+  std::vector<std::pair<Time, Time>> all;
+  for (size_t wave = 0; wave < beginnings_.size(); ++wave)
+    all.emplace_back(beginnings_[wave], wave + 1 < beginnings_.size() ? beginnings_[wave + 1] : last_done_);
+  return all;
+}
+
 void Load::begin_wave(Time now) {
   beginnings_.push_back(now);
   last_done_ = now;

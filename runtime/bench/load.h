@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "runtime/run_log.h"
@@ -44,6 +45,9 @@ class Load : public Source, public Listener {
 
   /// When each wave that has begun began.
   const std::vector<Time>& beginnings() const { return beginnings_; }
+
+  /// When each wave that has begun began, and its last request was done: the next begins then.
+  std::vector<std::pair<Time, Time>> stretches() const;
 
  private:
   void begin_wave(Time now);

@@ -22,12 +22,20 @@
 namespace flux {
 namespace {
 
+/// When the run's clock began, on this process's.
+class ClocksBeginning : public Listener {
+ public:
+  void on(Time now, const Event& /*event*/) override { when = EnergyMeter::Clock::now() - now; }
+
+  EnergyMeter::Clock::time_point when;
+};
+
 /// Where pictures go, and who hears of them. A folder holds what generate would leave in it.
 class Receivers {
  public:
   Receivers(const ThroughputDesk& desk, const RunFacts& facts, const OperationOptions& operation, World& world)
       : progress_(operation.progress, desk.load.pictures(), 0, facts.placement) {
-    std::vector<Listener*> listeners = {&desk.load, &log, &progress_};
+    std::vector<Listener*> listeners = {&desk.load, &log, &progress_, &beginning};
     if (desk.output == nullptr) {
       sink = std::make_unique<DroppedPictures>();
     } else {
@@ -45,6 +53,7 @@ class Receivers {
   }
 
   PictureLog log;
+  ClocksBeginning beginning;
   RunLog run_log{{}};
   std::unique_ptr<Sink> sink;
 
@@ -58,6 +67,15 @@ double core_seconds() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+/// Of each wave: from its beginning to its end, seconds since the meter's.
+std::vector<std::pair<double, double>> on_the_meter(const Load& load, const ClocksBeginning& beginning,
+                                                    const EnergyMeter& meter) {
+  std::vector<std::pair<double, double>> waves;
+  for (const auto& [from, to] : load.stretches())
+    waves.emplace_back(meter.seconds(beginning.when + from), meter.seconds(beginning.when + to));
+  return waves;
 }
 
 Ending draw(Receivers& receivers, Load& load, Worker& worker, const RunFacts& facts, const OperationOptions& operation,
@@ -87,6 +105,8 @@ ThroughputRun run_throughput(const Checkpoint& checkpoint, const RunFacts& facts
                              const ThroughputDesk* desk, World& world, Departure& departure) {
   departure.answer_signals_within(kToAnswer);
   demand_reproducible_arithmetic();
+  world.exchange("");  // so that the meters of all hosts begin together
+  EnergyMeter meter(counter_of(facts.placement, world.rank()));
   std::unique_ptr<Receivers> receivers;
   if (desk != nullptr) receivers = std::make_unique<Receivers>(*desk, facts, operation, world);
   Worker worker(checkpoint, facts.placement, world);
@@ -98,8 +118,11 @@ ThroughputRun run_throughput(const Checkpoint& checkpoint, const RunFacts& facts
     ending = RankLoop{world, departure, facts.placement, operation, worker}.run();
     if (!orderly(ending.exit_code)) world.end(ending);
   }
-  ThroughputRun run{ending.exit_code, {}, {}, core_seconds() - before};
+  ThroughputRun run{ending.exit_code, {}, {}, core_seconds() - before, {}};
   if (!orderly(ending.exit_code)) return run;
+  std::vector<std::pair<double, double>> waves;
+  if (receivers) waves = on_the_meter(desk->load, receivers->beginning, meter);
+  run.energy = energy_of_waves(waves, meter.stop(), facts.placement, world);
   const int64_t mine = peak_memory(facts.placement.ranks[world.rank()].device);
   for (const std::string& theirs : world.exchange(std::to_string(mine))) run.peak_memory.push_back(std::stoll(theirs));
   if (receivers) run.log = std::move(receivers->log);

@@ -8,6 +8,7 @@
 #include "model/checkpoint/checkpoint.h"
 #include "parallel/rank/departure.h"
 #include "parallel/world.h"
+#include "runtime/bench/energy.h"
 #include "runtime/bench/load.h"
 #include "runtime/bench/picture_log.h"
 #include "runtime/options.h"
@@ -28,6 +29,7 @@ struct ThroughputRun {
   PictureLog log;
   std::vector<int64_t> peak_memory;  // bytes, by rank
   double coordinating = 0;           // seconds that the coordinator's thread had a core
+  std::vector<CardEnergy> energy;    // by wave
 };
 
 /// Draws what the load asks for with the ranks of generate: collective over the world; `desk`: of rank 0, else null.

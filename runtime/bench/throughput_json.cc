@@ -99,6 +99,16 @@ Json slo_attainment(const WaveResult& wave) {
                 static_cast<double>(std::ranges::count_if(wave.requests, has_one)));
 }
 
+/// `drawn`: pictures.
+Json energy(const WaveResult& wave, double drawn, const Placement& placement) {
+  const std::optional<double> joules = energy_of_cards(placement, wave.energy);
+  const auto by = [&](double value) { return joules ? number(*joules / value) : Json(); };
+  return {{"cards", card_count(placement)},
+          {"energy_joules", or_null(joules)},
+          {"energy_per_image_joules", by(drawn)},
+          {"mean_power_watts", by(wave.duration)}};
+}
+
 /// SGLang's keys, and those beside them.
 Json totals(const WaveResult& wave, const ThroughputSetting& setting) {
   const auto completed = of_completed(wave, [](const RequestResult& request) { return request.latency; });
@@ -115,6 +125,7 @@ Json totals(const WaveResult& wave, const ThroughputSetting& setting) {
   json["completed_images"] = std::llround(drawn);
   json["images_per_hour"] = number(3600 * drawn / wave.duration);
   json["coordinator_ms"] = number(1000 * setting.coordinating);
+  json.update(energy(wave, drawn, setting.facts.placement));
   return json;
 }
 
@@ -138,7 +149,8 @@ Json ranks(Json of_journal, const WaveResult& wave, const ThroughputSetting& set
                              {"encode_percent", percent(use.encode)},
                              {"denoise_percent", percent(use.denoise)},
                              {"decode_percent", percent(use.decode)},
-                             {"peak_memory_mb", static_cast<double>(setting.peak_memory[rank]) / mib}});
+                             {"peak_memory_mb", static_cast<double>(setting.peak_memory[rank]) / mib},
+                             {"card_energy_joules", or_null(wave.energy.at(rank))}});
   }
   return of_journal;
 }
@@ -181,6 +193,8 @@ std::string shown(const Json& value, int digits) {
 
 std::string seconds_text(const Json& value) { return shown(value, 3) + " s"; }
 
+std::string of_cards(int cards) { return cards == 1 ? "one card" : fmt::format("{} cards", cards); }
+
 std::string of_asked(const Json& result) {
   std::string text = result["scenario"].get<std::string>();
   if (!result["request_rate"].is_null())
@@ -218,6 +232,10 @@ std::string throughput_text(const Json& result) {
   for (const auto& [name, stage] : result["stages"].items())
     text += fmt::format("  {:<9} mean {}  p50 {}  p99 {}\n", name, seconds_text(stage["mean"]),
                         seconds_text(stage["p50"]), seconds_text(stage["p99"]));
+  if (!result["energy_joules"].is_null())
+    text += fmt::format("  energy    {} J a picture: {} J of {}, {} W on average\n",
+                        shown(result["energy_per_image_joules"], 1), shown(result["energy_joules"], 0),
+                        of_cards(result["cards"].get<int>()), shown(result["mean_power_watts"], 0));
   text += fmt::format("  coordinator {} ms a request\n", shown(result["coordinator_ms"], 2));
   for (const Json& rank : result["ranks"])
     text += fmt::format("  rank {:<4} {} {}  busy {} %, {:.0f} MiB of its {} at most\n", rank["rank"].get<int>(),

@@ -35,11 +35,14 @@ struct ThroughputSetting {
 ///   it) or "process" (its largest resident set, of ranks on CPUs).
 /// - latency_p90, latency_p95, completed_images, images_per_hour, and slo_attainment: of all requests that have an SLO,
 ///   failed ones too, the part that kept it.
+/// - cards: how many the ranks use; energy_joules: what all of them used, idle too and each counted once, as their
+///   drivers count; energy_per_image_joules, mean_power_watts: by completed_images, by duration. null on CPUs, and
+///   where a card's driver does not say.
 /// - coordinator_ms: what a request costs the thread that coordinates, of its core, over all waves.
 /// - stages: queue, encode, transfer, denoise, decode, write, each with mean, p50, p99; the six means add up to
 ///   latency_mean.
 /// - ranks: rank, host, device, card, ... as in a journal, busy_percent (in any stage), encode_percent,
-///   denoise_percent, decode_percent, peak_memory_mb.
+///   denoise_percent, decode_percent, peak_memory_mb, card_energy_joules: of its card, which ranks may share, or null.
 /// - replicas: ranks, text_ranks, busy, idle, which add up to the duration, and idle_by_cause: no_request,
 ///   waiting_for_encoder, waiting_for_decoder, transfer, straggler, drain, which add up to idle.
 /// - program, model, dtype, quantize, seed: as in a journal.

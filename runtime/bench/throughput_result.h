@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/bench/energy.h"
 #include "runtime/bench/idle.h"
 #include "runtime/bench/load.h"
 #include "runtime/bench/picture_log.h"
@@ -56,6 +57,7 @@ struct WaveResult {
   std::vector<ReplicaUse> replicas;     // over the duration
   std::vector<RankUse> ranks;           // likewise
   std::vector<Span> spans;
+  CardEnergy energy;  // of each rank's card over the duration
 };
 
 /// Of one wave of the load.

@@ -11,11 +11,12 @@ namespace {
 
 constexpr size_t kOnePart = 100;
 
-// The part that the address names is shown; the first one, which is last in the page, when it names none.
+// The part that the address names is shown; the first one, which is last in the page, when it names none. Paper shows
+// all, in their order.
 constexpr const char* kGalleryStyle = R"(
 body { margin: 2rem; background: #16181d; color: #e6e6e6; font: 15px/1.4 system-ui, sans-serif; }
 a { color: #9ecbff; }
-nav a { margin-right: .6rem; }
+nav { display: flex; flex-wrap: wrap; gap: .3rem .8rem; margin-bottom: 1rem; }
 section { display: none; }
 section:target, #part1 { display: block; }
 section:target ~ #part1 { display: none; }
@@ -25,6 +26,15 @@ img { width: 100%; height: auto; border-radius: 4px; image-rendering: auto; back
 figcaption { overflow-wrap: anywhere; }
 small { color: #9a9a9a; }
 .failed { color: #ff9e9e; }
+@media print {
+  body { display: flex; flex-direction: column; background: none; color: #000; }
+  a, small { color: #333; }
+  .failed { color: #a00; }
+  nav { display: none; }
+  section, section:target ~ #part1 { display: block; order: 2; }
+  #part1 { order: 1; }
+  figure { break-inside: avoid; }
+}
 )";
 
 void figure(std::ostream& html, const Record& record) {

@@ -33,10 +33,29 @@ class ThroughputOnCards(unittest.TestCase):
         for replica in result["replicas"]:
             self.assertGreater(replica["busy"], 0)
             self.assertAlmostEqual(replica["busy"] + sum(replica["idle_by_cause"].values()), result["duration"], places=9)
+        self.check_energy(result, ranks)
         return result
+
+    def check_energy(self, result, ranks):
+        """Each card once, however many ranks share it; what ranks of one card say is the same."""
+        said = {rank["card_energy_joules"] for rank in result["ranks"]}
+        self.assertTrue(1 <= result["cards"] <= min(ranks, torch.cuda.device_count()), result["cards"])
+        if 0 not in said:  # a counter may stand still for a tenth of a second
+            self.assertEqual(len(said), result["cards"])
+        self.assertAlmostEqual(result["energy_joules"], sum(said), places=6)
+        self.assertAlmostEqual(result["energy_per_image_joules"], result["energy_joules"] / 40, places=6)
+        self.assertAlmostEqual(result["mean_power_watts"], result["energy_joules"] / result["duration"], places=6)
 
     def test_one_card(self):
         self.check(ranks=1)
+
+    def test_energy(self):
+        """Over some seconds, in which cards are idle too: what a card draws."""
+        result = self.check("--scenario", "server", "--request-rate", 10, "--burstiness", 100, "--replicas", 2, ranks=3)
+        self.assertGreater(result["duration"], 3)
+        self.assertGreater(result["energy_joules"], 0)
+        watts = result["mean_power_watts"] / result["cards"]
+        self.assertTrue(20 < watts < 1500, watts)
 
     def test_replicas_with_a_rank_each(self):
         result = self.check("--replicas", 2, ranks=3)

@@ -19,6 +19,7 @@ TEST(Device, NoDriverMeansNoCards) {
   if (!driver_release().empty()) GTEST_SKIP() << "this machine has a driver";
   EXPECT_TRUE(visible_cards().empty());
   EXPECT_EQ(free_bytes("GPU-00000000-0000-0000-0000-000000000000"), 0);
+  EXPECT_EQ(energy_counter("GPU-00000000-0000-0000-0000-000000000000")(), std::nullopt);
 }
 
 TEST(Device, NearAnUnknownCardIsAnywhere) {

@@ -72,6 +72,11 @@ TEST(Load, AWaveBeginsWhenTheOneBeforeIsFinished) {
   EXPECT_EQ(load.due(), Due(900ms));
   EXPECT_THAT(load.beginnings(), testing::ElementsAre(0ms, 800ms));
   EXPECT_EQ(load.asked().back().wave, 1u);
+  finish(load, 0, 1000ms);
+  load.next();
+  finish(load, 1, 1300ms);
+  using Stretch = std::pair<Time, Time>;
+  EXPECT_THAT(load.stretches(), testing::ElementsAre(Stretch(0ms, 800ms), Stretch(800ms, 1300ms)));
 }
 
 }  // namespace
