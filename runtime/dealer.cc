@@ -76,7 +76,7 @@ class Dealer {
 
 }  // namespace
 
-void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
+void deal_cards(Placement& placement, const std::vector<RankFacts>& facts, const std::vector<std::string>& models) {
   Dealer dealer(placement, facts);
   const auto give = [&](const Replica& replica, size_t position, const std::string& model) {
     const auto here = replica.ranks.begin() + static_cast<std::ptrdiff_t>(position);
@@ -88,7 +88,8 @@ void deal_cards(Placement& placement, const std::vector<RankFacts>& facts) {
     return placement.ranks[replica.ranks[position]].card_name;
   };
   for (size_t position = 0; position < placement.demand.shares.size(); ++position)
-    for (const Replica& replica : replicas) give(replica, position, model_at(replicas.front(), position));
+    for (const Replica& replica : replicas)
+      give(replica, position, models.empty() ? model_at(replicas.front(), position) : models[position]);
   for (const Replica& replica : replicas)
     for (size_t position = 0; placement.demand.shares.empty() && position < replica.ranks.size(); ++position)
       give(replica, position, model_at(replica, 0));

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,9 @@ enum class QuantizeFor { flux_dist, bitsandbytes };
 /// them, or those of the run.
 enum class Optimize { automatic, latency, throughput };
 
+/// Milliseconds that a step took on one card, by its model.
+using CardSteps = std::map<std::string, double>;
+
 /// Who computes what.
 struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
@@ -61,6 +65,7 @@ struct PlacementOptions {
   std::optional<int> ranks_per_replica{};  // absent: from the world
   Optimize optimize = Optimize::automatic;
   std::vector<int64_t> shares{};  // of a picture, one for each rank of a replica; empty: even
+  CardSteps card_steps{};         // that shares follow instead (card_steps.h); empty: none
   int encoders = 1;               // ranks, in a world of several
   DecodeOn decode = DecodeOn::encoder;
 };

@@ -12,6 +12,7 @@
 
 #include "model/transformer/cut.h"
 #include "parallel/rank/errors.h"
+#include "runtime/card_steps.h"
 #include "runtime/dealer.h"
 #include "runtime/replica_sizes.h"
 
@@ -161,7 +162,7 @@ bool Placement::within_a_host(const Replica& replica) const {
 
 std::vector<std::string> Placement::warnings() const {
   std::vector<std::string> lines;
-  const auto several = [&](const Replica& replica, std::string RankPlace::* what) {
+  const auto several = [&](const Replica& replica, std::string RankPlace::*what) {
     std::set<std::string> names;
     for (const int rank : replica.ranks) names.insert(ranks[rank].*what);
     return names.size() > 1 ? fmt::format("{}", fmt::join(names, ", ")) : "";
@@ -173,10 +174,10 @@ std::vector<std::string> Placement::warnings() const {
           i, hosts));
     const auto models = several(replicas[i], &RankPlace::card_name);
     if (!models.empty() && demand.shares.empty())
-      lines.push_back(
-          fmt::format("replica {} has cards of several models ({}): it is as slow as the slowest; --shares gives each "
-                      "what it can do",
-                      i, models));
+      lines.push_back(fmt::format(
+          "replica {} has cards of several models ({}): it is as slow as the slowest; --shares or --shares-from "
+          "gives each what it can do",
+          i, models));
   }
   return lines;
 }
@@ -185,16 +186,32 @@ std::string Placement::named(int rank) const { return "rank " + std::to_string(r
 
 namespace {
 
-/// Replicas of these sizes on the ranks from `first` on.
-Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOptions& options, int threads,
-                   const std::vector<RankFacts>& facts, const Demand& demand) {
+/// What --shares or --shares-from says; of no places where neither is given.
+CardShares card_shares(const std::vector<int>& sizes, const PlacementOptions& options,
+                       const std::vector<RankFacts>& facts) {
+  if (!options.card_steps.empty()) {
+    if (!options.shares.empty()) throw Invalid("--shares and --shares-from say the same thing: leave one out");
+    if (std::ranges::any_of(sizes, [&](int size) { return size != sizes.front(); }))
+      throw Invalid(fmt::format("--shares-from and --replicas {}: replicas of one size share alike; give --shares",
+                                fmt::join(sizes, ",")));
+    return shares_by_speed(options.card_steps, static_cast<size_t>(sizes.front()), sizes.size(), facts);
+  }
   for (const int size : sizes)
     if (!options.shares.empty() && options.shares.size() != static_cast<size_t>(size))
       throw Invalid(fmt::format("--shares {}: {} values, and a replica has {} rank{}: give one for each",
                                 fmt::join(options.shares, ","), options.shares.size(), size, size == 1 ? "" : "s"));
+  return {.shares = options.shares, .models = {}};
+}
+
+/// Replicas of these sizes on the ranks from `first` on.
+Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOptions& options, int threads,
+                   const std::vector<RankFacts>& ranks_stand_on, const Demand& demand) {
+  const std::vector<RankFacts> facts =
+      options.card_steps.empty() ? ranks_stand_on : largest_cards_first(ranks_stand_on);
+  const CardShares cards = card_shares(sizes, options, facts);
   Placement placement;
   placement.demand = demand;
-  placement.demand.shares = options.shares;
+  placement.demand.shares = cards.shares;
   std::map<std::string, int> ranks_on_host;
   for (const auto& rank : facts) ++ranks_on_host[rank.host];
   for (size_t rank = 0; rank < facts.size(); ++rank) {
@@ -207,7 +224,7 @@ Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOpti
   for (auto& ranks : ranks_of(sizes, first, facts)) {
     Replica replica{.ranks = std::move(ranks)};
     const int size = static_cast<int>(replica.ranks.size());
-    replica.text_ranks = text_ranks(demand.text_tokens, demand.image_tokens, size, options.shares);
+    replica.text_ranks = text_ranks(demand.text_tokens, demand.image_tokens, size, cards.shares);
     for (int position = 0; position < size; ++position) {
       RankPlace& place = placement.ranks[replica.ranks[position]];
       place.replica = static_cast<int>(placement.replicas.size());
@@ -218,7 +235,7 @@ Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOpti
   }
 
   const bool cuda = use_cuda(options.device, facts);
-  if (cuda) deal_cards(placement, facts);
+  if (cuda) deal_cards(placement, facts, cards.models);
   for (auto& replica : placement.replicas)
     replica.transport = transport_of(options.transport, placement, replica, facts, cuda);
   placement.dtype = dtype_of(options.dtype, placement, facts, cuda);

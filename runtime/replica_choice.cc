@@ -86,7 +86,8 @@ std::vector<std::vector<int>> ways_to_share(const std::vector<RankFacts>& facts,
 
 std::vector<Placement> placements(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
                                   const Workload& workload) {
-  const bool said = !options.replicas.empty() || options.ranks_per_replica || !options.shares.empty();
+  const bool said =
+      !options.replicas.empty() || options.ranks_per_replica || !options.shares.empty() || !options.card_steps.empty();
   const bool on_cpus = options.device == DeviceChoice::cpu || facts.front().cards.empty();
   const bool alone = static_cast<int>(facts.size()) <= options.encoders + 1;
   if (said || on_cpus || alone) return {place(options, threads, facts, workload.largest)};

@@ -9,6 +9,7 @@
 #include "model/files/printable.h"
 #include "model/hugging_face_cache.h"
 #include "parallel/rank/errors.h"
+#include "runtime/card_steps.h"
 #include "runtime/options.pb.h"
 #include "runtime/options/field.h"
 
@@ -214,6 +215,7 @@ PlacementOptions placement_options(const Settings& settings) {
   if (options.has_ranks_per_replica()) placement.ranks_per_replica = options.ranks_per_replica();
   placement.optimize = plain(options.optimize());
   placement.shares.assign(options.shares().begin(), options.shares().end());
+  if (options.has_shares_from()) placement.card_steps = read_card_steps(options.shares_from());
   placement.encoders = options.encoders();
   placement.decode = options.decode() == proto::DecodeOn::replica ? DecodeOn::replica : DecodeOn::encoder;
   return placement;

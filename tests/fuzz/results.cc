@@ -1,6 +1,7 @@
 #include "runtime/bench/comparison.h"
 #include "runtime/bench/simulation.h"
 #include "runtime/bench/trace_reader.h"
+#include "runtime/card_steps.h"
 #include "runtime/options/plain_text.h"
 #include "tests/fuzz/target.h"
 
@@ -10,6 +11,7 @@ namespace {
 const Registered known({
     {"results", Format::json, {}, [](const std::string& bytes) { read_results(written("results.jsonl", bytes)); }},
     {"stages", Format::json, {}, [](const std::string& bytes) { read_stages(written("results.jsonl", bytes)); }},
+    {"card_steps", Format::json, {}, [](const std::string& bytes) { read_card_steps(written("steps.jsonl", bytes)); }},
     {"trace", Format::lines, {}, [](const std::string& bytes) { read_trace(plain_text(bytes), "trace.txt"); }},
 });
 
