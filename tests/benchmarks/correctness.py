@@ -28,15 +28,16 @@ NAMES = {"flux-dist": "flux-dist in bf16", "exact": "FluxPipeline in bf16, times
          "plain": "FluxPipeline in bf16"}
 
 
-def write_model(folder):
-    """In a process of its own: afterwards the card is empty."""
+def write_model(folder, *changes):
+    """In a process of its own: afterwards the card is empty. changes: functions of this module's importers, each of a
+    component, before it is saved."""
     from reference import full_size
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(folder.parent).free < 36e9:
         raise child.Wrong(f"{folder.parent}: less than the 36 GB free that a random model takes")
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    process = multiprocessing.get_context("spawn").Process(target=full_size.write_model, args=(unfinished,))
+    process = multiprocessing.get_context("spawn").Process(target=full_size.write_model, args=(unfinished, *changes))
     process.start()
     process.join()
     if process.exitcode:

@@ -55,13 +55,18 @@ def write_small_files(folder):
     FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True).save_pretrained(folder / "scheduler")
 
 
-def write_model(folder):
+def write_model(folder, *changes):
+    """changes: functions of a component, before it is saved."""
     write_small_files(folder)
     torch.set_default_dtype(torch.bfloat16)
     for component in (transformer, text_encoder, text_encoder_2, vae):
         torch.manual_seed(0)
         with torch.device("cuda"), torch.no_grad():
-            randomize(component()).save_pretrained(folder / component.__name__, max_shard_size="10GB")
+            made = randomize(component())
+            for change in changes:
+                change(made)
+            made.save_pretrained(folder / component.__name__, max_shard_size="10GB")
+            del made
         torch.cuda.empty_cache()
     torch.set_default_dtype(torch.float32)
 

@@ -1,0 +1,195 @@
+"""What weights in 8 and 4 bits cost a picture of FLUX.1's true size: flux-dist's formats beside other libraries', on the
+same weights and from the same noise, each held against FluxPipeline in fp32.
+
+  python tests/benchmarks/quality.py MODEL_FOLDER
+  python tests/benchmarks/quality.py OTHER_FOLDER --outliers
+
+Quantized are the matrices of the transformer's blocks without their modulation, in diffusers' bf16 pipeline as in
+flux-dist: by bitsandbytes (nf4, LLM.int8 with threshold 6) and torchao (fp8, a scale a row), as far as they are installed.
+Timesteps and guidance are kept exact (see correctness.py). Compared are 8-bit pictures. A folder that does not exist is
+written, with random weights of FLUX.1-dev's sizes (34 GB); with --outliers 16 columns of every norm are 30 times as large.
+fp32 wants a card of 75 GiB.
+
+Exit codes: 0 no format's error is over 1.05 times that of the library with the same format; 1 one is, or something failed;
+2 the request is wrong, or there are no cards.
+"""
+
+import argparse
+import contextlib
+import copy
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks import cards, child, correctness, flux_dist  # noqa: E402
+
+child.prepare_environment()
+ALLOWED = 1.05
+FORMATS = ("none", "int8", "int8-weights", "fp8", "nf4")
+PEERS = {"bitsandbytes nf4": "nf4", "torchao fp8": "fp8", "bitsandbytes LLM.int8": None}  # and our format like it
+COLUMNS, TIMES = 16, 30
+
+
+def add_outliers(component):
+    """In the scale that AdaLN's modulation has for every input."""
+    import torch
+
+    for name, module in component.named_modules():
+        if name.endswith(("norm1.linear", "norm1_context.linear", ".norm.linear")):
+            chunks = module.bias.data.view(-1, module.in_features)  # shift, scale, gate, and again for the MLP
+            with torch.no_grad():
+                chunks[1::3, :: module.in_features // COLUMNS] += TIMES - 1
+    return component
+
+
+def with_bitsandbytes_nf4(linear):
+    import bitsandbytes as bnb
+
+    new = bnb.nn.Linear4bit(linear.in_features, linear.out_features, linear.bias is not None, quant_type="nf4",
+                            compute_dtype=linear.weight.dtype, compress_statistics=True)
+    new.weight = bnb.nn.Params4bit(linear.weight.data.cpu(), requires_grad=False, quant_type="nf4", compress_statistics=True)
+    new.bias = linear.bias
+    return new.to(linear.weight.device)
+
+
+def with_bitsandbytes_int8(linear):
+    import bitsandbytes as bnb
+
+    new = bnb.nn.Linear8bitLt(linear.in_features, linear.out_features, linear.bias is not None, has_fp16_weights=False,
+                              threshold=6.0)
+    new.weight = bnb.nn.Int8Params(linear.weight.data.cpu(), requires_grad=False, has_fp16_weights=False)
+    new.bias = linear.bias
+    return new.to(linear.weight.device)
+
+
+def with_torchao_fp8(linear):
+    import torch
+    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
+
+    holder = torch.nn.Sequential(copy.copy(linear))
+    holder[0]._parameters = dict(linear._parameters)
+    quantize_(holder, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()))
+    return holder[0]
+
+
+QUANTIZE = {"bitsandbytes nf4": with_bitsandbytes_nf4, "torchao fp8": with_torchao_fp8,
+            "bitsandbytes LLM.int8": with_bitsandbytes_int8}
+
+
+@contextlib.contextmanager
+def quantized(transformer, quantize):
+    import torch
+
+    changed = []
+    for name, module in list(transformer.named_modules()):
+        if isinstance(module, torch.nn.Linear) and "transformer_blocks." in name and not name.endswith(
+                ("norm1.linear", "norm1_context.linear", ".norm.linear")):
+            parent = transformer.get_submodule(name.rpartition(".")[0])
+            changed.append((parent, name.rpartition(".")[2], module))
+            setattr(parent, changed[-1][1], quantize(module))
+    try:
+        yield
+    finally:
+        for parent, name, module in changed:
+            setattr(parent, name, module)
+
+
+def draw_theirs(model, request, seed, device):
+    """By peer (or why it has no picture), and bf16 and fp32."""
+    import torch
+    from diffusers import FluxPipeline
+    from reference import full_size, pipeline
+
+    correctness.say_less()
+    torch.backends.cudnn.allow_tf32 = False
+    pipe = FluxPipeline.from_pretrained(model, dtype=torch.bfloat16).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    noise = pipeline.given_noise(pipe, {**request, "noise_dtype": "bf16"}, [torch.Generator().manual_seed(seed)])
+
+    def draw():
+        return (pipe(**request, latents=noise, output_type="np").images[0] * 255).round().astype(int)
+
+    hook = correctness.keep_exact(pipe)
+    pictures = {"bf16": draw()}
+    for peer, quantize in QUANTIZE.items():
+        if not importlib.util.find_spec(peer.split()[0]):
+            pictures[peer] = "is not installed"
+            continue
+        try:
+            with quantized(pipe.transformer, quantize):
+                pictures[peer] = draw()
+        except Exception as error:
+            pictures[peer] = f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}"
+    hook.remove()
+    pictures["fp32"] = (full_size.draw_fp32(pipe, request, noise) * 255).round().astype(int)
+    return pictures
+
+
+def compare(program, model, request, seed, device="cuda"):
+    """RMS errors of 255: of flux-dist by format, of the peers; and how much the picture in fp32 varies."""
+    apart = {"quantize_text_encoder": "none", "quantize_modulation": "none"}
+    ours = {format: correctness.draw_ours(program, model, {**request, **apart, "quantize": format}, seed, device, 1)
+            for format in FORMATS if device == "cuda" or format != "fp8"}
+    theirs = draw_theirs(model, request, seed, device)
+    exact = theirs.pop("fp32")
+    of = lambda pictures: {name: picture if isinstance(picture, str) else correctness.rms(picture, exact)  # noqa: E731
+                           for name, picture in pictures.items()}
+    return {"flux-dist": of(ours), "diffusers": of(theirs), "contrast": float(exact.std())}
+
+
+def too_large(errors):
+    """Formats of ours whose error is over that of the same format elsewhere."""
+    peers = {PEERS[name]: error for name, error in errors["diffusers"].items() if PEERS.get(name)}
+    return [ours for ours, peer in peers.items() if not isinstance(peer, str) and ours in errors["flux-dist"] and
+            not errors["flux-dist"][ours] <= ALLOWED * peer]
+
+
+def report(errors):
+    cell = lambda error: error if isinstance(error, str) else f"{error:.2f}"  # noqa: E731
+    rows = [(f"{who}: {name}", cell(error)) for who in ("flux-dist", "diffusers") for name, error in errors[who].items()]
+    lines = ["|  | RMS of 255 from fp32 |", "| --- | --- |", *(f"| {name} | {error} |" for name, error in rows), ""]
+    lines.append(f"The picture in fp32 varies by {errors['contrast']:.1f} of 255.")
+    bad = too_large(errors)
+    lines.append(f"Over {ALLOWED} times the same format elsewhere: {', '.join(bad) or 'none'}")
+    return "\n".join(lines) + "\n"
+
+
+def main(words=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="in diffusers' layout")
+    parser.add_argument("--flux-dist", metavar="PATH", help="the program [FLUX_DIST, else build/, else PATH]")
+    parser.add_argument("--outliers", action="store_true", help="in a model that is written")
+    parser.add_argument("--steps", type=int, default=4, help="[4]")
+    parser.add_argument("--size", type=int, default=1024, help="height and width in pixels [1024]")
+    parser.add_argument("--text-tokens", type=int, default=512, help="[512]")
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu tries this command on a small model")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the errors as JSON, besides")
+    arguments = parser.parse_args(words)
+    program = flux_dist.find(arguments.flux_dist)
+    try:
+        if not program:
+            raise child.Wrong("no flux-dist: --flux-dist names it")
+        if arguments.outliers and arguments.model.exists():
+            raise child.Wrong(f"--outliers: {arguments.model} is there already, and stays as it is")
+        if arguments.device == "cuda":
+            cards.choose(1)
+        from reference.full_size import REQUEST, SEED  # after what needs no diffusers
+
+        if not arguments.model.exists():
+            correctness.write_model(arguments.model, *([add_outliers] if arguments.outliers else []))
+        request = {**REQUEST, "num_inference_steps": arguments.steps, "height": arguments.size, "width": arguments.size,
+                   "max_sequence_length": arguments.text_tokens}
+        errors = compare(program, arguments.model, request, SEED, arguments.device)
+    except (child.Wrong, RuntimeError, ImportError) as error:
+        print(f"quality.py: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 1 if isinstance(error, RuntimeError) else 2
+    print(report(errors), end="")
+    if arguments.output:
+        arguments.output.write_text(json.dumps(errors) + "\n")
+    return 1 if too_large(errors) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
