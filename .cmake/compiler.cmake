@@ -62,14 +62,19 @@ if(mold AND NOT CMAKE_LINKER_TYPE)
   set(CMAKE_LINKER_TYPE MOLD)
 endif()
 
-# flux_target(target): the warnings and the precompiled header; ATen costs seconds a file. flux_parallel owns it.
+# flux_target(target): the warnings and the precompiled header; ATen costs seconds a file. No room owns that header, since
+# none of it may depend on what one of them alone is built with: with another MPI only flux_parallel is compiled again.
 function(flux_target target)
   target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${FLUX_WARNINGS}>")
-  if(target STREQUAL flux_parallel)
-    target_precompile_headers(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:<ATen/ATen.h$<ANGLE-R>>")
-  else()
-    target_precompile_headers(${target} REUSE_FROM flux_parallel)
+  if(NOT TARGET flux_precompiled)
+    file(CONFIGURE OUTPUT ${FLUX_GENERATED}/precompiled.cc CONTENT "")
+    add_library(flux_precompiled OBJECT ${FLUX_GENERATED}/precompiled.cc)
+    set_target_properties(flux_precompiled PROPERTIES UNITY_BUILD OFF EXPORT_COMPILE_COMMANDS OFF)
+    target_compile_options(flux_precompiled PRIVATE ${FLUX_WARNINGS})
+    target_link_libraries(flux_precompiled PRIVATE Torch::Torch Threads::Threads spdlog::spdlog_header_only)
+    target_precompile_headers(flux_precompiled PRIVATE <ATen/ATen.h>)
   endif()
+  target_precompile_headers(${target} REUSE_FROM flux_precompiled)
 endfunction()
 
 # flux_room(name): the library flux_<name> of all sources in this folder, and of the C++ that its .proto files become.

@@ -44,7 +44,8 @@ void demand_working_directory(int, char**, char**) {
 bool speaks() {
   if (launched_ranks() == 1 || launched_rank() == 0) return true;
   const char* task = std::getenv("SLURM_TASK_PID");
-  const bool of_slurm = std::getenv("SLURM_PROCID") != nullptr && std::getenv("OMPI_COMM_WORLD_RANK") == nullptr;
+  const bool of_slurm = std::getenv("SLURM_PROCID") != nullptr && std::getenv("OMPI_COMM_WORLD_RANK") == nullptr &&
+                        std::getenv("MPI_LOCALRANKID") == nullptr;
   return of_slurm && (task == nullptr || std::to_string(getpid()) != task);
 }
 

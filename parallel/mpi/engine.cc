@@ -15,6 +15,7 @@
 #include "parallel/mpi/transfer.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/errors.h"
+#include "parallel/rank/libraries.h"
 #include "parallel/rank/thread_name.h"
 
 namespace flux {
@@ -47,6 +48,7 @@ Engine::Engine(Departure& departure, Deadlines deadlines, std::function<void(con
     started.get();
   } catch (...) {
     thread_.join();
+    if (launched_rank() != 0) std::this_thread::sleep_for(1s);  // rank 0 says why before a launcher ends it
     throw;
   }
   departure_.on_leaving([&departure] {
@@ -112,6 +114,7 @@ void Engine::run() {
 
 void Engine::initialise() {
   avoid_forbidden_calls();
+  setenv("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1", 0);  // MPICH's words, from every rank, beside the line that says why
   int provided = 0;
   check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -127,15 +130,13 @@ void Engine::initialise() {
 }
 
 void Engine::refuse_a_world_of_one() {
-  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> library{};
-  int length = 0;
-  check_mpi(MPI_Get_library_version(library.data(), &length), "MPI_Get_library_version");
   MPI_Finalize();
-  const std::string name(library.data(), static_cast<size_t>(length));
+  const std::string library = library_releases().mpi;
   throw Invalid(
       fmt::format("{} processes were started, but MPI tells each that it is alone: start them with `srun "
-                  "--mpi=pmix` or with the mpirun of {}",
-                  launched_ranks(), name.substr(0, name.find(','))));
+                  "--mpi={}` or with the {} of {}",
+                  launched_ranks(), library.starts_with("MPICH") ? "pmi2" : "pmix",
+                  library.starts_with("MPICH") ? "mpiexec" : "mpirun", library));
 }
 
 /// Process numbers mean the same to two ranks on one host and in one namespace of them.
@@ -168,8 +169,10 @@ bool Engine::may_part() {
                       [](const auto& activity) { return activity->ends_the_job(); });
 }
 
-/// What MPI still sends or receives is there until it is done.
+/// What MPI still sends or receives is there until it is done. The barrier keeps everybody until all is sent: over UCX
+/// MPI_Finalize may wait for a rank that is in it and answers no more.
 void Engine::finalise() {
+  check_mpi(MPI_Barrier(control_), "MPI_Barrier");
   check_mpi(MPI_Comm_free(&data_), "MPI_Comm_free");
   check_mpi(MPI_Comm_free(&control_), "MPI_Comm_free");
   check_mpi(MPI_Finalize(), "MPI_Finalize");

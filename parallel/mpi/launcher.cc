@@ -24,10 +24,10 @@ std::optional<int> number_in(std::initializer_list<const char*> variables) {
 
 }  // namespace
 
-// OpenMPI's own come first: mpirun inside a Slurm job starts its daemons with srun, whose variables count those.
+// Slurm's come last: mpirun inside a Slurm job starts its daemons with srun, whose variables count those.
 // PMI_*: MPICH, Intel MPI and Cray.
-int launched_ranks() { return number_in({"OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PMI_SIZE"}).value_or(1); }
+int launched_ranks() { return number_in({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}).value_or(1); }
 
-int launched_rank() { return number_in({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID", "PMI_RANK"}).value_or(0); }
+int launched_rank() { return number_in({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}).value_or(0); }
 
 }  // namespace flux

@@ -43,29 +43,40 @@ std::optional<std::string> own(const char* name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-/// The same for all processes of a job, and for no others of this host.
-std::string job_of(const std::function<std::optional<std::string>(const char*)>& value) {
+/// What follows the name in /proc/PID/stat: the state, the number of the parent, ...
+std::string status_of(const fs::path& process) {
+  const std::string status = text_of(process / "stat");
+  const size_t name_ends = status.rfind(')');
+  return name_ends == std::string::npos || name_ends + 2 >= status.size() ? "Z 0" : status.substr(name_ends + 2);
+}
+
+/// The process that started it, past shells that started one.
+std::string launcher_of(std::string process) {
+  do {
+    const std::string status = status_of(fs::path("/proc") / process);
+    process = std::to_string(number(status.substr(2)).value_or(0));
+  } while (variable(text_of(fs::path("/proc") / process / "environ"), "PMI_RANK"));
+  return process;
+}
+
+/// The same for all processes of a job, and for no others of this host. MPICH's launcher gives its jobs no name.
+std::string job_of(const std::string& process, const std::function<std::optional<std::string>(const char*)>& value) {
   if (const auto name = value("PMIX_NAMESPACE")) return *name;
+  if (value("PMI_RANK")) return "of " + launcher_of(process);
   return value("SLURM_JOB_ID").value_or("") + "." + value("SLURM_STEP_ID").value_or("");
 }
 
 /// Which ranks the launcher started on this host, where it says.
 std::set<int> started_here() {
   std::set<int> ranks;
-  if (const auto here = number(own("OMPI_COMM_WORLD_LOCAL_SIZE"))) {
+  const auto local_size = own("OMPI_COMM_WORLD_LOCAL_SIZE");
+  if (const auto here = number(local_size ? local_size : own("MPI_LOCALNRANKS"))) {
     for (int rank = 0; *here == launched_ranks() && rank < *here; ++rank) ranks.insert(rank);
   } else if (const auto listed = own("SLURM_GTIDS")) {
     for (size_t at = 0; at < listed->size(); at = std::min(listed->find(',', at), listed->size() - 1) + 1)
       if (const auto rank = number(listed->substr(at))) ranks.insert(*rank);
   }
   return ranks;
-}
-
-/// The letter of the process' state: T is stopped, Z has ended.
-char state_of(const fs::path& process) {
-  const std::string status = text_of(process / "stat");
-  const size_t name_ends = status.rfind(')');
-  return name_ends == std::string::npos || name_ends + 2 >= status.size() ? 'Z' : status[name_ends + 2];
 }
 
 fs::path program_of(const fs::path& process) {
@@ -82,7 +93,7 @@ bool has_thread(const fs::path& process, const char* name) {
 
 }  // namespace
 
-Siblings::Siblings() : job_(job_of(own)), known_(started_here()) {}
+Siblings::Siblings() : job_(job_of("self", own)), known_(started_here()) {}
 
 void Siblings::look() {
   alive_.clear();
@@ -99,11 +110,12 @@ void Siblings::notice(const std::string& process) {
   const fs::path folder = fs::path("/proc") / process;
   const std::string environment = text_of(folder / "environ");
   const auto value = [&](const char* name) { return variable(environment, name); };
-  if (environment.empty() || job_ == "." || job_of(value) != job_) return;
+  if (environment.empty() || job_ == "." || job_of(process, value) != job_) return;
   const auto rank = number(value("OMPI_COMM_WORLD_RANK") ? value("OMPI_COMM_WORLD_RANK")
                            : value("PMIX_RANK")          ? value("PMIX_RANK")
+                           : value("PMI_RANK")           ? value("PMI_RANK")
                                                          : value("SLURM_PROCID"));
-  const char state = state_of(folder);
+  const char state = status_of(folder).front();  // T is stopped, Z has ended
   if (!rank || *rank == launched_rank() || state == 'Z' || state == 'X') return;
   Process& seen = alive_[*rank];
   seen.stopped |= state == 'T';

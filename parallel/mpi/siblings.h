@@ -43,7 +43,7 @@ class Siblings {
 
   void notice(const std::string& process);
 
-  std::string job_;  // its variable, "NAME=value"; empty without a launcher
+  std::string job_;  // what its processes have in common; "." without a launcher
   std::set<int> known_;
   std::map<int, Process> alive_;  // by rank
   bool another_spoke_ = false;

@@ -3,6 +3,7 @@
 #include <ATen/Version.h>
 #include <mpi.h>
 
+#include <algorithm>
 #include <array>
 
 #include "built_with.h"
@@ -19,13 +20,17 @@ std::string torch_release() {
   return config.substr(begin + key.size(), config.find(',', begin) - begin - key.size());
 }
 
-/// Up to the name of the package that it came in. Allowed before MPI_Init.
+/// What follows is the name of the package that Open MPI came in, or a page of how MPICH was built. Allowed before
+/// MPI_Init.
 std::string mpi_release() {
   std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
   int length = 0;
   MPI_Get_library_version(text.data(), &length);
   const std::string all(text.data(), static_cast<size_t>(length));
-  return all.substr(0, all.find(','));
+  std::string release = all.substr(0, all.find_first_of(",\n"));
+  const std::string of_mpich = "MPICH Version:";
+  if (!release.starts_with(of_mpich)) return release;
+  return "MPICH " + release.substr(std::min(release.size(), release.find_first_not_of(" \t", of_mpich.size())));
 }
 
 }  // namespace

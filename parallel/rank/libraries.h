@@ -16,7 +16,7 @@ CudaReleases cuda_releases();
 /// Of all the libraries whose release may change a picture or how ranks talk.
 struct LibraryReleases : CudaReleases {
   std::string torch;  // 2.11.0
-  std::string mpi;    // Open MPI v4.1.4
+  std::string mpi;    // Open MPI v4.1.4, MPICH 4.0.2
 };
 LibraryReleases library_releases();
 
