@@ -46,6 +46,7 @@ def write_model(folder, *changes):
 
 
 def draw_ours(program, model, request, seed, device, ranks):
+    """[pictures, height, width, 3]: one, or those of a request with a file of prompts."""
     import numpy as np
     from PIL import Image
 
@@ -53,8 +54,8 @@ def draw_ours(program, model, request, seed, device, ranks):
     with tempfile.TemporaryDirectory() as folder:
         child.run([*(flux_dist.mpirun(ranks) if ranks > 1 else []), program, "generate", "--model", model, "--seed", seed,
                    "--output-dir", folder, "--device", device, "--dtype", "bf16", "--noise-dtype", "bf16", *flags])
-        [file] = Path(folder).glob("*.png")
-        return np.asarray(Image.open(file)).astype(int)
+        pictures = [np.asarray(Image.open(file)).astype(int) for file in sorted(Path(folder).glob("*.png"))]
+        return np.stack(pictures)
 
 
 def keep_exact(pipe):

@@ -6,7 +6,8 @@ same weights and from the same noise, each held against FluxPipeline in fp32.
 
 Quantized are the matrices of the transformer's blocks without their modulation, in diffusers' bf16 pipeline as in
 flux-dist: by bitsandbytes (nf4, LLM.int8 with threshold 6) and torchao (fp8, a scale a row), as far as they are installed.
-Timesteps and guidance are kept exact (see correctness.py). Compared are 8-bit pictures. A folder that does not exist is
+Timesteps and guidance are kept exact (see correctness.py). Compared are 8-bit pictures of several prompts together: what
+bf16 does to one prompt's modulation shows in all of its picture, and may be twice as large for the next. A folder that does not exist is
 written, with random weights of FLUX.1-dev's sizes (34 GB); with --outliers 16 columns of every norm are 30 times as large.
 fp32 wants a card of 75 GiB.
 
@@ -20,6 +21,7 @@ import copy
 import importlib.util
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,6 +32,8 @@ ALLOWED = 1.05
 FORMATS = ("none", "int8", "int8-weights", "fp8", "nf4")
 PEERS = {"bitsandbytes nf4": "nf4", "torchao fp8": "fp8", "bitsandbytes LLM.int8": None}  # and our format like it
 COLUMNS, TIMES = 16, 30
+PROMPTS = ("a red circle left of a blue square", "a green triangle on a white background", "two yellow circles",
+           "a blue circle above a red triangle")
 
 
 def add_outliers(component):
@@ -96,6 +100,12 @@ def quantized(transformer, quantize):
             setattr(parent, name, module)
 
 
+def as_pixels(pictures):
+    import numpy as np
+
+    return np.stack([(picture * 255).round().astype(int) for picture in pictures])
+
+
 def draw_theirs(model, request, seed, device):
     """By peer (or why it has no picture), and bf16 and fp32."""
     import torch
@@ -106,10 +116,12 @@ def draw_theirs(model, request, seed, device):
     torch.backends.cudnn.allow_tf32 = False
     pipe = FluxPipeline.from_pretrained(model, dtype=torch.bfloat16).to(device)
     pipe.set_progress_bar_config(disable=True)
-    noise = pipeline.given_noise(pipe, {**request, "noise_dtype": "bf16"}, [torch.Generator().manual_seed(seed)])
+    requests = [{**request, "prompt": prompt} for prompt in PROMPTS]
+    noise = [pipeline.given_noise(pipe, {**one, "noise_dtype": "bf16"}, [torch.Generator().manual_seed(seed + i)])
+             for i, one in enumerate(requests)]
 
     def draw():
-        return (pipe(**request, latents=noise, output_type="np").images[0] * 255).round().astype(int)
+        return as_pixels(pipe(**one, latents=start, output_type="np").images[0] for one, start in zip(requests, noise))
 
     hook = correctness.keep_exact(pipe)
     pictures = {"bf16": draw()}
@@ -123,14 +135,23 @@ def draw_theirs(model, request, seed, device):
         except Exception as error:
             pictures[peer] = f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}"
     hook.remove()
-    pictures["fp32"] = (full_size.draw_fp32(pipe, request, noise) * 255).round().astype(int)
+    pictures["fp32"] = as_pixels(full_size.draw_all_fp32(pipe, requests, noise))
     return pictures
 
 
+def draw_ours(program, model, request, seed, device, format):
+    """Of all prompts, by one run."""
+    request = {"quantize": format, "quantize_text_encoder": "none", "quantize_modulation": "none", **request}
+    del request["prompt"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(PROMPTS))
+        file.flush()
+        return correctness.draw_ours(program, model, {**request, "prompts": file.name}, seed, device, 1)
+
+
 def compare(program, model, request, seed, device="cuda"):
-    """RMS errors of 255: of flux-dist by format, of the peers; and how much the picture in fp32 varies."""
-    apart = {"quantize_text_encoder": "none", "quantize_modulation": "none"}
-    ours = {format: correctness.draw_ours(program, model, {**request, **apart, "quantize": format}, seed, device, 1)
+    """RMS errors of 255: of flux-dist by format, of the peers; and how much the pictures in fp32 vary."""
+    ours = {format: draw_ours(program, model, request, seed, device, format)
             for format in FORMATS if device == "cuda" or format != "fp8"}
     theirs = draw_theirs(model, request, seed, device)
     exact = theirs.pop("fp32")
@@ -150,7 +171,7 @@ def report(errors):
     cell = lambda error: error if isinstance(error, str) else f"{error:.2f}"  # noqa: E731
     rows = [(f"{who}: {name}", cell(error)) for who in ("flux-dist", "diffusers") for name, error in errors[who].items()]
     lines = ["|  | RMS of 255 from fp32 |", "| --- | --- |", *(f"| {name} | {error} |" for name, error in rows), ""]
-    lines.append(f"The picture in fp32 varies by {errors['contrast']:.1f} of 255.")
+    lines.append(f"The pictures in fp32 vary by {errors['contrast']:.1f} of 255.")
     bad = too_large(errors)
     lines.append(f"Over {ALLOWED} times the same format elsewhere: {', '.join(bad) or 'none'}")
     return "\n".join(lines) + "\n"

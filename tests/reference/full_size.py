@@ -79,25 +79,32 @@ def noise():
 
 
 def draw_fp32(pipe, request=REQUEST, latents=None):
-    """Stage by stage: the encoders and the transformer do not fit together."""
-    fields, device = dict(request), pipe.device
-    latents = noise() if latents is None else latents
+    return draw_all_fp32(pipe, [request], [noise() if latents is None else latents])[0]
+
+
+def draw_all_fp32(pipe, requests, latents):
+    """Stage by stage, each of all requests: the encoders and the transformer do not fit together."""
     for encoder in (pipe.text_encoder, pipe.text_encoder_2):
         encoder.to(torch.float32)
-    prompt_embeds, pooled, _ = pipe.encode_prompt(
-        fields.pop("prompt"), None, device=device, max_sequence_length=request["max_sequence_length"])
+    fields = [dict(request) for request in requests]
+    encoded = [pipe.encode_prompt(one.pop("prompt"), None, device=pipe.device,
+                                  max_sequence_length=one["max_sequence_length"]) for one in fields]
+    device = pipe.device
     pipe.text_encoder = pipe.text_encoder_2 = encoder = None
     torch.cuda.empty_cache()
     pipe.transformer.to(torch.float32)
-    latents = pipe(prompt_embeds=prompt_embeds, pooled_prompt_embeds=pooled, latents=latents, output_type="latent",
-                   **fields).images
+    drawn = [pipe(prompt_embeds=embeds, pooled_prompt_embeds=pooled, latents=start.to(device), output_type="latent", **one).images
+             for (embeds, pooled, _), start, one in zip(encoded, latents, fields)]
     pipe.transformer = None
     torch.cuda.empty_cache()
     pipe.vae.to(torch.float32)
-    latents = pipe._unpack_latents(latents, request["height"], request["width"], pipe.vae_scale_factor)
-    with torch.no_grad():
-        pixels = pipe.vae.decode(latents / pipe.vae.config.scaling_factor + pipe.vae.config.shift_factor).sample
-    return pipe.image_processor.postprocess(pixels, output_type="np")[0]
+    pictures = []
+    for one, packed in zip(requests, drawn):
+        unpacked = pipe._unpack_latents(packed, one["height"], one["width"], pipe.vae_scale_factor)
+        with torch.no_grad():
+            pixels = pipe.vae.decode(unpacked / pipe.vae.config.scaling_factor + pipe.vae.config.shift_factor).sample
+        pictures.append(pipe.image_processor.postprocess(pixels, output_type="np")[0])
+    return pictures
 
 
 def write(folder):
