@@ -162,7 +162,7 @@ bool Placement::within_a_host(const Replica& replica) const {
 
 std::vector<std::string> Placement::warnings() const {
   std::vector<std::string> lines;
-  const auto several = [&](const Replica& replica, std::string RankPlace::*what) {
+  const auto several = [&](const Replica& replica, std::string RankPlace::* what) {
     std::set<std::string> names;
     for (const int rank : replica.ranks) names.insert(ranks[rank].*what);
     return names.size() > 1 ? fmt::format("{}", fmt::join(names, ", ")) : "";

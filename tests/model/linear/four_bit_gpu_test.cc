@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include "built_with.h"
-#include "model/reproducible_arithmetic.h"
 #include "model/kernels/dequantize_4bit.h"
 #include "model/kernels/quantize_operand.h"
+#include "model/reproducible_arithmetic.h"
 #include "tests/model/comparison.h"
 #include "tests/model/linear/given.h"
 
