@@ -7,11 +7,9 @@
 #include <cmath>
 #include <ranges>
 #include <span>
-#include <string_view>
 
-#include "model/files/json_file.h"
+#include "model/files/json_lines.h"
 #include "model/files/printable.h"
-#include "model/files/readable_file.h"
 #include "model/request.h"
 #include "parallel/rank/errors.h"
 
@@ -33,15 +31,8 @@ double number(const nlohmann::json& line, const char* key, const std::string& wh
 }  // namespace
 
 CardSteps read_card_steps(const std::filesystem::path& file) {
-  const std::string bytes = read_whole_file(file, kMostBytes);
   CardSteps steps;
-  int64_t number_of_line = 0;
-  for (std::string_view rest = bytes; !rest.empty();) {
-    const std::string_view text = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
-    const std::string where = fmt::format("{}:{}", file.string(), ++number_of_line);
-    if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const nlohmann::json line = parse_json_object(text, where);
+  each_json_line(file, kMostBytes, [&](const std::string& where, const nlohmann::json& line) {
     const auto card = line.find("card");
     if (card == line.end() || !card->is_string() || card->get_ref<const std::string&>().empty())
       throw Invalid(where + ": names no \"card\": bench step -o jsonl on a card writes what is wanted");
@@ -51,7 +42,7 @@ CardSteps read_card_steps(const std::filesystem::path& file) {
     if (number(line, "rows", where) < all)
       throw Invalid(where + ": is of a step that several ranks shared; measure one card: bench step without mpirun");
     steps[printable_line(card->get<std::string>())] = number(line, "median_ms", where);
-  }
+  });
   if (steps.empty())
     throw Invalid(file.string() +
                   ": holds no steps; add those of each model of card: flux-dist bench step -o jsonl >> " +

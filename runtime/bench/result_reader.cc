@@ -7,11 +7,10 @@
 #include <functional>
 #include <optional>
 #include <set>
-#include <string_view>
+#include <utility>
 
-#include "model/files/json_file.h"
+#include "model/files/json_lines.h"
 #include "model/files/printable.h"
-#include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 #include "runtime/bench/comparison.h"
 #include "runtime/bench/simulation.h"
@@ -98,19 +97,10 @@ void add(std::vector<LoadResults>& all, LoadResults&& one) {
   same->gaps.insert(same->gaps.end(), one.gaps.begin(), one.gaps.end());
 }
 
-/// Every line that is not blank, at least one.
+/// At least one.
 void each_line(const std::filesystem::path& file, const std::function<void(const Line&)>& visit) {
-  const std::string bytes = read_whole_file(file, kMostBytes);
-  int64_t number = 0, lines = 0;
-  for (std::string_view rest = bytes; !rest.empty();) {
-    const std::string_view text = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
-    ++number;
-    if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", file.string(), number);
-    visit({where, parse_json_object(text, where)});
-    ++lines;
-  }
+  const auto lines =
+      each_json_line(file, kMostBytes, [&](const std::string& where, Parsed json) { visit({where, std::move(json)}); });
   if (lines == 0) throw Invalid(file.string() + ": holds no results; bench throughput --output-file writes them");
 }
 

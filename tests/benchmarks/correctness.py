@@ -129,31 +129,42 @@ def report(errors):
                       f"flux-dist is at {share:.3f} of the bf16 pipeline's error, {ALLOWED} allowed: {verdict}", ""])
 
 
-def main(words=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments_of(description):
+    """A parser of what every comparison of pictures takes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="in diffusers' layout")
     parser.add_argument("--flux-dist", metavar="PATH", help="the program [FLUX_DIST, else build/, else PATH]")
-    parser.add_argument("--ranks", type=int, default=1, help="of flux-dist [1]")
     parser.add_argument("--steps", type=int, default=4, help="[4]")
     parser.add_argument("--size", type=int, default=1024, help="height and width in pixels [1024]")
     parser.add_argument("--text-tokens", type=int, default=512, help="[512]")
     parser.add_argument("--seed", type=int, help="of the noise [11]")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu tries this command on a small model")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the errors as JSON, besides")
-    arguments = parser.parse_args(words)
-    program = flux_dist.find(arguments.flux_dist)
-    try:
-        if not program:
-            raise child.Wrong("no flux-dist: --flux-dist names it")
-        if arguments.device == "cuda":
-            cards.choose(1)
-        from reference.full_size import REQUEST, SEED  # after what needs no diffusers
+    return parser
 
-        if not arguments.model.exists():
-            write_model(arguments.model)
-        request = {**REQUEST, "num_inference_steps": arguments.steps, "height": arguments.size, "width": arguments.size,
-                   "max_sequence_length": arguments.text_tokens}
-        seed = SEED if arguments.seed is None else arguments.seed
+
+def prepared(arguments, *changes):
+    """The program, the request and its seed; a model that is not there is written (write_model)."""
+    program = flux_dist.find(arguments.flux_dist)
+    if not program:
+        raise child.Wrong("no flux-dist: --flux-dist names it")
+    if arguments.device == "cuda":
+        cards.choose(1)
+    from reference.full_size import REQUEST, SEED  # after what needs no diffusers
+
+    if not arguments.model.exists():
+        write_model(arguments.model, *changes)
+    request = {**REQUEST, "num_inference_steps": arguments.steps, "height": arguments.size, "width": arguments.size,
+               "max_sequence_length": arguments.text_tokens}
+    return program, request, SEED if arguments.seed is None else arguments.seed
+
+
+def main(words=None):
+    parser = arguments_of(__doc__)
+    parser.add_argument("--ranks", type=int, default=1, help="of flux-dist [1]")
+    arguments = parser.parse_args(words)
+    try:
+        program, request, seed = prepared(arguments)
         errors = compare(program, arguments.model, request, seed, arguments.device, arguments.ranks)
     except (child.Wrong, RuntimeError, ImportError) as error:
         print(f"correctness.py: {str(error).splitlines()[0]}", file=sys.stderr)

@@ -15,7 +15,6 @@ Exit codes: 0 no format's error is over 1.05 times that of the library with the 
 2 the request is wrong, or there are no cards.
 """
 
-import argparse
 import contextlib
 import copy
 import importlib.util
@@ -25,12 +24,13 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks import cards, child, correctness, flux_dist  # noqa: E402
+from benchmarks import child, correctness  # noqa: E402
 
 child.prepare_environment()
 ALLOWED = 1.05
 FORMATS = ("none", "int8", "int8-weights", "fp8", "nf4")
 PEERS = {"bitsandbytes nf4": "nf4", "torchao fp8": "fp8", "bitsandbytes LLM.int8": None}  # and our format like it
+MODULATION = ("norm1.linear", "norm1_context.linear", ".norm.linear")  # of the blocks
 COLUMNS, TIMES = 16, 30
 PROMPTS = ("a red circle left of a blue square", "a green triangle on a white background", "two yellow circles",
            "a blue circle above a red triangle")
@@ -41,7 +41,7 @@ def add_outliers(component):
     import torch
 
     for name, module in component.named_modules():
-        if name.endswith(("norm1.linear", "norm1_context.linear", ".norm.linear")):
+        if name.endswith(MODULATION):
             chunks = module.bias.data.view(-1, module.in_features)  # shift, scale, gate, and again for the MLP
             with torch.no_grad():
                 chunks[1::3, :: module.in_features // COLUMNS] += TIMES - 1
@@ -88,8 +88,7 @@ def quantized(transformer, quantize):
 
     changed = []
     for name, module in list(transformer.named_modules()):
-        if isinstance(module, torch.nn.Linear) and "transformer_blocks." in name and not name.endswith(
-                ("norm1.linear", "norm1_context.linear", ".norm.linear")):
+        if isinstance(module, torch.nn.Linear) and "transformer_blocks." in name and not name.endswith(MODULATION):
             parent = transformer.get_submodule(name.rpartition(".")[0])
             changed.append((parent, name.rpartition(".")[2], module))
             setattr(parent, changed[-1][1], quantize(module))
@@ -178,31 +177,14 @@ def report(errors):
 
 
 def main(words=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="in diffusers' layout")
-    parser.add_argument("--flux-dist", metavar="PATH", help="the program [FLUX_DIST, else build/, else PATH]")
+    parser = correctness.arguments_of(__doc__)
     parser.add_argument("--outliers", action="store_true", help="in a model that is written")
-    parser.add_argument("--steps", type=int, default=4, help="[4]")
-    parser.add_argument("--size", type=int, default=1024, help="height and width in pixels [1024]")
-    parser.add_argument("--text-tokens", type=int, default=512, help="[512]")
-    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu tries this command on a small model")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the errors as JSON, besides")
     arguments = parser.parse_args(words)
-    program = flux_dist.find(arguments.flux_dist)
     try:
-        if not program:
-            raise child.Wrong("no flux-dist: --flux-dist names it")
         if arguments.outliers and arguments.model.exists():
             raise child.Wrong(f"--outliers: {arguments.model} is there already, and stays as it is")
-        if arguments.device == "cuda":
-            cards.choose(1)
-        from reference.full_size import REQUEST, SEED  # after what needs no diffusers
-
-        if not arguments.model.exists():
-            correctness.write_model(arguments.model, *([add_outliers] if arguments.outliers else []))
-        request = {**REQUEST, "num_inference_steps": arguments.steps, "height": arguments.size, "width": arguments.size,
-                   "max_sequence_length": arguments.text_tokens}
-        errors = compare(program, arguments.model, request, SEED, arguments.device)
+        program, request, seed = correctness.prepared(arguments, *([add_outliers] if arguments.outliers else []))
+        errors = compare(program, arguments.model, request, seed, arguments.device)
     except (child.Wrong, RuntimeError, ImportError) as error:
         print(f"quality.py: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2
