@@ -8,6 +8,7 @@
 
 #include "launch/bench_found.h"
 #include "parallel/rank/errors.h"
+#include "runtime/exchange.h"
 #include "runtime/roll_call.h"
 #include "runtime/sink/new_file.h"
 
@@ -111,8 +112,13 @@ Found found_of_step(const Subject& subject, const Placement& placement, World& w
       throw Invalid("the latents are not finite: damaged weights, or a --dtype too narrow for them");
   });
   if (!options.trace.empty()) write_trace(options.trace, placement, world, times);
-  Found found{heading(subject, placement), {}, heading(subject, placement), {}};
+  Found found{heading(subject, placement), {}, {}, {}};
+  found.heading["context_parallel"] = context_parallel_name(
+      exchange_of(placement, placement.replicas.front(), subject.checkpoint.folder.transformer).context);
+  found.whole = found.heading;
   found.text = heading_text(found.heading, "a step");
+  if (world.size() > 1)
+    found.text += fmt::format("attention is shared by {}\n", found.heading["context_parallel"].get<std::string>());
   for (const std::string& text : world.exchange(row(placement.ranks[world.rank()], times, subject.options).dump())) {
     const Json rank = Json::parse(text);
     found.whole["ranks"].push_back(rank);

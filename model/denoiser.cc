@@ -57,7 +57,7 @@ struct Canvas {
 
 struct Denoiser::Parts {
   Parts(const Checkpoint& checkpoint, const Placing& placing, Communicator& communicator, const Demand& largest,
-        Format exchange)
+        const Exchange& exchange)
       : config(checkpoint.folder.transformer),
         sequence(communicator),
         text_ranks(flux::text_ranks(largest.text_tokens, largest.image_tokens, sequence.size(), largest.shares)),
@@ -115,7 +115,7 @@ struct Denoiser::Parts {
 };
 
 Denoiser::Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest,
-                   Format exchange)
+                   const Exchange& exchange)
     : parts_(std::make_unique<Parts>(checkpoint, placing, sequence, largest, exchange)) {}
 
 Denoiser::~Denoiser() = default;

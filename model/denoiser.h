@@ -5,6 +5,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/weights.h"
+#include "model/context_parallel.h"
 #include "model/request.h"
 #include "parallel/communicator.h"
 
@@ -21,10 +22,10 @@ using OnStep = std::function<void(int64_t step, int64_t steps)>;  // after step 
 class Denoiser {
  public:
   /// `largest`: of all pictures to come. It fixes which ranks hold text tokens and the text-stream weights, and the
-  /// memory that steps use, all of which is taken here. `exchange`: dense, or int8 or fp8 for keys and values that are
-  /// rounded before they travel. Collective over `sequence`.
+  /// memory that steps use, all of which is taken here. Ulysses wants ranks that divide the heads. Collective over
+  /// `sequence`.
   Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest,
-           Format exchange = Format::dense);
+           const Exchange& exchange = {});
   ~Denoiser();
 
   /// Conditioning equal on every rank, on the denoiser's device, its branches of one length. Returns all latents

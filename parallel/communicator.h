@@ -24,6 +24,12 @@ class Communicator {
   /// rows.size() == size(), their sum is all.size(0); rows may be 0.
   virtual Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) = 0;
 
+  /// In the order of ranks, sent_rows[r] rows (dimension 0) of the contiguous tensor `sent` go to rank r, and
+  /// received_rows[r] rows of `received`, other memory, come from it. Where all that a rank sends and receives are of
+  /// one size, so are the others'. torch.distributed.all_to_all_single.
+  virtual Pending all_to_all(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                             at::IntArrayRef sent_rows) = 0;
+
   /// The contiguous tensor `value` of rank `root` replaces everybody's.
   virtual Pending broadcast(const at::Tensor& value, int root) = 0;
 

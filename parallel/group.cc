@@ -10,14 +10,17 @@
 
 namespace flux {
 
-std::vector<ByteRange> gathered_ranges(const at::Tensor& all, at::IntArrayRef rows, int size) {
+namespace {
+
+/// The bytes of each rank's rows of `all`.
+std::vector<ByteRange> ranges_of(const char* name, const at::Tensor& all, at::IntArrayRef rows, int size) {
   if (!all.is_contiguous() || all.dim() == 0)
-    throw std::invalid_argument("all_gather: the tensor must be contiguous and have rows");
+    throw std::invalid_argument(fmt::format("{}: the tensor must be contiguous and have rows", name));
   if (static_cast<int>(rows.size()) != size)
-    throw std::invalid_argument(fmt::format("all_gather: rows of {} ranks in a group of {}", rows.size(), size));
+    throw std::invalid_argument(fmt::format("{}: rows of {} ranks in a group of {}", name, rows.size(), size));
   const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
   if (total != all.size(0) || std::any_of(rows.begin(), rows.end(), [](int64_t n) { return n < 0; }))
-    throw std::invalid_argument(fmt::format("all_gather: {} rows do not make the tensor's {}", total, all.size(0)));
+    throw std::invalid_argument(fmt::format("{}: {} rows do not make the tensor's {}", name, total, all.size(0)));
   const size_t row_bytes = all.size(0) == 0 ? 0 : all.nbytes() / static_cast<size_t>(all.size(0));
   std::vector<ByteRange> ranges;
   size_t offset = 0;
@@ -25,6 +28,26 @@ std::vector<ByteRange> gathered_ranges(const at::Tensor& all, at::IntArrayRef ro
     ranges.push_back({offset, static_cast<size_t>(count) * row_bytes});
     offset += ranges.back().size;
   }
+  return ranges;
+}
+
+}  // namespace
+
+std::vector<ByteRange> gathered_ranges(const at::Tensor& all, at::IntArrayRef rows, int size) {
+  return ranges_of("all_gather", all, rows, size);
+}
+
+AllToAllRanges all_to_all_ranges(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                                 at::IntArrayRef sent_rows, const Communicator& group) {
+  constexpr const char* name = "all_to_all";
+  const auto own = static_cast<size_t>(group.rank());
+  AllToAllRanges ranges{.sent = ranges_of(name, sent, sent_rows, group.size()),
+                        .received = ranges_of(name, received, received_rows, group.size())};
+  if (ranges.sent[own].size != ranges.received[own].size)
+    throw std::invalid_argument(fmt::format("{}: {} bytes for oneself, and {} from there", name, ranges.sent[own].size,
+                                            ranges.received[own].size));
+  if (sent.device() != received.device())
+    throw std::invalid_argument(fmt::format("{}: from {} to {}", name, sent.device().str(), received.device().str()));
   return ranges;
 }
 

@@ -20,6 +20,15 @@ struct ByteRange {
 /// Checks the arguments of all_gather; returns every rank's bytes.
 std::vector<ByteRange> gathered_ranges(const at::Tensor& all, at::IntArrayRef rows, int size);
 
+/// What goes to each rank, and what comes from it.
+struct AllToAllRanges {
+  std::vector<ByteRange> sent, received;
+};
+
+/// Checks the arguments of all_to_all.
+AllToAllRanges all_to_all_ranges(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                                 at::IntArrayRef sent_rows, const Communicator& group);
+
 /// Checks the arguments of broadcast.
 void check_broadcast(const at::Tensor& value, int root, int size);
 

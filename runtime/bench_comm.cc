@@ -22,7 +22,7 @@ std::vector<int64_t> keys_values_bytes(const TransformerConfig& config, const Pl
   const Replica& replica = placement.replicas.front();
   const int64_t heads = config.num_attention_heads, head_dim = config.attention_head_dim;
   const int64_t of_token = placement.formats.exchange != Format::dense
-                               ? JointAttention::rounded_bytes(heads, head_dim)
+                               ? rounded_bytes(heads, head_dim)
                                : 2 * heads * head_dim * static_cast<int64_t>(c10::elementSize(placement.dtype));
   const Cut cut(text_tokens, picture.tokens(), static_cast<int>(replica.ranks.size()), replica.text_ranks,
                 placement.demand.shares);
@@ -48,9 +48,14 @@ std::vector<GatherTimes> measure_gathers(const TransformerConfig& config, const 
     result.push_back({what, std::accumulate(bytes.begin(), bytes.end(), int64_t{0}), gathers.carrier,
                       spread_of(gathers.milliseconds)});
   };
-  for (int64_t bytes = kSmallest; bytes <= kLargest; bytes *= kTimes)
-    measure("even rows", even_bytes(bytes, group->size()));
-  measure("keys and values", keys_values_bytes(config, placement, picture, text_tokens));
+  for (int64_t size = kSmallest; size <= kLargest; size *= kTimes)
+    measure("even rows", even_bytes(size, group->size()));
+  const std::vector<int64_t> bytes = keys_values_bytes(config, placement, picture, text_tokens);
+  measure("keys and values", bytes);
+  if (config.num_attention_heads % group->size() != 0) return result;
+  const Gathers by_heads = timed_all_to_alls(*group, place.device, bytes, repetitions);
+  result.push_back({"keys and values by heads", std::accumulate(bytes.begin(), bytes.end(), int64_t{0}) / group->size(),
+                    by_heads.carrier, spread_of(by_heads.milliseconds)});
   return result;
 }
 

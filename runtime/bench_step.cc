@@ -20,6 +20,7 @@
 #include "parallel/rank/device.h"
 #include "parallel/rank/stage_stream.h"
 #include "runtime/device_memory.h"
+#include "runtime/exchange.h"
 #include "runtime/interruptions.h"
 #include "runtime/moments.h"
 
@@ -169,7 +170,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
     std::optional<Denoiser> loaded;
     times.load = milliseconds_of(place.device, [&] {
       loaded.emplace(counted(checkpoint, read), Placing{place.device, placement.dtype, placement.formats.transformer},
-                     *sequence, placement.demand, placement.formats.exchange);
+                     *sequence, placement.demand, exchange_of(placement, replica, config));
     });
     Denoiser& denoiser = *loaded;
     times.read = *read;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "model/context_parallel.h"
 #include "model/format.h"
 #include "model/request.h"
 #include "model/residency.h"
@@ -58,8 +59,9 @@ struct PlacementOptions {
   DeviceChoice device = DeviceChoice::automatic;
   DtypeChoice dtype = DtypeChoice::automatic;
   FormatChoices formats{};
-  std::optional<Residency> encoder_residency{};  // absent: streamed where nothing else fits
-  int64_t memory_limit = 0;                      // bytes of each card; 0: all of it
+  std::optional<ContextParallel> context_parallel{};  // absent: exchange.h chooses
+  std::optional<Residency> encoder_residency{};       // absent: streamed where nothing else fits
+  int64_t memory_limit = 0;                           // bytes of each card; 0: all of it
   TransportChoice transport = TransportChoice::automatic;
   std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: replica_choice.h
   std::optional<int> ranks_per_replica{};  // absent: from the world

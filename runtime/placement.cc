@@ -97,6 +97,20 @@ Transport transport_of(TransportChoice choice, const Placement& placement, const
   return Transport::nccl;
 }
 
+bool nvlinked(const Placement& placement, const Replica& replica, const std::vector<RankFacts>& facts) {
+  const auto linked = [&](int rank, int other) {
+    const RankPlace &mine = placement.ranks[rank], &theirs = placement.ranks[other];
+    const std::vector<Card>& cards = facts[rank].cards;
+    const auto from = std::ranges::find(cards, mine.card, &Card::uuid),
+               to = std::ranges::find(cards, theirs.card, &Card::uuid);
+    if (mine.host != theirs.host || from == cards.end() || to == cards.end() || from->distances.empty()) return false;
+    return from->distances[static_cast<size_t>(to - cards.begin())] == kNvlink;
+  };
+  return std::ranges::all_of(replica.ranks, [&](int rank) {
+    return std::ranges::all_of(replica.ranks, [&](int other) { return rank == other || linked(rank, other); });
+  });
+}
+
 /// The oldest card of the ranks that a role says.
 template <typename Role>
 const Card* oldest_card(const Placement& placement, const std::vector<RankFacts>& facts, const Role& role) {
@@ -238,8 +252,10 @@ Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOpti
   if (cuda) deal_cards(placement, facts, cards.models);
   for (auto& replica : placement.replicas)
     replica.transport = transport_of(options.transport, placement, replica, facts, cuda);
+  for (auto& replica : placement.replicas) replica.nvlinked = nvlinked(placement, replica, facts);
   placement.dtype = dtype_of(options.dtype, placement, facts, cuda);
   placement.formats = options.formats.resolved(Format::dense);
+  placement.context_parallel = options.context_parallel;
   placement.encoder_residency = options.encoder_residency.value_or(Residency::resident);
   if (!cuda && placement.encoder_residency == Residency::streamed)
     throw Invalid("--encoder-residency streamed: the ranks compute on CPUs, where the host's memory is all there is");

@@ -6,9 +6,11 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "model/context_parallel.h"
 #include "model/format.h"
 #include "model/request.h"
 #include "model/residency.h"
@@ -47,6 +49,7 @@ struct Replica {
   std::vector<int> ranks;
   int text_ranks = 1;
   Transport transport = Transport::thread;
+  bool nvlinked = false;  // every card to every other one, as far as the driver says
 };
 
 struct Placement {
@@ -55,6 +58,7 @@ struct Placement {
   Demand demand{};
   at::ScalarType dtype = at::kFloat;
   Formats formats{};
+  std::optional<ContextParallel> context_parallel{};  // absent: exchange.h chooses
   Residency encoder_residency = Residency::resident;  // of T5 and the modulation
 
   static constexpr int coordinator = 0;  // a rank, which also encodes

@@ -13,6 +13,7 @@
 #include "model/schedule.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
+#include "runtime/exchange.h"
 
 namespace flux {
 namespace {
@@ -25,6 +26,9 @@ class Imagined : public Communicator {
   int size() const override { return size_; }
   at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override { return at::empty(sizes, options); }
   Pending all_gather(const at::Tensor&, at::IntArrayRef) override { moves_nothing(); }
+  Pending all_to_all(const at::Tensor&, at::IntArrayRef, const at::Tensor&, at::IntArrayRef) override {
+    moves_nothing();
+  }
   Pending broadcast(const at::Tensor&, int) override { moves_nothing(); }
   Pending reduce(const at::Tensor&) override { moves_nothing(); }
   void abort(std::string_view) noexcept override {}
@@ -106,11 +110,12 @@ RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, co
   if (place.decodes) add_decoder(shapes, placement, bytes);
   bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
   if (place.replica < 0) return bytes;
-  const int ranks = static_cast<int>(placement.replicas[place.replica].ranks.size());
+  const Replica& replica = placement.replicas[place.replica];
+  const int ranks = static_cast<int>(replica.ranks.size());
   bytes.workspace += denoiser_workspace(shapes.folder.transformer, placement, place, ranks);
   Imagined sequence(place.position, ranks);
   const Denoiser denoiser(shapes, {at::kMeta, placement.dtype, placement.formats.transformer}, sequence,
-                          placement.demand, placement.formats.exchange);
+                          placement.demand, exchange_of(placement, replica, shapes.folder.transformer));
   bytes.weights["transformer"] = denoiser.weight_bytes();
   bytes.buffers += denoiser.buffer_bytes();
   return bytes;
@@ -139,9 +144,12 @@ Plan make_plan(const ModelFolder& folder, const Placement& placement, const Plan
   Plan plan{.placement = placement,
             .picture = request.picture,
             .ranks = {},
+            .context_parallel = {},
             .cards = {},
             .sigmas = sigmas(folder.scheduler, asked(request))};
   const Checkpoint shapes = shapes_only(folder);
+  for (const Replica& replica : placement.replicas)
+    plan.context_parallel.push_back(exchange_of(placement, replica, folder.transformer).context);
   for (const RankPlace& place : placement.ranks) {
     plan.ranks.push_back(bytes_of_rank(shapes, placement, place, request));
     if (place.card.empty()) continue;

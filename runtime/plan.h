@@ -36,8 +36,9 @@ struct Plan {
   Placement placement;
   Picture picture;
   std::vector<RankBytes> ranks;
-  std::map<std::string, CardBytes> cards;  // by name; empty on CPUs
-  std::vector<float> sigmas;               // steps + 1
+  std::vector<ContextParallel> context_parallel;  // of each replica
+  std::map<std::string, CardBytes> cards;         // by name; empty on CPUs
+  std::vector<float> sigmas;                      // steps + 1
 
   bool fits() const;  // every card whose memory is known
 };

@@ -12,6 +12,11 @@ using Json = nlohmann::ordered_json;
 
 std::string in_gib(int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
 
+/// How the place's replica shares attention.
+const char* context_parallel(const Plan& plan, const RankPlace& place) {
+  return context_parallel_name(plan.context_parallel[static_cast<size_t>(place.replica)]);
+}
+
 std::string duties(const Plan& plan, const RankPlace& place) {
   std::vector<std::string> parts;
   if (place.encodes) parts.emplace_back("encoders");
@@ -19,8 +24,10 @@ std::string duties(const Plan& plan, const RankPlace& place) {
   std::string text = fmt::format("{}", fmt::join(parts, ", "));
   if (place.replica < 0) return text;
   const auto& replica = plan.placement.replicas[place.replica];
-  return fmt::format("{}{}replica {}, part {} of {}{}", text, text.empty() ? "" : "; ", place.replica,
-                     place.position + 1, replica.ranks.size(), place.text ? ", text" : "");
+  return fmt::format("{}{}replica {}, part {} of {}{}{}", text, text.empty() ? "" : "; ", place.replica,
+                     place.position + 1, replica.ranks.size(),
+                     replica.ranks.size() > 1 ? fmt::format(" ({})", context_parallel(plan, place)) : "",
+                     place.text ? ", text" : "");
 }
 
 Json rank_json(const Plan& plan, size_t i) {
@@ -30,11 +37,14 @@ Json rank_json(const Plan& plan, size_t i) {
   if (place.encodes) stages.push_back("encoder");
   if (place.decodes) stages.push_back("decoder");
   if (place.replica >= 0) stages.push_back("denoiser");
-  return {{"rank", place.rank},           {"stages", stages},         {"replica", place.replica},
-          {"position", place.position},   {"text", place.text},       {"device", place.card.empty() ? "cpu" : "cuda"},
-          {"card", place.card},           {"weights", bytes.weights}, {"buffers", bytes.buffers},
-          {"workspace", bytes.workspace}, {"outside", bytes.outside}, {"total", bytes.total()},
-          {"pinned_on_host", bytes.host}};
+  Json json = {
+      {"rank", place.rank},           {"stages", stages},         {"replica", place.replica},
+      {"position", place.position},   {"text", place.text},       {"device", place.card.empty() ? "cpu" : "cuda"},
+      {"card", place.card},           {"weights", bytes.weights}, {"buffers", bytes.buffers},
+      {"workspace", bytes.workspace}, {"outside", bytes.outside}, {"total", bytes.total()},
+      {"pinned_on_host", bytes.host}};
+  if (place.replica >= 0) json["context_parallel"] = context_parallel(plan, place);
+  return json;
 }
 
 Json card_json(const CardBytes& card) {

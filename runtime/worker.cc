@@ -16,6 +16,7 @@
 #include "model/encoder.h"
 #include "parallel/rank/errors.h"
 #include "parallel/rank/thread_name.h"
+#include "runtime/exchange.h"
 #include "runtime/own_cores.h"
 #include "runtime/peak_memory.h"
 #include "runtime/step_reports.h"
@@ -188,7 +189,7 @@ void Worker::denoise() {
   const Replica& replica = placement_.replicas[place().replica];
   const auto sequence = world_.group(replica.ranks, replica.transport, place().device);
   Denoiser denoiser(checkpoint_, placing(placement_.formats.transformer), *sequence, placement_.demand,
-                    placement_.formats.exchange);
+                    exchange_of(placement_, replica, checkpoint_.folder.transformer));
   loaded();
   while (auto task = to_denoise_.take()) {
     const Stopwatch watch;

@@ -4,15 +4,31 @@
 
 #include "model/kernels/quantize_operand.h"
 #include "model/transformer/cut.h"
-#include "model/transformer/joint_attention.h"
+#include "model/transformer/gathered_attention.h"
 #include "model/transformer/modulation_layout.h"
+#include "model/transformer/ulysses_attention.h"
 
 namespace flux {
 
 at::ScalarType residual_dtype(at::ScalarType compute) { return compute == at::kBFloat16 ? at::kBFloat16 : at::kFloat; }
 
+namespace {
+
+std::unique_ptr<const AttentionMemory> attention_memory(const AttentionShape& shape, const Demand& demand,
+                                                        const Exchange& exchange, Communicator& sequence) {
+  const int64_t tokens = demand.image_tokens + demand.text_tokens;
+  if (exchange.context == ContextParallel::gather)
+    return std::make_unique<GatheredMemory>(shape, tokens, exchange.keys_values, sequence);
+  int64_t rows = 0;  // of any rank: all have as much memory
+  for (int rank = 0; rank < sequence.size(); ++rank)
+    rows = std::max(rows, most_rows(tokens, rank, sequence.size(), demand.shares));
+  return std::make_unique<UlyssesMemory>(shape, tokens, rows, exchange.keys_values, sequence);
+}
+
+}  // namespace
+
 Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence,
-             Format exchange)
+             const Exchange& exchange)
     : beside(stream_beside(placing.device)) {
   const at::ScalarType compute = placing.compute, residual_type = residual_dtype(compute);
   const int64_t d = config.hidden_size(), heads = config.num_attention_heads, head_dim = config.attention_head_dim;
@@ -28,13 +44,8 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
     return counted(at::empty(sizes, options(dtype)));
   };
 
-  if (exchange != Format::dense) {
-    keys_values = take({tokens, 2, heads, head_dim}, compute);
-    rounded = counted(
-        sequence.buffer({tokens, JointAttention::rounded_bytes(heads, head_dim)}, options(code_dtype(exchange))));
-  } else {
-    keys_values = counted(sequence.buffer({tokens, 2, heads, head_dim}, options(compute)));
-  }
+  attention = attention_memory({heads, head_dim, options(compute)}, demand, exchange, sequence);
+  bytes_ += attention->bytes();
   residual = take({rows, d}, residual_type);
   q = take({rows, heads, head_dim}, compute);
   joined = take({rows, 5 * d}, compute);

@@ -3,11 +3,14 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "model/checkpoint/weights.h"
 #include "model/config.h"
+#include "model/context_parallel.h"
 #include "model/request.h"
+#include "model/transformer/joint_attention.h"
 #include "parallel/communicator.h"
 #include "parallel/rank/side_stream.h"
 
@@ -20,17 +23,15 @@ at::ScalarType residual_dtype(at::ScalarType compute);
 /// the first rows; nothing is left there for the next one.
 class Arena {
  public:
-  /// `exchange`: of keys and values, dense, int8 or fp8. Collective over `sequence`. Over a source of shapes alone the
-  /// placing's device is meta.
+  /// Collective over `sequence`. Over a source of shapes alone the placing's device is meta.
   Arena(const TransformerConfig& config, const Demand& demand, const Placing& placing, Communicator& sequence,
-        Format exchange = Format::dense);
+        const Exchange& exchange = {});
 
   int64_t bytes() const { return bytes_; }
 
   std::optional<c10::Stream> beside;  // for small products beside large ones
 
-  at::Tensor keys_values;    // [tokens, 2, heads, head_dim] or as much, of all ranks
-  at::Tensor rounded;        // [tokens, bytes of a token] of codes, of all ranks, where keys and values travel so
+  std::unique_ptr<const AttentionMemory> attention;
   at::Tensor residual;       // [rows, d] of the residual's dtype
   at::Tensor normed;         // [rows, d]: codes where the blocks multiply them
   at::Tensor normed_scales;  // [rows] fp32, with codes

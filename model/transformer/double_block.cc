@@ -45,13 +45,14 @@ void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations, c
     });
     img_.keys(img, part);
     beside.join();
-    attention.send(part);  // keys and values travel from here ...
+    attention->send(part);  // keys and values travel from here ...
   }
 
   if (txt_) beside.run([&] { txt_->queries(txt); });
   img_.queries(img);
   beside.join();
-  attention.attend(joint.q, joint.attended.values);  // ... to here
+  attention->send_queries(joint.q);
+  attention->attend(joint.attended.values);  // ... to here
 
   if (txt_)
     beside.run([&] {

@@ -20,8 +20,10 @@ at::Tensor sinusoidal(const at::Tensor& t) {
   return at::cat({angle.cos(), angle.sin()}, 1);
 }
 
-/// Small, and everything depends on them: always dense.
-Weights embedders(const Weights& transformer) { return transformer.as(Format::dense)["time_text_embed"]; }
+/// Small, and everything depends on them: what they round is the same for all tokens of all blocks.
+Weights embedders(const Weights& transformer) {
+  return transformer.as(Format::dense).in(at::kFloat)["time_text_embed"];
+}
 
 }  // namespace
 
@@ -64,11 +66,11 @@ Modulation::Modulation(const Weights& transformer, const TransformerConfig& conf
 
 at::Tensor Modulation::vec(const std::vector<float>& timesteps, double guidance, const at::Tensor& pooled) const {
   const auto embedded = [&](const VecEmbedder& embedder, const at::Tensor& t) {
-    return embedder(sinusoidal(t).to(placing_.device, placing_.compute)).to(at::kFloat);
+    return embedder(sinusoidal(t).to(placing_.device));
   };
   auto sum = embedded(timestep_embedder_, at::tensor(timesteps, at::kFloat));
   if (guidance_embedder_) sum = sum + embedded(*guidance_embedder_, at::full({1}, guidance, at::kFloat) * 1000.0);
-  return sum + text_embedder_(pooled.to(placing_.device, placing_.compute).unsqueeze(0)).to(at::kFloat);
+  return sum + text_embedder_(pooled.to(placing_.device, at::kFloat).unsqueeze(0));
 }
 
 at::Tensor Modulation::operator()(const std::vector<float>& timesteps, double guidance,

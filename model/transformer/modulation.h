@@ -14,7 +14,7 @@
 
 namespace flux {
 
-/// Two linear layers with silu between. diffusers: TimestepEmbedding, PixArtAlphaTextProjection.
+/// Two linear layers with silu between, in fp32. diffusers: TimestepEmbedding, PixArtAlphaTextProjection.
 class VecEmbedder {
  public:
   VecEmbedder(const Weights& weights, int64_t d, int64_t in);

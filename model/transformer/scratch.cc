@@ -41,11 +41,11 @@ const Activation& Operand::ready() const {
 
 Scratch::Scratch(const TransformerConfig& config, const Cut& cut, const Picture& picture, const Arena& arena,
                  Communicator& sequence)
-    : attention(arena.keys_values, arena.rounded, cut, sequence),
+    : attention(arena.attention->attention(cut, sequence)),
       beside(arena.beside),
-      joint(rows_of(arena, attention, 0, cut.rows(sequence.rank()))),
-      txt(rows_of(arena, attention, 0, cut.text_rows(sequence.rank()))),
-      img(rows_of(arena, attention, cut.text_rows(sequence.rank()), cut.image_rows(sequence.rank()))),
+      joint(rows_of(arena, *attention, 0, cut.rows(sequence.rank()))),
+      txt(rows_of(arena, *attention, 0, cut.text_rows(sequence.rank()))),
+      img(rows_of(arena, *attention, cut.text_rows(sequence.rank()), cut.image_rows(sequence.rank()))),
       latents(arena.latents.narrow(0, 0, img.rows())),
       velocity(arena.velocity.narrow(0, 0, img.rows())) {
   const Rotary pe =

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "model/linear/activation.h"
@@ -47,7 +48,7 @@ struct Scratch {
   Scratch(const TransformerConfig& config, const Cut& cut, const Picture& picture, const Arena& arena,
           Communicator& sequence);
 
-  JointAttention attention;
+  std::unique_ptr<JointAttention> attention;
   SideStream beside;
   TokenRows joint;
   TokenRows txt, img;   // of joint

@@ -11,7 +11,7 @@ SingleBlock::SingleBlock(const Weights& weights, const TransformerConfig& config
 
 void SingleBlock::operator()(Scratch& scratch, const at::Tensor& gate, const NextNorm& next) const {
   const TokenRows& joint = scratch.joint;
-  JointAttention& attention = scratch.attention;
+  JointAttention& attention = *scratch.attention;
   SideStream& beside = scratch.beside;
 
   for (size_t part = 0; part < joint.kv.size(); ++part) {
@@ -21,10 +21,13 @@ void SingleBlock::operator()(Scratch& scratch, const at::Tensor& gate, const Nex
     attention.send(part);  // keys and values travel from here ...
   }
 
-  beside.run([&] { queries(joint); });
+  beside.run([&] {
+    queries(joint);
+    attention.send_queries(joint.q);
+  });
   up_(joint.normed, joint.hidden.values, Epilogue::gelu);
   beside.join();
-  attention.attend(joint.q, joint.attended.values);  // ... to here
+  attention.attend(joint.attended.values);  // ... to here
 
   out_(joint.joined.ready(), joint.branch);
   add_and_norm(joint.residual, gate, joint.branch, next.modulation, next.out);

@@ -102,6 +102,38 @@ Pending MpiCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows)
   });
 }
 
+Pending MpiCommunicator::all_to_all(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                                    at::IntArrayRef sent_rows) {
+  const AllToAllRanges ranges = all_to_all_ranges(received, received_rows, sent, sent_rows, *this);
+  const auto own = [&](const at::Tensor& tensor, at::IntArrayRef rows) {
+    return tensor.split_with_sizes(rows)[static_cast<size_t>(rank_)];
+  };
+  const at::Tensor to_oneself = own(received, received_rows);
+  to_oneself.copy_(own(sent, sent_rows).view(to_oneself.sizes()), true);
+  if (size() == 1) return Pending([] {});
+  const at::Tensor from_host = sent.is_cpu() ? sent : host_memory(sent, sent.sizes());
+  const at::Tensor to_host = received.is_cpu() ? received : host_memory(received, received.sizes());
+  if (!sent.is_cpu()) from_host.copy_(sent, true);
+  const auto operation = std::make_shared<Operation>();
+  operation->name = "all_to_all";
+  operation->memory = {from_host, to_host};
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank_) continue;
+    const ByteRange out = ranges.sent[peer], in = ranges.received[peer];
+    operation->sends.push_back({ranks_[peer], static_cast<char*>(from_host.data_ptr()) + out.offset, out.size});
+    operation->receives.push_back({ranks_[peer], static_cast<char*>(to_host.data_ptr()) + in.offset, in.size});
+  }
+  submit(operation, sent);
+  return Pending([=, this, rows = received_rows.vec()] {
+    wait(*operation, deadline_);
+    if (received.is_cpu()) return;
+    const c10::InferenceMode inference;
+    const std::vector<at::Tensor> here = received.split_with_sizes(rows), there = to_host.split_with_sizes(rows);
+    for (size_t peer = 0; peer < rows.size(); ++peer)
+      if (static_cast<int>(peer) != rank_) here[peer].copy_(there[peer], true);
+  });
+}
+
 Pending MpiCommunicator::broadcast(const at::Tensor& value, int root) {
   check_broadcast(value, root, size());
   if (size() == 1) return Pending([] {});

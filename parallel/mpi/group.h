@@ -17,6 +17,8 @@ class MpiCommunicator : public HostGroup {
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(ranks_.size()); }
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
+  Pending all_to_all(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                     at::IntArrayRef sent_rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
   void abort(std::string_view why) noexcept override;

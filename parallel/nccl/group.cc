@@ -15,9 +15,9 @@
 
 #include "parallel/group.h"
 #include "parallel/nccl/handle.h"
+#include "parallel/nccl/host_staging.h"
 #include "parallel/nccl/introduction.h"
 #include "parallel/nccl/memory.h"
-#include "parallel/nccl/staged_gather.h"
 #include "parallel/rank/errors.h"
 #include "parallel/rank/thread_name.h"
 
@@ -37,6 +37,10 @@ ncclDataType_t type_of(const at::Tensor& value) {
   if (type == types.end())
     throw std::invalid_argument(fmt::format("reduce: NCCL does not reduce {}", c10::toString(value.scalar_type())));
   return type->second;
+}
+
+bool even(const std::vector<ByteRange>& ranges) {
+  return std::ranges::all_of(ranges, [&](const ByteRange& range) { return range.size == ranges.front().size; });
 }
 
 /// Of several calls, the result that counts.
@@ -60,7 +64,7 @@ class NcclCommunicator : public Communicator {
         way_(group.way),
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
         nccl_(std::make_shared<NcclHandle>(*host_, group, device, deadlines)),
-        staged_(staged_gather()),
+        staged_(host_staging()),
         monitor_(start_thread("nccl watch", [this] { watch(); })) {}
 
   ~NcclCommunicator() override {
@@ -76,6 +80,8 @@ class NcclCommunicator : public Communicator {
   int size() const override { return host_->size(); }
   at::Tensor buffer(at::IntArrayRef sizes, at::TensorOptions options) override;
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
+  Pending all_to_all(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                     at::IntArrayRef sent_rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
   std::string carrier(const at::Tensor& all) const override;
@@ -89,7 +95,7 @@ class NcclCommunicator : public Communicator {
   Pending pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved);
   void go_on(const std::string& name, const at::Tensor& tensor) const;
   void throw_if_aborted(const std::string& name) const;
-  std::optional<StagedGather> staged_gather() const;
+  std::optional<HostStaging> host_staging() const;
   void watch();
 
   std::unique_ptr<HostGroup> host_;
@@ -100,7 +106,7 @@ class NcclCommunicator : public Communicator {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool closing_ = false;
-  std::optional<StagedGather> staged_;
+  std::optional<HostStaging> staged_;
   std::thread monitor_;
 };
 
@@ -117,11 +123,11 @@ void NcclCommunicator::go_on(const std::string& name, const at::Tensor& tensor) 
 }
 
 /// Collective.
-std::optional<StagedGather> NcclCommunicator::staged_gather() const {
+std::optional<HostStaging> NcclCommunicator::host_staging() const {
   if (way_ != Way::the_host) return std::nullopt;
   const c10::cuda::CUDAGuard guard(device_);
-  HostMemory shared = shared_host_memory(*host_, StagedGather::staged_bytes(size()));
-  if (shared.data) return StagedGather(std::move(shared.data), device_, rank(), size());
+  HostMemory shared = shared_host_memory(*host_, HostStaging::host_bytes(size()));
+  if (shared.data) return HostStaging(std::move(shared.data), device_, rank(), size());
   if (rank() == 0)
     spdlog::warn("keys and values go between cards by kernels, which takes longer than by copy engines: {}",
                  shared.refused);
@@ -163,13 +169,12 @@ Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows
   const std::vector<ByteRange> ranges = gathered_ranges(all, rows, size());
   if (staged_ && static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine) {
     go_on("all_gather", all);
-    return pending("all_gather", (*staged_)(all, ranges));
+    return pending("all_gather", staged_->all_gather(all, ranges));
   }
-  const bool even = std::all_of(ranges.begin(), ranges.end(), [&](ByteRange r) { return r.size == ranges[0].size; });
   auto* data = static_cast<char*>(all.data_ptr());
   return queue("all_gather", all, [=, this](ncclComm_t comm, cudaStream_t stream) {
     const ByteRange mine = ranges[rank()];
-    if (even) return ncclAllGather(data + mine.offset, data, mine.size, ncclInt8, comm, stream);
+    if (even(ranges)) return ncclAllGather(data + mine.offset, data, mine.size, ncclInt8, comm, stream);
     FirstError error;
     error.note(ncclGroupStart());
     for (int peer = 0; peer < size(); ++peer) {
@@ -177,6 +182,31 @@ Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows
       if (mine.size > 0) error.note(ncclSend(data + mine.offset, mine.size, ncclInt8, peer, comm, stream));
       const ByteRange theirs = ranges[peer];
       if (theirs.size > 0) error.note(ncclRecv(data + theirs.offset, theirs.size, ncclInt8, peer, comm, stream));
+    }
+    error.note(ncclGroupEnd());
+    return error.result();
+  });
+}
+
+Pending NcclCommunicator::all_to_all(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                                     at::IntArrayRef sent_rows) {
+  const AllToAllRanges ranges = all_to_all_ranges(received, received_rows, sent, sent_rows, *this);
+  if (staged_) {
+    go_on("all_to_all", sent);
+    return pending("all_to_all", staged_->all_to_all(received, sent, ranges));
+  }
+  const auto* from = static_cast<const char*>(sent.data_ptr());
+  auto* to = static_cast<char*>(received.data_ptr());
+  return queue("all_to_all", sent, [=, this](ncclComm_t comm, cudaStream_t stream) {
+    if (even(ranges.sent) && even(ranges.received))  // by copy engines, where both are of buffer()
+      return ncclAlltoAll(from, to, ranges.sent.front().size, ncclInt8, comm, stream);
+    FirstError error;
+    error.note(ncclGroupStart());
+    for (size_t peer = 0; peer < ranges.sent.size(); ++peer) {
+      const ByteRange out = ranges.sent[peer], in = ranges.received[peer];
+      const int rank = static_cast<int>(peer);
+      if (out.size > 0) error.note(ncclSend(from + out.offset, out.size, ncclInt8, rank, comm, stream));
+      if (in.size > 0) error.note(ncclRecv(to + in.offset, in.size, ncclInt8, rank, comm, stream));
     }
     error.note(ncclGroupEnd());
     return error.result();

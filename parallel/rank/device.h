@@ -37,6 +37,8 @@ int64_t free_bytes(const std::string& uuid);
 /// Whether a card reads another's memory, asked of the driver's management library; nothing where it does not say.
 std::optional<bool> reads_memory_of(const std::string& uuid, const std::string& other);
 
+constexpr int kNvlink = 0;  // of distances_between
+
 /// From each card to each, by what lies between: 0 NVLink, 10 one PCIe switch, 20 several, 30 a host bridge, 40 a
 /// socket, 50 more of them. Empty where the driver's management library does not say.
 std::vector<std::vector<int>> distances_between(const std::vector<std::string>& uuids);

@@ -28,7 +28,7 @@ void wait_until_done(ThreadGroup& group, const Meeting& meeting, const std::stri
 
 }  // namespace
 
-Pending ThreadCommunicator::meet(const std::string& name, const std::string& call, const at::Tensor& value,
+Pending ThreadCommunicator::meet(const std::string& name, const std::string& call, const Brought& brought,
                                  const Meeting::Move& move) {
   if (size() == 1) return Pending([] {});
   std::shared_ptr<Meeting> meeting;
@@ -38,14 +38,14 @@ Pending ThreadCommunicator::meet(const std::string& name, const std::string& cal
     std::shared_ptr<Meeting>& slot = group_->meetings[calls_];
     if (!slot) slot = std::make_shared<Meeting>(call, size());
     meeting = slot;
-    last = meeting->arrive(rank_, call, value);
+    last = meeting->arrive(rank_, call, brought);
     if (last) group_->meetings.erase(calls_);
   }
   ++calls_;
   if (last) carry_out(*meeting, move);
-  return Pending([group = group_, meeting, value, name, deadlines = deadlines_] {
+  return Pending([group = group_, meeting, brought, name, deadlines = deadlines_] {
     wait_until_done(*group, *meeting, name, deadlines);
-    meeting->receive(value);
+    meeting->receive(brought.sent.device());
   });
 }
 
@@ -64,35 +64,55 @@ void ThreadCommunicator::carry_out(Meeting& meeting, const Meeting::Move& move) 
 
 Pending ThreadCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {
   gathered_ranges(all, rows, size());
-  const auto move = [rows = rows.vec()](const std::vector<at::Tensor>& by_rank) {
+  const auto move = [rows = rows.vec()](const std::vector<Brought>& by_rank) {
     int64_t first = 0;
     for (size_t from = 0; from < by_rank.size(); first += rows[from++])
       for (size_t to = 0; to < by_rank.size(); ++to)
         if (to != from)
-          by_rank[to].narrow(0, first, rows[from]).copy_(by_rank[from].narrow(0, first, rows[from]), true);
+          by_rank[to]
+              .received.narrow(0, first, rows[from])
+              .copy_(by_rank[from].sent.narrow(0, first, rows[from]), true);
   };
-  return meet("all_gather", fmt::format("all_gather of {} bytes, rows {}", all.nbytes(), rows.vec()), all, move);
+  return meet("all_gather", fmt::format("all_gather of {} bytes, rows {}", all.nbytes(), rows.vec()), {all, all}, move);
+}
+
+Pending ThreadCommunicator::all_to_all(const at::Tensor& received, at::IntArrayRef received_rows,
+                                       const at::Tensor& sent, at::IntArrayRef sent_rows) {
+  all_to_all_ranges(received, received_rows, sent, sent_rows, *this);
+  if (size() == 1) received.copy_(sent.view(received.sizes()));
+  const auto move = [](const std::vector<Brought>& by_rank) {
+    for (size_t from = 0; from < by_rank.size(); ++from) {
+      const std::vector<at::Tensor> parts = by_rank[from].sent.split_with_sizes(by_rank[from].sent_rows);
+      for (size_t to = 0; to < by_rank.size(); ++to) {
+        const at::Tensor part = by_rank[to].received.split_with_sizes(by_rank[to].received_rows)[from];
+        part.copy_(parts[to].view(part.sizes()), true);
+      }
+    }
+  };
+  return meet("all_to_all", fmt::format("all_to_all in {}", c10::toString(sent.scalar_type())),
+              {sent, received, sent_rows.vec(), received_rows.vec()}, move);
 }
 
 Pending ThreadCommunicator::broadcast(const at::Tensor& value, int root) {
   check_broadcast(value, root, size());
-  const auto move = [root](const std::vector<at::Tensor>& by_rank) {
+  const auto move = [root](const std::vector<Brought>& by_rank) {
     for (size_t to = 0; to < by_rank.size(); ++to)
-      if (static_cast<int>(to) != root) by_rank[to].copy_(by_rank[root], true);
+      if (static_cast<int>(to) != root) by_rank[to].received.copy_(by_rank[root].sent, true);
   };
-  return meet("broadcast", fmt::format("broadcast of {} bytes from rank {}", value.nbytes(), root), value, move);
+  return meet("broadcast", fmt::format("broadcast of {} bytes from rank {}", value.nbytes(), root), {value, value},
+              move);
 }
 
 Pending ThreadCommunicator::reduce(const at::Tensor& value) {
   check_reduce(value);
-  const auto move = [](const std::vector<at::Tensor>& by_rank) {
+  const auto move = [](const std::vector<Brought>& by_rank) {
     std::vector<at::Tensor> parts;
     parts.reserve(by_rank.size());
-    for (const at::Tensor& part : by_rank) parts.push_back(part.to(by_rank[0].device()).flatten());
+    for (const Brought& part : by_rank) parts.push_back(part.sent.to(by_rank[0].sent.device()).flatten());
     const at::Tensor result = largest(at::stack(parts));
-    for (const at::Tensor& to : by_rank) to.copy_(result.view(to.sizes()), true);
+    for (const Brought& to : by_rank) to.received.copy_(result.view(to.received.sizes()), true);
   };
-  return meet("reduce", fmt::format("reduce of {} bytes", value.nbytes()), value, move);
+  return meet("reduce", fmt::format("reduce of {} bytes", value.nbytes()), {value, value}, move);
 }
 
 std::vector<std::string> ThreadCommunicator::exchange(const std::string& mine) {

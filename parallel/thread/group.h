@@ -30,6 +30,8 @@ class ThreadCommunicator : public HostGroup {
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(group_->ranks.size()); }
   Pending all_gather(const at::Tensor& all, at::IntArrayRef rows) override;
+  Pending all_to_all(const at::Tensor& received, at::IntArrayRef received_rows, const at::Tensor& sent,
+                     at::IntArrayRef sent_rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
   void abort(std::string_view why) noexcept override;
@@ -38,7 +40,7 @@ class ThreadCommunicator : public HostGroup {
   std::optional<std::string> aborted() const override;
 
  private:
-  Pending meet(const std::string& name, const std::string& call, const at::Tensor& value, const Meeting::Move& move);
+  Pending meet(const std::string& name, const std::string& call, const Brought& brought, const Meeting::Move& move);
   void carry_out(Meeting& meeting, const Meeting::Move& move);
 
   std::shared_ptr<ThreadGroup> group_;

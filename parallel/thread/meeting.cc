@@ -19,35 +19,35 @@ c10::Event recorded(const c10::Stream& stream) {
 
 }  // namespace
 
-bool Meeting::arrive(int rank, const std::string& call, const at::Tensor& value) {
+bool Meeting::arrive(int rank, const std::string& call, const Brought& brought) {
   if (call != call_) disagreement_ = fmt::format("rank {} calls {}, others {}", rank, call, call_);
-  if (!value.is_cpu()) queued_.push_back(recorded(current_stream(value.device())));
-  values_[rank] = value;
+  if (!brought.sent.is_cpu()) queued_.push_back(recorded(current_stream(brought.sent.device())));
+  brought_[rank] = brought;
   return missing().empty();
 }
 
 void Meeting::carry_out(const Move& move) {
   const c10::InferenceMode inference;  // the tensors of other ranks may be inference tensors
   std::vector<c10::Stream> streams;
-  for (const at::Tensor& value : values_) {
-    if (value.is_cpu()) continue;
-    const c10::Stream stream = current_stream(value.device());
+  for (const Brought& one : brought_) {
+    if (one.sent.is_cpu()) continue;
+    const c10::Stream stream = current_stream(one.sent.device());
     if (std::find(streams.begin(), streams.end(), stream) == streams.end()) streams.push_back(stream);
   }
   for (const c10::Stream& stream : streams)
     for (const c10::Event& event : queued_) event.block(stream);
-  move(values_);
+  move(brought_);
   for (const c10::Stream& stream : streams) moved_.push_back(recorded(stream));
 }
 
-void Meeting::receive(const at::Tensor& value) const {
-  for (const c10::Event& event : moved_) event.block(current_stream(value.device()));
+void Meeting::receive(at::Device device) const {
+  for (const c10::Event& event : moved_) event.block(current_stream(device));
 }
 
 std::vector<int> Meeting::missing() const {
   std::vector<int> ranks;
-  for (size_t rank = 0; rank < values_.size(); ++rank)
-    if (!values_[rank].defined()) ranks.push_back(static_cast<int>(rank));
+  for (size_t rank = 0; rank < brought_.size(); ++rank)
+    if (!brought_[rank].sent.defined()) ranks.push_back(static_cast<int>(rank));
   return ranks;
 }
 

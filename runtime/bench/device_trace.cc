@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <set>
 
@@ -17,9 +18,11 @@ struct Interval {
   double begin, end;
 };
 
-bool is_copy(const std::string& name) { return name.starts_with("Memcpy"); }
-
-bool is_of_nccl(const std::string& name) { return name.find("nccl") != std::string::npos; }
+/// In a step nothing else goes to the host or comes from there.
+bool travels(const std::string& name) {
+  return std::ranges::any_of(std::array{"nccl", "Memcpy PtoP", "Pinned"},
+                             [&](const char* part) { return name.find(part) != std::string::npos; });
+}
 
 /// Sorted, and apart from each other.
 std::vector<Interval> united(std::vector<Interval> spans) {
@@ -68,12 +71,9 @@ std::vector<TraceEvent> DeviceTrace::stop() {
 }
 
 Gathering gathering(const std::vector<TraceEvent>& events) {
-  std::set<int64_t> computing;
-  for (const TraceEvent& event : events)
-    if (!is_copy(event.name) && !is_of_nccl(event.name)) computing.insert(event.lane);
   std::vector<Interval> gathers, others;
   for (const TraceEvent& event : events)
-    (computing.contains(event.lane) ? others : gathers).push_back({event.begin, event.begin + event.length});
+    (travels(event.name) ? gathers : others).push_back({event.begin, event.begin + event.length});
   gathers = united(std::move(gathers));
   others = united(std::move(others));
   std::vector<Interval> all = gathers;

@@ -32,8 +32,8 @@ class DeviceTrace {
   bool recording_ = true;
 };
 
-/// How long ranks' gathers were under way, and how long nothing else was then. A gather: copies, and NCCL's kernels, in
-/// lanes that have nothing else.
+/// How long something travelled between ranks, and how long nothing else was done then: NCCL's kernels, and copies from
+/// card to card or through pinned memory of the host.
 struct Gathering {
   double total = 0, exposed = 0;  // microseconds
 };

@@ -76,6 +76,18 @@ Format plain(proto::Exchange::Value value) {
   throw std::logic_error("exchange");
 }
 
+std::optional<ContextParallel> plain(proto::ContextParallel::Value value) {
+  switch (value) {
+    case proto::ContextParallel::auto_:
+      return std::nullopt;
+    case proto::ContextParallel::gather:
+      return ContextParallel::gather;
+    case proto::ContextParallel::ulysses:
+      return ContextParallel::ulysses;
+  }
+  throw std::logic_error("context parallel");
+}
+
 std::optional<Residency> plain(proto::Residency::Value value) {
   switch (value) {
     case proto::Residency::auto_:
@@ -208,6 +220,7 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.dtype = plain(options.dtype());
   placement.formats = {plain(options.quantize()), plain(options.quantize_text_encoder()),
                        plain(options.quantize_modulation()), plain(options.exchange())};
+  placement.context_parallel = plain(options.context_parallel());
   placement.encoder_residency = plain(options.encoder_residency());
   if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());

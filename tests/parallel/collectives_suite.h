@@ -131,6 +131,79 @@ TEST_P(Collectives, GatherWithinOneBufferAgainAndAgain) {
   });
 }
 
+/// Rank r sends rows[r][p] rows to rank p. `room`: memory of buffer() of so many rows, of which the call uses the
+/// first.
+inline void all_to_all(Group group, at::Device device, const std::vector<std::vector<int64_t>>& rows,
+                       std::vector<int64_t> row, at::ScalarType dtype, int64_t room, int64_t call = 0) {
+  const auto block = [&](int from, int to) {
+    std::vector<int64_t> sizes = row;
+    sizes.insert(sizes.begin(), rows[static_cast<size_t>(from)][static_cast<size_t>(to)]);
+    return bytes_of(from * group.size() + to, call, sizes, dtype);
+  };
+  const int mine = group.rank();
+  std::vector<at::Tensor> sent, expected;
+  std::vector<int64_t> sent_rows, received_rows;
+  for (int peer = 0; peer < group.size(); ++peer) {
+    sent.push_back(block(mine, peer));
+    expected.push_back(block(peer, mine));
+    sent_rows.push_back(sent.back().size(0));
+    received_rows.push_back(expected.back().size(0));
+  }
+  std::vector<int64_t> sizes = row;
+  sizes.insert(sizes.begin(), room);
+  const auto memory = [&](const std::vector<int64_t>& rows_by_rank) {
+    return group.buffer(sizes, at::TensorOptions(device).dtype(dtype))
+        .narrow(0, 0, std::accumulate(rows_by_rank.begin(), rows_by_rank.end(), int64_t{0}));
+  };
+  const at::Tensor from = memory(sent_rows), to = memory(received_rows);
+  from.copy_(at::cat(sent));
+  group.all_to_all(to, received_rows, from, sent_rows).wait();
+  EXPECT_TRUE(at::equal(raw(to), raw(at::cat(expected))))
+      << "rank " << mine << ", dtype " << dtype << ", call " << call;
+}
+
+TEST_P(Collectives, EvenRowsGoToEverybody) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const std::vector<std::vector<int64_t>> rows(group.size(), repeated(3, group.size()));
+    for (at::ScalarType dtype : {at::kByte, at::kChar, at::kHalf, at::kBFloat16, at::kFloat, at::kFloat8_e4m3fn})
+      all_to_all(group, device, rows, {2, 5}, dtype, 3 * group.size());
+  });
+}
+
+/// As heads come from ranks of unequal shares, and go back; and any others.
+TEST_P(Collectives, UnevenRowsGoToEverybody) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const int size = group.size();
+    std::vector<std::vector<int64_t>> there(size, std::vector<int64_t>(size)), back = there, any = there;
+    for (int from = 0; from < size; ++from)
+      for (int to = 0; to < size; ++to) {
+        there[from][to] = from * 3 % 4;
+        back[from][to] = to * 3 % 4;
+        any[from][to] = from == to ? 0 : 1 + (from * 5 + to * 3) % 4;
+      }
+    int64_t call = 0;
+    for (const auto& rows : {there, back, any}) {
+      all_to_all(group, device, rows, {7}, at::kFloat, 5 * size, ++call);
+      all_to_all(group, device, rows, {2, 1}, at::kBFloat16, 5 * size, ++call);
+    }
+  });
+}
+
+/// Over NCCL, by copy engines, in more pieces than wait for their readers at once, and gathers between them.
+TEST_P(Collectives, LargeTensorsGoToEverybodyAgainAndAgain) {
+  on_ranks([](World&, Group group, at::Device device) {
+    const int size = group.size();
+    std::vector<std::vector<int64_t>> even(size, repeated(1500, size)), uneven = even;
+    for (int from = 0; from < size; ++from)
+      for (int to = 0; to < size; ++to) uneven[from][to] = (from * 7 + to * 3) % 5 * 300;
+    for (int call = 0; call < 3; ++call) {
+      all_to_all(group, device, even, {2053}, at::kBFloat16, 1500 * size, call);
+      gather(group, device, repeated(1000, size), {2053}, at::kBFloat16, call);
+      all_to_all(group, device, uneven, {2053}, at::kBFloat16, 1500 * size, call);
+    }
+  });
+}
+
 TEST_P(Collectives, ManySmallCallsStayInOrder) {
   on_ranks([](World&, Group group, at::Device device) {
     for (int call = 0; call < 300; ++call) gather(group, device, repeated(call % 3, group.size()), {2}, at::kInt, call);
@@ -222,6 +295,11 @@ TEST_P(Collectives, WrongArgumentsAreRefusedBeforeAnythingMoves) {
     EXPECT_THROW(group.all_gather(all, repeated(1, group.size())), std::invalid_argument);
     EXPECT_THROW(group.all_gather(all, repeated(2, group.size() + 1)), std::invalid_argument);
     EXPECT_THROW(group.all_gather(all.t(), repeated(1, group.size())), std::invalid_argument);
+    const at::Tensor other = at::zeros_like(all);
+    const std::vector<int64_t> two = repeated(2, group.size());
+    EXPECT_THROW(group.all_to_all(other, two, all, repeated(1, group.size())), std::invalid_argument);
+    EXPECT_THROW(group.all_to_all(other, repeated(2, group.size() + 1), all, two), std::invalid_argument);
+    EXPECT_THROW(group.all_to_all(other.t(), two, all, two), std::invalid_argument);
     EXPECT_THROW(group.broadcast(all, group.size()), std::invalid_argument);
     EXPECT_THROW(group.reduce(all.t()), std::invalid_argument);
     gather(group, device, repeated(2, group.size()), {4}, at::kFloat);

@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "model/transformer/gathered_attention.h"
+#include "model/transformer/ulysses_attention.h"
 #include "tests/model/transformer/one_rank.h"
 #include "tests/parallel/ranks.h"
 
@@ -9,41 +15,84 @@ namespace flux {
 namespace {
 
 constexpr int64_t heads = 32, head_dim = 8;
-const at::TensorOptions codes = at::dtype(at::kChar);
+const AttentionShape shape{heads, head_dim, at::dtype(at::kFloat)};
 
-/// Of a rank's queries, with keys and values that may be rounded. All: [tokens, 3, heads, head_dim], by queries, keys,
-/// values.
-at::Tensor attended(const at::Tensor& all, const Cut& cut, Communicator& sequence, bool rounds, size_t parts) {
+/// Of a rank's queries. All: [tokens, 3, heads, head_dim], by queries, keys, values.
+at::Tensor attended(const at::Tensor& all, const Cut& cut, Communicator& sequence, const AttentionMemory& memory,
+                    size_t parts) {
   const int rank = sequence.rank();
-  const auto keys_values = sequence.buffer({cut.tokens(), 2, heads, head_dim}, all.options());
-  at::Tensor rounded;
-  if (rounds) rounded = sequence.buffer({cut.tokens(), JointAttention::rounded_bytes(heads, head_dim)}, codes);
-  JointAttention attention(keys_values, rounded, cut, sequence);
+  const auto attention = memory.attention(cut, sequence);
   const auto mine = all.narrow(0, cut.begin(rank), cut.rows(rank));
-  EXPECT_EQ(attention.parts(), parts);
+  EXPECT_EQ(attention->parts(), parts);
   const int64_t each = heads / static_cast<int64_t>(parts);
   for (size_t part = 0; part < parts; ++part) {
-    attention.keys_values(part).copy_(mine.narrow(1, 1, 2).narrow(2, static_cast<int64_t>(part) * each, each));
-    attention.send(part);
+    attention->keys_values(part).copy_(mine.narrow(1, 1, 2).narrow(2, static_cast<int64_t>(part) * each, each));
+    attention->send(part);
   }
-  const auto out = at::empty({cut.rows(rank), heads * head_dim}, all.options());
-  attention.attend(mine.select(1, 0), out);
+  const auto out = at::empty({cut.rows(rank), 5 * heads * head_dim}, all.options()).narrow(1, 0, heads * head_dim);
+  attention->send_queries(mine.select(1, 0));
+  attention->attend(out);
   return out;
+}
+
+using Attend = std::function<at::Tensor(const Cut& cut, Communicator& sequence)>;
+
+/// Cuts of one sequence: what every rank has equals its rows of what one rank has alone.
+void expect_rows_of(const at::Tensor& expected, const std::vector<Cut>& cuts, const Attend& attend) {
+  for (const Cut& cut : cuts)
+    run_ranks(cut.ranks(), [&](World& world) {
+      std::vector<int> ranks(static_cast<size_t>(cut.ranks()));
+      std::iota(ranks.begin(), ranks.end(), 0);
+      const auto out = attend(cut, *world.group(ranks, Transport::thread, at::kCPU));
+      EXPECT_TRUE(at::equal(out, expected.narrow(0, cut.begin(world.rank()), cut.rows(world.rank()))))
+          << "rank " << world.rank() << " of " << cut.ranks();
+    });
+}
+
+at::Tensor of_one_rank(const at::Tensor& all, const Cut& cut, Format exchange) {
+  const OneRank one;
+  return attended(all, cut, *one, GatheredMemory(shape, cut.tokens(), exchange, *one), 1);
 }
 
 /// Ranks with as many rows as here attend to half of the heads while the others travel.
 TEST(JointAttention, HalvesOfTheHeadsGiveTheSameBits) {
   const Cut alone(48, 2800, 1, 1), halves(48, 2800, 2, 1), shares(48, 2800, 2, 1, {5, 3});
   const at::Tensor all = at::randn({alone.tokens(), 3, heads, head_dim});
-  const OneRank one;
-  for (const bool rounds : {false, true}) {
-    const at::Tensor expected = attended(all, alone, *one, rounds, 1);
-    for (const Cut& cut : {halves, shares})
-      run_ranks(2, [&](World& world) {
-        const auto out = attended(all, cut, *world.group({0, 1}, Transport::thread, at::kCPU), rounds, 2);
-        EXPECT_TRUE(at::equal(out, expected.narrow(0, cut.begin(world.rank()), cut.rows(world.rank()))));
-      });
+  for (const Format exchange : {Format::dense, Format::int8})
+    expect_rows_of(of_one_rank(all, alone, exchange), {halves, shares}, [&](const Cut& cut, Communicator& sequence) {
+      return attended(all, cut, sequence, GatheredMemory(shape, cut.tokens(), exchange, sequence), 2);
+    });
+}
+
+/// Ranks of many rows, and of few.
+TEST(JointAttention, RanksThatShareTheHeadsGiveTheSameBits) {
+  for (const int64_t image : {2800, 90}) {
+    const Cut alone(48, image, 1, 1);
+    const at::Tensor all = at::randn({alone.tokens(), 3, heads, head_dim});
+    for (const Format exchange : {Format::dense, Format::int8, Format::fp8})
+      expect_rows_of(
+          of_one_rank(all, alone, exchange),
+          {{48, image, 2, 1}, {48, image, 2, 1, {5, 3}}, {48, image, 4, 2, {1, 900, 900, 1}}, {48, image, 8, 1}},
+          [&](const Cut& cut, Communicator& sequence) {
+            // Larger than the picture, as for the pictures of a run.
+            const int64_t rows = std::ranges::max(cut.rows_by_rank()) + 3;
+            const UlyssesMemory memory(shape, cut.tokens() + 5, rows, exchange, sequence);
+            return attended(all, cut, sequence, memory, 1);
+          });
   }
+}
+
+/// Ulysses: keys and values, to be sent and as they are sent, and queries; then those of the own heads, and what is
+/// attended to.
+TEST(JointAttention, MemoryIsWhatIsCounted) {
+  const OneRank one;
+  const int64_t tokens = 96, rows = 48, value = 4;
+  EXPECT_EQ(GatheredMemory(shape, tokens, Format::dense, *one).bytes(), tokens * 2 * heads * head_dim * value);
+  run_ranks(2, [&](World& world) {
+    const auto sequence = world.group({0, 1}, Transport::thread, at::kCPU);
+    EXPECT_EQ(UlyssesMemory(shape, tokens, rows, Format::dense, *sequence).bytes(),
+              (5 * rows * heads + 4 * tokens * heads / 2) * head_dim * value);
+  });
 }
 
 }  // namespace

@@ -31,6 +31,17 @@ void run_on_cards(int ranks, const Work& work) {
 /// Over NCCL. A recorded gather is launched by no call of NCCL's.
 class RecordedGatherGpu : public testing::TestWithParam<int> {};
 
+/// work() once, then recorded and replayed ten thousand times.
+template <typename Work>
+void replay(const Work& work) {
+  work();  // ranks connect
+  at::cuda::CUDAGraph recorded;
+  recorded.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+  work();
+  recorded.capture_end();
+  for (int i = 0; i < 10'000; ++i) recorded.replay();
+}
+
 TEST_P(RecordedGatherGpu, BringsNewValuesTenThousandTimes) {
   if (const std::string obstacle = too_few_cards(GetParam()); !obstacle.empty()) GTEST_SKIP() << obstacle;
   run_on_cards(GetParam(), [](World& world, Communicator& group, at::Device device) {
@@ -40,18 +51,38 @@ TEST_P(RecordedGatherGpu, BringsNewValuesTenThousandTimes) {
       const at::Tensor count = at::zeros({}, all.options());
       const at::Tensor wrong = at::zeros({}, all.options().dtype(at::kLong));
       const at::Tensor of_rank = at::arange(ranks, all.options()).unsqueeze(1);
-      const auto work = [&] {
+      replay([&] {
         count.add_(1);
         all[world.rank()].copy_((count * ranks + world.rank()).expand({n}));
         group.all_gather(all, std::vector<int64_t>(ranks, 1)).wait();
         wrong.add_(all.ne(count * ranks + of_rank).sum());
-      };
-      work();  // ranks connect
-      at::cuda::CUDAGraph recorded;
-      recorded.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-      work();
-      recorded.capture_end();
-      for (int i = 0; i < 10'000; ++i) recorded.replay();
+      });
+      EXPECT_EQ(wrong.item<int64_t>(), 0) << n << " values a rank";
+      EXPECT_EQ(count.item<int>(), 10'001);
+    }
+  });
+}
+
+/// And goes back, as heads do.
+TEST_P(RecordedGatherGpu, SendsNewValuesToEverybodyTenThousandTimes) {
+  if (const std::string obstacle = too_few_cards(GetParam()); !obstacle.empty()) GTEST_SKIP() << obstacle;
+  run_on_cards(GetParam(), [](World& world, Communicator& group, at::Device device) {
+    const int64_t ranks = world.size();
+    const std::vector<int64_t> ones(static_cast<size_t>(ranks), 1);
+    for (const int64_t n : {64, 1 << 19}) {
+      const at::Tensor sent = group.buffer({ranks, n}, at::dtype(at::kInt).device(device));
+      const at::Tensor received = group.buffer({ranks, n}, at::dtype(at::kInt).device(device));
+      const at::Tensor count = at::zeros({}, sent.options());
+      const at::Tensor wrong = at::zeros({}, sent.options().dtype(at::kLong));
+      const at::Tensor of_rank = at::arange(ranks, sent.options()).unsqueeze(1);
+      replay([&] {
+        count.add_(1);
+        sent.copy_(((count * ranks + world.rank()) * ranks + of_rank).expand({ranks, n}));
+        group.all_to_all(received, ones, sent, ones).wait();
+        wrong.add_(received.ne((count * ranks + of_rank) * ranks + world.rank()).sum());
+        group.all_to_all(sent, ones, received, ones).wait();
+        wrong.add_(sent.ne((count * ranks + world.rank()) * ranks + of_rank).sum());
+      });
       EXPECT_EQ(wrong.item<int64_t>(), 0) << n << " values a rank";
       EXPECT_EQ(count.item<int>(), 10'001);
     }

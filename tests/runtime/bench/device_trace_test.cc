@@ -14,15 +14,17 @@ TEST(DeviceTrace, RecordsWhatACpuDoes) {
   for (const TraceEvent& event : events) EXPECT_GT(event.length, 0) << event.name;
 }
 
-/// Stream 7 computes, and copies on the card; 9 gathers.
+/// A recorded step's copies may be in the lane of its kernels.
 TEST(DeviceTrace, TellsHowMuchOfTheGathersNothingHides) {
   const Gathering found = gathering({{"product", 7, 0, 10},
                                      {"Memcpy DtoD", 7, 20, 5},
                                      {"Memcpy PtoP", 9, 5, 10},
                                      {"ncclDevKernel_AllGather", 9, 14, 4},
-                                     {"attention", 7, 30, 10}});
-  EXPECT_DOUBLE_EQ(found.total, 13);
-  EXPECT_DOUBLE_EQ(found.exposed, 8);
+                                     {"attention", 7, 30, 10},
+                                     {"Memcpy DtoH (Device -> Pinned)", 7, 38, 4},
+                                     {"Memcpy HtoD (Pinned -> Device)", 9, 42, 1}});
+  EXPECT_DOUBLE_EQ(found.total, 18);
+  EXPECT_DOUBLE_EQ(found.exposed, 11);
 }
 
 TEST(DeviceTrace, IsWhatChromeReads) {

@@ -1,0 +1,114 @@
+#include "model/transformer/gathered_attention.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "built_with.h"
+#include "model/kernels/attention.h"
+#include "model/kernels/quantize_operand.h"
+#include "model/transformer/rounded_rows.h"
+
+#if FLUX_CUDA
+#include <ATen/cuda/CUDAContext.h>
+#endif
+
+namespace flux {
+namespace {
+
+/// Of a card; elsewhere as many as the largest cards have.
+int64_t multiprocessors([[maybe_unused]] at::Device device) {
+#if FLUX_CUDA
+  if (device.is_cuda()) return at::cuda::getDeviceProperties(device.index())->multiProcessorCount;
+#endif
+  return 160;
+}
+
+/// In how many parts heads travel. Where ranks wait for each other half of them are attended to while the others are on
+/// their way; but not where that leaves a rank with so little at once that a library divides the keys among the
+/// multiprocessors of a card, and sums in another order: flash attention does below 1.6 blocks of 64 rows of a head for
+/// each of them.
+int64_t parts_of(const at::Tensor& keys_values, const std::vector<int64_t>& rows_by_rank) {
+  constexpr int64_t block = 64;
+  const int64_t heads = keys_values.size(2), fewest = std::ranges::min(rows_by_rank);
+  const int64_t blocks_of_half = heads / 2 * ((fewest + block - 1) / block);
+  const bool enough = 10 * blocks_of_half >= 16 * multiprocessors(keys_values.device());
+  return rows_by_rank.size() > 1 && heads % 2 == 0 && enough ? 2 : 1;
+}
+
+struct GatheredPart {
+  int64_t first, heads;
+  at::Tensor all;                      // [tokens, 2, heads, head_dim]
+  at::Tensor mine;                     // this rank's rows
+  at::Tensor travels;                  // everybody's: all, or what that is rounded to
+  std::vector<RoundedRows> rounded{};  // by rank; empty where nothing is rounded
+  std::optional<Pending> travelling{};
+};
+
+class GatheredAttention : public JointAttention {
+ public:
+  GatheredAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut, Communicator& sequence);
+
+  size_t parts() const override { return parts_.size(); }
+  const at::Tensor& keys_values(size_t part) const override { return parts_[part].mine; }
+  void send(size_t part) override;
+  void send_queries(const at::Tensor& q) override { q_ = q; }
+  void attend(const at::Tensor& out) override;
+
+ private:
+  Communicator& sequence_;
+  std::vector<int64_t> rows_;  // by rank
+  std::vector<GatheredPart> parts_;
+  at::Tensor q_;
+};
+
+GatheredAttention::GatheredAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut,
+                                     Communicator& sequence)
+    : sequence_(sequence), rows_(cut.rows_by_rank()) {
+  const int64_t heads = keys_values.size(2), head_dim = keys_values.size(3), tokens = cut.tokens();
+  const int64_t parts = parts_of(keys_values, rows_), each = heads / parts;
+  const at::Tensor all = keys_values.narrow(0, 0, tokens).view({parts, tokens, 2, each, head_dim});
+  for (int64_t index = 0; index < parts; ++index) {
+    const at::Tensor own = all[index].narrow(0, cut.begin(sequence.rank()), cut.rows(sequence.rank()));
+    GatheredPart& part = parts_.emplace_back(index * each, each, all[index], own, all[index]);
+    if (!rounded.defined()) continue;
+    part.travels = rounded.narrow(0, 0, tokens).view({parts, tokens, -1})[index];
+    part.rounded = rounded_by_rank(part.all, part.travels, rows_);
+  }
+}
+
+void GatheredAttention::send(size_t index) {
+  GatheredPart& part = parts_[index];
+  if (!part.rounded.empty()) part.rounded[static_cast<size_t>(sequence_.rank())].round();
+  part.travelling.emplace(sequence_.all_gather(part.travels, rows_));
+}
+
+void GatheredAttention::attend(const at::Tensor& out) {
+  const at::Tensor attended = out.unflatten(1, {q_.size(1), q_.size(2)});
+  for (GatheredPart& part : parts_) {
+    part.travelling->wait();
+    part.travelling.reset();
+    for (const RoundedRows& rank : part.rounded) rank.widen();
+    attention(q_.narrow(1, part.first, part.heads), part.all.select(1, 0), part.all.select(1, 1),
+              attended.narrow(1, part.first, part.heads));
+  }
+}
+
+}  // namespace
+
+GatheredMemory::GatheredMemory(const AttentionShape& shape, int64_t tokens, Format exchange, Communicator& sequence) {
+  const auto& [heads, head_dim, options] = shape;
+  if (exchange != Format::dense) {
+    keys_values_ = at::empty({tokens, 2, heads, head_dim}, options);
+    rounded_ = sequence.buffer({tokens, rounded_bytes(heads, head_dim)}, options.dtype(code_dtype(exchange)));
+  } else {
+    keys_values_ = sequence.buffer({tokens, 2, heads, head_dim}, options);
+  }
+  bytes_ = static_cast<int64_t>(keys_values_.nbytes() + (rounded_.defined() ? rounded_.nbytes() : 0));
+}
+
+std::unique_ptr<JointAttention> GatheredMemory::attention(const Cut& cut, Communicator& sequence) const {
+  return std::make_unique<GatheredAttention>(keys_values_, rounded_, cut, sequence);
+}
+
+}  // namespace flux
