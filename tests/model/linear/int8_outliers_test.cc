@@ -52,13 +52,15 @@ class Int8OutliersCase {
       EXPECT_TRUE(at::equal(ours, expected(name) / at::full_like(ours, 127))) << name;
   }
 
-  /// bitsandbytes' constant for 127^-2 is 6.200124e-05 on a CPU, which is off by 2e-5; and rounded it is as often.
+  /// bitsandbytes' constant for 127^-2 is 6.200124e-05 on a CPU, which is off by 2e-5. On a card it rounds to fp16 what
+  /// is to be bf16 or fp32; we do not.
   void expect_product() const {
     const at::Tensor y = product(), theirs = expected("y");
-    const double rounding = y.scalar_type() == at::kFloat ? 2e-5 : y.scalar_type() == at::kHalf ? 0x1p-10 : 0x1p-7;
+    const double exact = device_.is_cpu() ? 2e-5 : 0x1p-10;
+    const double rounding = y.scalar_type() == at::kFloat ? exact : y.scalar_type() == at::kHalf ? 0x1p-10 : 0x1p-7;
     EXPECT_LE(relative_to_largest(y.to(at::kFloat), theirs.to(at::kFloat)), rounding);
     if (y.scalar_type() == at::kFloat) return;
-    EXPECT_LE((y != theirs).to(at::kFloat).mean().item<float>(), 0.1);
+    EXPECT_LE((y != theirs).to(at::kFloat).mean().item<float>(), device_.is_cpu() ? 0.1 : 0.25);
   }
 
  private:
