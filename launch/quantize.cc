@@ -15,7 +15,7 @@
 namespace flux {
 namespace {
 
-/// Codes are the same wherever they are made; a card makes them sooner.
+/// Codes are the same wherever they are made, but of int8-outliers; a card makes them sooner.
 at::Device device_of(DeviceChoice choice) {
   const auto cards = choice == DeviceChoice::cpu ? std::vector<Card>{} : visible_cards();
   if (cards.empty() && choice == DeviceChoice::cuda)
@@ -36,7 +36,8 @@ int quantize(const Settings& settings) {
   how.formats = asked.formats.resolved(Format::dense);
   if (!settings.has("output_dir")) throw Invalid("--output-dir: say where the new folder is to be");
   if (how.formats == Formats{})
-    throw Invalid("--quantize: say how the transformer is to be kept (int8, fp8, int8-weights, nf4, fp4)");
+    throw Invalid(
+        "--quantize: say how the transformer is to be kept (int8, fp8, int8-weights, int8-outliers, nf4, fp4)");
   const ModelFolder model(model_path(settings));
   require_complete(model);
   const c10::InferenceMode no_gradients;

@@ -11,6 +11,7 @@
 #include "model/files/printable.h"
 #include "model/files/readable_file.h"
 #include "model/hugging_face_cache.h"
+#include "model/kernels/outlier_threshold.h"
 #include "model/kernels/rotation.h"
 #include "model/schedule.h"
 #include "parallel/rank/errors.h"
@@ -72,13 +73,17 @@ Quantization read_own_quantization(const ConfigFields& fields) {
     fields.fail("rotation", quoted_name(rotation) + " is not the one computed with (" + rotation_name +
                                 "); quantize the model again with this program");
   const auto format = [&](const char* field) {
-    const std::string name = fields.one_of(field, {"none", "int8", "fp8", "int8-weights", "fp8-weights", "nf4", "fp4"});
-    for (const Format each :
-         {Format::int8, Format::fp8, Format::int8_weights, Format::fp8_weights, Format::nf4, Format::fp4})
+    const std::string name =
+        fields.one_of(field, {"none", "int8", "fp8", "int8-weights", "int8-outliers", "fp8-weights", "nf4", "fp4"});
+    for (const Format each : {Format::int8, Format::fp8, Format::int8_weights, Format::int8_outliers,
+                              Format::fp8_weights, Format::nf4, Format::fp4})
       if (name == format_name(each)) return each;
     return Format::dense;
   };
-  return {By::flux_dist, format("format"), format("modulation"), true};
+  const Quantization read{By::flux_dist, format("format"), format("modulation"), true};
+  if (read.modulation == Format::int8_outliers)
+    fields.fail("modulation", "int8-outliers is not computed of the modulation; quantize the model again");
+  return read;
 }
 
 Quantization read_quantization(const ConfigFields& config) {
@@ -98,7 +103,8 @@ Quantization read_quantization(const ConfigFields& config) {
   if (four == eight) fields.fail("load_in_4bit", "either it or load_in_8bit must be true");
   if (eight) {
     fields.must_be("llm_int8_has_fp16_weight", false);
-    return {By::bitsandbytes, Format::int8_weights, Format::int8_weights};
+    return {By::bitsandbytes, Format::int8_weights, Format::int8_weights, false,
+            fields.number("llm_int8_threshold", outlier_threshold)};
   }
   const std::string storage = fields.text("bnb_4bit_quant_storage", "uint8");
   if (storage != "uint8")

@@ -22,6 +22,7 @@ struct Quantization {
   Format format = Format::dense;      // of bitsandbytes nf4 or fp4, or int8_weights: its 8 bits
   Format modulation = Format::dense;  // of the transformer's
   bool nested = false;                // bnb_4bit_use_double_quant
+  double outlier_threshold = 0;       // llm_int8_threshold, of 8 bits
 
   bool any() const { return by != By::nobody; }
 };

@@ -53,6 +53,11 @@ struct Canvas {
   at::Tensor txt;          // [2, text rows, d]
 };
 
+Placing shared(Placing placing, Communicator& sequence) {
+  placing.sequence = &sequence;
+  return placing;
+}
+
 }  // namespace
 
 struct Denoiser::Parts {
@@ -66,7 +71,7 @@ struct Denoiser::Parts {
         arena(config, demand, weights.placing(), sequence, exchange),
         transformer(in_one_piece(
             weights, [&](const Weights& memory) { return Transformer(memory, config, sequence.rank() < text_ranks); })),
-        replay(placing.device.is_cuda() && sequence.capturable()) {}
+        replay(placing.device.is_cuda() && sequence.capturable() && placing.store != Format::int8_outliers) {}
 
   Canvas& canvas_for(const Picture& picture, const Conditioning& conditioning) {
     const int64_t text_tokens = conditioning.branches.front().txt.size(0);
@@ -116,7 +121,7 @@ struct Denoiser::Parts {
 
 Denoiser::Denoiser(const Checkpoint& checkpoint, Placing placing, Communicator& sequence, const Demand& largest,
                    const Exchange& exchange)
-    : parts_(std::make_unique<Parts>(checkpoint, placing, sequence, largest, exchange)) {}
+    : parts_(std::make_unique<Parts>(checkpoint, shared(placing, sequence), sequence, largest, exchange)) {}
 
 Denoiser::~Denoiser() = default;
 

@@ -8,8 +8,10 @@ enum class Format {
   int8,   // W8A8: int8 codes with a scale a row, of rows that are rotated first (model/kernels/quantize_operand.h);
           // what they multiply is rotated and rounded the same way
   fp8,    // W8A8: e4m3 codes with a scale a row on either side, not rotated
-  int8_weights,  // W8A16: int8 codes with a scale a row; what they multiply stays as it is
-  fp8_weights,   // the same of e4m3 codes, as folders in fp8 have them (checkpoint/fp8.h)
+  int8_weights,   // W8A16: int8 codes with a scale a row; what they multiply stays as it is
+  int8_outliers,  // LLM.int8: int8_weights' codes, by int8 but in columns with outliers
+                  // (linear/int8_outliers_product.h)
+  fp8_weights,    // the same as int8_weights of e4m3 codes, as folders in fp8 have them (checkpoint/fp8.h)
   nf4,  // W4A16: codes of 4 bits with a scale for every 64 values, as bitsandbytes has them (linear/four_bit.h)
   fp4,  // the same with another codebook
 };
@@ -43,6 +45,8 @@ inline const char* format_name(Format format) {
       return "fp8";
     case Format::int8_weights:
       return "int8-weights";
+    case Format::int8_outliers:
+      return "int8-outliers";
     case Format::fp8_weights:
       return "fp8-weights";
     case Format::nf4:

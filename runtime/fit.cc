@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/kernels/outlier_threshold.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -75,6 +76,19 @@ std::optional<Format> followed(const std::optional<Format>& asked, std::optional
   return stored;
 }
 
+/// How a part is kept in its folder; 8 bits of bitsandbytes are LLM.int8's too.
+std::optional<Format> stored(const Quantization& by, Format format, const std::optional<Format>& asked) {
+  if (!by.any()) return std::nullopt;
+  if (asked != Format::int8_outliers || by.by != Quantization::By::bitsandbytes || format != Format::int8_weights)
+    return format;
+  if (by.outlier_threshold != outlier_threshold)
+    throw Invalid(
+        fmt::format("int8-outliers: this folder's llm_int8_threshold is {}, and {} alone is computed with: give "
+                    "int8-weights, which has the same codes",
+                    by.outlier_threshold, outlier_threshold));
+  return asked;
+}
+
 /// Bytes.
 int64_t lacks(const CardBytes& card) { return card.fits() ? 0 : card.needed - card.memory; }
 
@@ -93,18 +107,15 @@ const std::pair<const std::string, CardBytes>& smallest_card(const Plan& plan) {
 }  // namespace
 
 FormatChoices with_stored_formats(const FormatChoices& asked, const ModelFolder& folder) {
-  const auto stored = [](const Quantization& by, Format format) {
-    return by.any() ? std::optional<Format>(format) : std::nullopt;
-  };
   const Quantization& transformer = folder.transformer.quantization;
   const Quantization& text_encoder = folder.text_encoder_2.quantization;
-  return {
-      .transformer = followed(asked.transformer, stored(transformer, transformer.format), "--quantize", "transformer"),
-      .text_encoder = followed(asked.text_encoder, stored(text_encoder, text_encoder.format), "--quantize-text-encoder",
-                               "text_encoder_2"),
-      .modulation = followed(asked.modulation, stored(transformer, transformer.modulation), "--quantize-modulation",
-                             "transformer"),
-      .exchange = asked.exchange};
+  return {.transformer = followed(asked.transformer, stored(transformer, transformer.format, asked.transformer),
+                                  "--quantize", "transformer"),
+          .text_encoder = followed(asked.text_encoder, stored(text_encoder, text_encoder.format, asked.text_encoder),
+                                   "--quantize-text-encoder", "text_encoder_2"),
+          .modulation = followed(asked.modulation, stored(transformer, transformer.modulation, asked.modulation),
+                                 "--quantize-modulation", "transformer"),
+          .exchange = asked.exchange};
 }
 
 std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit) {

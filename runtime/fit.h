@@ -13,8 +13,8 @@
 
 namespace flux {
 
-/// What is left open of parts that the folder holds quantized is as they are there. Throws Invalid where something else
-/// is asked for: they are never quantized again.
+/// What is left open of parts that the folder holds quantized is as they are there; of bitsandbytes' 8 bits
+/// int8-outliers may be asked for. Throws Invalid where something else is asked for: they are never quantized again.
 FormatChoices with_stored_formats(const FormatChoices& asked, const ModelFolder& folder);
 
 /// Bytes of every card that the ranks see, by name, as far as the limit (0: none) goes; 0: not known.

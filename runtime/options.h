@@ -30,13 +30,13 @@ struct FormatChoices {
   Format exchange = Format::dense;
 
   /// `transformer_else`: where the transformer's is left open. The others follow it: their products have few rows, and
-  /// weights alone lose less; in 4 bits or fp8-weights only where that is
-  /// said of them.
+  /// weights alone lose less; in 4 bits, fp8-weights or int8-outliers only
+  /// where that is said of them.
   Formats resolved(Format transformer_else) const {
     const Format chosen = transformer.value_or(transformer_else);
     const Format followed = chosen == Format::dense ? Format::dense : Format::int8_weights;
     const Format text = text_encoder.value_or(followed);
-    const bool apart = is_four_bit(text) || text == Format::fp8_weights;
+    const bool apart = is_four_bit(text) || text == Format::fp8_weights || text == Format::int8_outliers;
     return {chosen, text, modulation.value_or(apart ? followed : text), exchange};
   }
 };

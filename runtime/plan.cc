@@ -10,6 +10,7 @@
 #include "model/denoiser.h"
 #include "model/encoder_modules.h"
 #include "model/linear/dense_product.h"
+#include "model/linear/int8_outliers_product.h"
 #include "model/schedule.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/modulation_layout.h"
@@ -89,7 +90,7 @@ int64_t outside_bytes(const Placement& placement, const RankPlace& place) {
   return process + (placement.within_a_host(replica) ? nccl : nccl_between_hosts);
 }
 
-/// Attention's result, and what the library adds; and the weights that a product widens.
+/// Attention's result, and what the library adds; and the weights that a product widens, and inputs that it rounds.
 int64_t denoiser_workspace(const TransformerConfig& config, const Placement& placement, const RankPlace& place,
                            int ranks) {
   const int64_t tokens = placement.demand.image_tokens + placement.demand.text_tokens;
@@ -99,7 +100,10 @@ int64_t denoiser_workspace(const TransformerConfig& config, const Placement& pla
   const bool widens = format != Format::dense && input_of(format) == Format::dense;
   const int64_t streams = place.card.empty() ? 1 : 2;  // small products run beside large ones
   const int64_t widened = widens ? streams * std::min(widened_values, largest) : 0;
-  return (3 * rows * config.hidden_size() + widened) * static_cast<int64_t>(c10::elementSize(placement.dtype));
+  const int64_t apart = format == Format::int8_outliers
+                            ? Int8OutliersProduct::workspace(rows, 5 * config.hidden_size(), placement.dtype)
+                            : 0;
+  return (3 * rows * config.hidden_size() + widened) * static_cast<int64_t>(c10::elementSize(placement.dtype)) + apart;
 }
 
 RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, const RankPlace& place,

@@ -17,7 +17,7 @@ namespace flux {
 struct Quantizing {
   Formats formats;
   QuantizeFor reader = QuantizeFor::flux_dist;
-  at::Device device = at::kCPU;  // that makes the codes, which are the same on any
+  at::Device device = at::kCPU;  // that makes the codes: the same on any, but of int8-outliers
 };
 
 /// What became of a component.

@@ -66,6 +66,12 @@ Weights Weights::as(Format store) const {
   return weights;
 }
 
+Weights Weights::of_bystander() const {
+  Weights weights = *this;
+  weights.placing_.bystander = true;
+  return weights;
+}
+
 Weights Weights::of_shapes() const {
   Weights weights = within(WeightMemory(at::kMeta));
   weights.placing_.device = at::kMeta;

@@ -16,12 +16,16 @@
 
 namespace flux {
 
+class Communicator;
+
 /// Where a module's weights go, in which dtype it computes, how it keeps its large matrices, and where its layers lie.
 struct Placing {
   at::Device device = at::kCPU;
   at::ScalarType compute = at::kFloat;
   Format store = Format::dense;
   Residency residency = Residency::resident;
+  Communicator* sequence = nullptr;  // of the ranks that share the rows of what it multiplies; none: it has them all
+  bool bystander = false;            // of others in the sequence: it has no rows, and keeps no matrices
 };
 
 /// Dtypes that weights are read from: F32, BF16, F16 and F64.
@@ -38,6 +42,7 @@ class Weights {
   Weights operator[](int64_t index) const;
   Weights in(at::ScalarType compute) const;
   Weights as(Format store) const;
+  Weights of_bystander() const;
 
   /// Without values, over a book of its own: for who wants to know how much a module will take.
   Weights of_shapes() const;

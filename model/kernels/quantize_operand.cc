@@ -47,7 +47,7 @@ void quantize_operand(const at::Tensor& x, const Activation& out) {
 
 at::ScalarType code_dtype(Format format) {
   if (format == Format::fp8 || format == Format::fp8_weights) return at::kFloat8_e4m3fn;
-  TORCH_INTERNAL_ASSERT(format == Format::int8 || format == Format::int8_weights);
+  TORCH_INTERNAL_ASSERT(format == Format::int8 || format == Format::int8_weights || format == Format::int8_outliers);
   return at::kChar;
 }
 

@@ -25,13 +25,6 @@ namespace {
 constexpr int64_t kMultiple = 16;    // of columns: what a tensor core takes at once
 constexpr int64_t kWidest = 16'384;  // what the kernel that rotates a row holds
 
-void require_width(const Matrix& matrix) {
-  if (matrix.in % kMultiple != 0 || matrix.in > kWidest)
-    throw Invalid(matrix.weights.full_name(matrix.parts.front()) + " has " + std::to_string(matrix.in) +
-                  " inputs, and " + format_name(matrix.format()) + " takes multiples of " + std::to_string(kMultiple) +
-                  " up to " + std::to_string(kWidest) + ": give --quantize none or int8-weights");
-}
-
 #if FLUX_CUDA
 /// The kernel's gelu is not as exact as fp32.
 void launch(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out, bool gelu) {
@@ -58,6 +51,13 @@ void launch(const Activation& x, const Activation& weight, const at::Tensor& bia
 
 }  // namespace
 
+void require_eight_bit_width(const Matrix& matrix) {
+  if (matrix.in % kMultiple != 0 || matrix.in > kWidest)
+    throw Invalid(matrix.weights.full_name(matrix.parts.front()) + " has " + std::to_string(matrix.in) +
+                  " inputs, and " + format_name(matrix.format()) + " takes multiples of " + std::to_string(kMultiple) +
+                  " up to " + std::to_string(kWidest) + ": give --quantize none or int8-weights");
+}
+
 void read_eight_bit(const Weights& weights, const std::string& part, const Activation& to) {
   if (weights.quantized()) return read_stored_codes(weights, part, to);
   weights.each_block(part + ".weight", to.values.sizes(), [&](int64_t first, const at::Tensor& rows) {
@@ -67,7 +67,7 @@ void read_eight_bit(const Weights& weights, const std::string& part, const Activ
 }
 
 EightBitProduct::EightBitProduct(const Matrix& matrix) {
-  require_width(matrix);
+  require_eight_bit_width(matrix);
   const Weights& weights = matrix.weights;
   weight_ = {weights.memory({matrix.out, matrix.in}, code_dtype(matrix.format())),
              weights.memory({matrix.out}, at::kFloat)};

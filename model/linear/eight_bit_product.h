@@ -24,6 +24,9 @@ class EightBitProduct : public Product {
   at::Tensor bias_;    // [out] fp32, zeros where there is none
 };
 
+/// Throws Invalid where a tensor core does not take the matrix.
+void require_eight_bit_width(const Matrix& matrix);
+
 /// `part`.weight as int8 or fp8 keeps it, out of a file that has it so or quantized here. to: [rows, in] as above.
 void read_eight_bit(const Weights& weights, const std::string& part, const Activation& to);
 

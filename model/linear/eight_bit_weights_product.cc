@@ -1,6 +1,7 @@
 #include "model/linear/eight_bit_weights_product.h"
 
 #include "model/kernels/dequantize.h"
+#include "model/kernels/llm_int8.h"
 #include "model/kernels/quantize_operand.h"
 #include "model/kernels/quantize_rows.h"
 #include "model/linear/dense_product.h"
@@ -15,7 +16,8 @@ void read_stored_codes(const Weights& weights, const std::string& part, const Ac
 void read_eight_bit_weights(const Weights& weights, const std::string& part, const Activation& to) {
   if (weights.quantized()) return read_stored_codes(weights, part, to);
   weights.each_block(part + ".weight", to.values.sizes(), [&](int64_t first, const at::Tensor& rows) {
-    quantize_rows(rows, to.narrow(first, rows.size(0)));
+    const Activation codes = to.narrow(first, rows.size(0));
+    weights.placing().store == Format::int8_outliers ? quantize_inliers(rows, {}, codes) : quantize_rows(rows, codes);
   });
 }
 

@@ -23,7 +23,8 @@ class EightBitWeightsProduct : public Product {
   DenseBias bias_;
 };
 
-/// `part`.weight as such a product keeps it, out of a file that has it so or quantized here. to: [rows, in]
+/// `part`.weight as such a product keeps it, out of a file that has it so or quantized here: of the placing's
+/// int8-outliers by bitsandbytes' arithmetic. to: [rows, in]
 void read_eight_bit_weights(const Weights& weights, const std::string& part, const Activation& to);
 
 /// Codes and scales of a file that has them.

@@ -6,6 +6,7 @@
 #include "model/linear/eight_bit_product.h"
 #include "model/linear/eight_bit_weights_product.h"
 #include "model/linear/four_bit_product.h"
+#include "model/linear/int8_outliers_product.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -59,6 +60,10 @@ std::unique_ptr<const Product> read_product(const Matrix& matrix) {
     case Format::int8_weights:
     case Format::fp8_weights:
       return std::make_unique<EightBitWeightsProduct>(matrix);
+    case Format::int8_outliers:
+      if (matrix.weights.placing().bystander)
+        return std::make_unique<Int8OutliersBystander>(matrix.weights.placing().sequence);
+      return std::make_unique<Int8OutliersProduct>(matrix);
     case Format::nf4:
     case Format::fp4:
       return std::make_unique<FourBitProduct>(matrix);

@@ -41,7 +41,8 @@ class DoubleBlock {
     ShiftScaleGate img_attention, img_mlp, txt_attention, txt_mlp;
   };
 
-  /// The text stream's weights are read only where text is held.
+  /// The text stream's weights are read only where text is held. In int8-outliers other ranks take part in its
+  /// products.
   DoubleBlock(const Weights& weights, const TransformerConfig& config, bool holds_text);
 
   /// The norms that the next block reads.

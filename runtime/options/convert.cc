@@ -52,6 +52,8 @@ std::optional<Format> plain(proto::Quantization::Value value) {
       return Format::int8;
     case proto::Quantization::int8_weights:
       return Format::int8_weights;
+    case proto::Quantization::int8_outliers:
+      return Format::int8_outliers;
     case proto::Quantization::fp8_weights:
       return Format::fp8_weights;
     case proto::Quantization::nf4:
@@ -221,6 +223,11 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.formats = {plain(options.quantize()), plain(options.quantize_text_encoder()),
                        plain(options.quantize_modulation()), plain(options.exchange())};
   placement.context_parallel = plain(options.context_parallel());
+  if (placement.formats.modulation == Format::int8_outliers)
+    throw Invalid(
+        "--quantize-modulation int8-outliers: outliers are found in the rows of one step, and the modulation is "
+        "computed "
+        "for all steps at once; give int8-weights");
   placement.encoder_residency = plain(options.encoder_residency());
   if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());

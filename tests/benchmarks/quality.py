@@ -28,8 +28,8 @@ from benchmarks import child, correctness  # noqa: E402
 
 child.prepare_environment()
 ALLOWED = 1.05
-FORMATS = ("none", "int8", "int8-weights", "fp8", "nf4")
-PEERS = {"bitsandbytes nf4": "nf4", "torchao fp8": "fp8", "bitsandbytes LLM.int8": None}  # and our format like it
+FORMATS = ("none", "int8", "int8-weights", "int8-outliers", "fp8", "nf4")
+PEERS = {"bitsandbytes nf4": "nf4", "torchao fp8": "fp8", "bitsandbytes LLM.int8": "int8-outliers"}  # and our format like it
 MODULATION = ("norm1.linear", "norm1_context.linear", ".norm.linear")  # of the blocks
 COLUMNS, TIMES = 16, 30
 PROMPTS = ("a red circle left of a blue square", "a green triangle on a white background", "two yellow circles",

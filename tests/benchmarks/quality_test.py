@@ -42,7 +42,7 @@ class Transformer(unittest.TestCase):
 
 class Verdict(unittest.TestCase):
     def test_a_format_is_held_against_the_same_elsewhere(self):
-        errors = {"flux-dist": {"none": 2.0, "int8": 9.0, "nf4": 10.5, "fp8": 4.0}, "contrast": 60.0,
+        errors = {"flux-dist": {"none": 2.0, "int8": 9.0, "int8-outliers": 3.1, "nf4": 10.5, "fp8": 4.0}, "contrast": 60.0,
                   "diffusers": {"bitsandbytes nf4": 10.0, "torchao fp8": "is not installed", "bitsandbytes LLM.int8": 3.0}}
         self.assertEqual(quality.too_large(errors), [])
         errors["flux-dist"]["nf4"] = 10.6
@@ -50,6 +50,8 @@ class Verdict(unittest.TestCase):
         self.assertIn("elsewhere: nf4\n", quality.report(errors))
         errors["flux-dist"]["nf4"] = float("nan")
         self.assertEqual(quality.too_large(errors), ["nf4"])
+        errors["flux-dist"] |= {"nf4": 10.5, "int8-outliers": 3.2}
+        self.assertEqual(quality.too_large(errors), ["int8-outliers"])
 
     def test_a_model_that_is_there_gets_no_outliers(self):
         result = run([sys.executable, quality.__file__, DEMO, "--outliers", "--flux-dist", PROGRAM])

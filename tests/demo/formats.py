@@ -1,6 +1,6 @@
 """What the demo loses in each format: the same captions from the same noise, beside the pictures drawn without.
 
-  python tests/demo/formats.py [--captions 500] [--formats int8,int8-weights,fp8,nf4] [--device cpu] [--dtype fp32]
+  python tests/demo/formats.py [--captions 500] [--formats int8,int8-weights,int8-outliers,fp8,nf4] [--device cpu] [--dtype fp32]
 
 A line a format: pictures that show what their captions say (checker.py), and how close they are to those drawn in the same
 dtype without quantization: PSNR in dB and SSIM (Wang and others, 2004), means over the pictures. FLUX_DIST names the program.
@@ -76,7 +76,7 @@ def measure(captions: list[str], formats: list[str], *options: str) -> dict[str,
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", type=int, default=500)
-    parser.add_argument("--formats", default="int8,int8-weights,fp8,nf4")
+    parser.add_argument("--formats", default="int8,int8-weights,int8-outliers,fp8,nf4")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="fp32")
     arguments = parser.parse_args()

@@ -2,7 +2,7 @@
 
 OUTDIR/nf4 (double quantisation), fp4 (without) and int8 are folders as save_pretrained leaves them, transformer and
 text_encoder_2 quantised; OUTDIR/pictures/model.safetensors holds what FluxPipeline draws in fp32 where each matrix is what
-bitsandbytes makes of its codes, and OUTDIR/values_<kind>_<component>/model.safetensors those matrices.
+bitsandbytes makes of its codes, of int8 also (int8-outliers) with bitsandbytes' own layers in blocks, and OUTDIR/values_<kind>_<component>/model.safetensors those matrices.
 """
 
 import contextlib
@@ -94,6 +94,15 @@ def with_values(pipe, component, model):
     return values
 
 
+def with_layers(pipe, component, model):
+    """The pipeline computes its blocks with bitsandbytes' own layers, but not their modulation."""
+    ours = getattr(pipe, component)
+    for name, module in model.named_modules():
+        if isinstance(module, bnb.nn.Linear8bitLt) and "block" in name and ".norm" not in name:
+            parent, _, child = name.rpartition(".")
+            setattr(ours.get_submodule(parent), child, module.eval())
+
+
 @torch.no_grad()
 def draw_folder(folder):
     """What diffusers draws of a quantized folder, whoever wrote it, beside the dense one that it was made of."""
@@ -114,14 +123,20 @@ def write_kind(folder, dense, pipe, kind):
         shutil.copytree(dense / component, folder / kind / component)
     shutil.copy(dense / "model_index.json", folder / kind)
     pipe = copy.deepcopy(pipe)
-    for component, model in quantized(dense, kind).items():
+    models = quantized(dense, kind)
+    for component, model in models.items():
         model.save_pretrained(folder / kind / component)
         assert "quantization_config" in json.loads((folder / kind / component / "config.json").read_text())
         values = with_values(pipe, component, model)
         (folder / f"values_{kind}_{component}").mkdir()
         save_file({f"{name}.weight": value.float().contiguous() for name, value in values.items()},
                   folder / f"values_{kind}_{component}" / "model.safetensors")
-    return pipeline.draw(pipe, REQUEST)[0].contiguous()
+    pictures = {kind: pipeline.draw(pipe, REQUEST)[0].contiguous()}
+    if kind == "int8":
+        for component, model in models.items():
+            with_layers(pipe, component, model)
+        pictures["int8-outliers"] = pipeline.draw(pipe, REQUEST)[0].contiguous()
+    return pictures
 
 
 @torch.no_grad()
@@ -133,7 +148,8 @@ def write(folder):
     pipe = FluxPipeline.from_pretrained(dense)
     pipe.set_progress_bar_config(disable=True)
     pictures = {"dense": pipeline.draw(pipe, REQUEST)[0].contiguous()}
-    pictures |= {kind: write_kind(folder, dense, pipe, kind) for kind in KINDS}
+    for kind in KINDS:
+        pictures |= write_kind(folder, dense, pipe, kind)
     (folder / "pictures").mkdir()
     save_file(pictures, folder / "pictures" / "model.safetensors")
     (folder / "request.json").write_text(json.dumps(REQUEST))

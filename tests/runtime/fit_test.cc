@@ -191,9 +191,30 @@ TEST(Fit, FormatsFollowAFolderThatIsQuantized) {
   EXPECT_THROW(with_stored_formats({Format::fp4}, folder), Invalid);
   EXPECT_THROW(with_stored_formats({{}, Format::int8}, folder), Invalid);
   EXPECT_THROW(with_stored_formats({{}, {}, Format::int8_weights}, folder), Invalid);
+  EXPECT_THROW(with_stored_formats({Format::int8_outliers}, folder), Invalid);
 }
 
-TEST(Fit, FourBitsAndFp8WeightsAreTakenOnlyWhereTheyAreAskedFor) {
+TEST(Fit, EightBitsOfBitsandbytesAreComputedAsLlmInt8WhereThatIsAskedFor) {
+  ModelFolder folder = model();
+  const Quantization by{Quantization::By::bitsandbytes, Format::int8_weights, Format::int8_weights, false, 6};
+  folder.transformer.quantization = folder.text_encoder_2.quantization = by;
+  const auto formats = [&](const FormatChoices& asked) {
+    return with_stored_formats(asked, folder).resolved(Format::dense);
+  };
+  EXPECT_EQ(formats({}), (Formats{Format::int8_weights, Format::int8_weights, Format::int8_weights}));
+  EXPECT_EQ(formats({Format::int8_outliers, Format::int8_outliers}),
+            (Formats{Format::int8_outliers, Format::int8_outliers, Format::int8_weights}));
+  EXPECT_EQ(formats({Format::int8_outliers}).text_encoder, Format::int8_weights);
+  folder.transformer.quantization.outlier_threshold = 4;
+  EXPECT_EQ(formats({}).transformer, Format::int8_weights);
+  EXPECT_THROW(formats({Format::int8_outliers}), Invalid);
+  folder.transformer.quantization = {Quantization::By::flux_dist, Format::int8_weights, Format::int8_weights};
+  EXPECT_THROW(formats({Format::int8_outliers}), Invalid);
+}
+
+TEST(Fit, FourBitsAndTheLikeAreTakenOnlyWhereTheyAreAskedFor) {
+  EXPECT_EQ((FormatChoices{Format::int8_outliers, Format::int8_outliers}.resolved(Format::dense)),
+            (Formats{Format::int8_outliers, Format::int8_outliers, Format::int8_weights}));
   EXPECT_EQ((FormatChoices{Format::nf4}.resolved(Format::dense)),
             (Formats{Format::nf4, Format::int8_weights, Format::int8_weights}));
   EXPECT_EQ((FormatChoices{{}, Format::nf4}.resolved(Format::dense)),

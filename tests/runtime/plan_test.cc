@@ -120,6 +120,7 @@ const Formats formats[] = {{},
                            {Format::int8, Format::int8_weights, Format::int8_weights},
                            {Format::nf4, Format::int8_weights, Format::nf4},
                            {Format::fp4, Format::int8, Format::fp4},
+                           {Format::int8_outliers, Format::int8_outliers, Format::int8_weights},
                            {Format::fp8_weights, Format::fp8_weights, Format::fp8_weights}};
 
 INSTANTIATE_TEST_SUITE_P(All, PlanOf,

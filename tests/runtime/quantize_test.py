@@ -16,6 +16,7 @@ KINDS = {
     "int8": ["--quantize", "int8"],
     "fp8": ["--quantize", "fp8", "--quantize-text-encoder", "fp8"],
     "int8-weights": ["--quantize", "int8-weights"],
+    "int8-outliers": ["--quantize", "int8-outliers", "--quantize-text-encoder", "int8-outliers"],
     "fp8-weights": ["--quantize", "fp8-weights", "--quantize-text-encoder", "fp8-weights"],
     "nf4": ["--quantize", "nf4", "--quantize-text-encoder", "nf4"],
     "fp4": ["--quantize", "fp4", "--quantize-modulation", "none"],
@@ -96,6 +97,18 @@ class Quantize(unittest.TestCase):
                 expected = quantized.draw_folder(self.folder / made)
                 self.assertLessEqual(np.abs(pixels(out / "00000-1.png") - expected.astype(int)).max(), 1)
 
+    def test_codes_of_int8_outliers_are_those_of_bitsandbytes(self):
+        self.assertEqual(self.quantize("llm-int8", "--quantize", "int8-outliers", "--quantize-text-encoder", "int8-outliers",
+                                       "--for", "bitsandbytes").returncode, 0)
+        for component, model in quantized.quantized(self.folder / "dense", "int8").items():
+            made = load_file(next((self.folder / "llm-int8" / component).glob("*.safetensors")))
+            names = [name.removesuffix(".SCB") for name in made if name.endswith(".SCB")]
+            self.assertGreater(len(names), 10)
+            for name in names:
+                weight = model.get_submodule(name).weight
+                np.testing.assert_array_equal(made[name + ".weight"], weight.data.numpy(), name)
+                np.testing.assert_allclose(made[name + ".SCB"], weight.SCB.numpy(), 2e-7)
+
     def test_what_is_dense_stays_as_it_is_stored(self):
         made = load_file(self.made("int8") / "transformer" / "diffusion_pytorch_model.safetensors")
         dense = load_file(next((self.folder / "dense" / "transformer").glob("*.safetensors")))
@@ -117,6 +130,8 @@ class Quantize(unittest.TestCase):
                  (self.quantize("new", "--quantize", "nf4", "--quantize-modulation", "int8-weights", "--for", "bitsandbytes"),
                   "in two formats"),
                  (self.quantize("new", "--quantize", "none"), "--quantize: say how"),
+                 (self.quantize("new", "--quantize", "int8-outliers", "--quantize-modulation", "int8-outliers"),
+                  "--quantize-modulation int8-outliers"),
                  (self.quantize("full", "--quantize", "int8"), "is not empty"),
                  (self.quantize("new", "--quantize", "int8", model="int8"), "is quantized already"),
                  (self.quantize("/proc/none/there", "--quantize", "int8"), "/proc/none"),
@@ -162,6 +177,7 @@ class Quantize(unittest.TestCase):
             (no_number, "negative or not finite"),
             (lambda _, config: config["quantization_config"].update(rotation="e-hadamard-128"), "is not the one computed with"),
             (lambda _, config: config["quantization_config"].update(format="int2"), "format"),
+            (lambda _, config: config["quantization_config"].update(modulation="int8-outliers"), "modulation"),
             (lambda _, config: config["quantization_config"].update(quant_method="quanto"), "quanto"),
             (lambda _, config: config["quantization_config"].update(format="nf4"), "not kept as config.json says"),
         )

@@ -4,8 +4,9 @@ import json
 import shutil
 import unittest
 
+import numpy as np
 from reference import quantized
-from runtime.program import PROGRAM, run
+from runtime.program import PROGRAM, journal_lines, mpirun, pixels, run
 from runtime.quantized_folders import QuantizedFolders
 
 
@@ -32,10 +33,24 @@ class Quantized(QuantizedFolders, unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertEqual(json.loads(result.stdout)["quantize"], name)
 
+    def test_eight_bits_are_drawn_as_llm_int8_where_that_is_asked_for(self):
+        flags = ("--quantize", "int8-outliers", "--quantize-text-encoder", "int8-outliers")
+        pictures = []
+        for ranks, launcher in ((1, ()), (3, mpirun(3))):
+            out = self.folder / f"llm-int8-{ranks}"
+            result = self.generate("int8", out, *flags, launcher=launcher)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(journal_lines(out)[0]["quantize"], "int8-outliers, modulation int8-weights")
+            pictures.append(out / "00000-1.png")
+        self.assertEqual(*(picture.read_bytes() for picture in pictures))
+        apart = pixels(pictures[0]) - self.pictures["int8-outliers"].astype(int)  # see tests/model/quantized_test.cc
+        self.assertLessEqual(np.sqrt(np.mean(apart ** 2.0)), 1)
+
     def test_what_is_quantized_is_not_quantized_again(self):
         cases = (("--quantize", "int8", "--quantize int8: transformer of this folder is quantized already, as nf4"),
                  ("--quantize", "none", "leave the option out, or take the folder that is not quantized"),
                  ("--quantize-text-encoder", "fp4", "text_encoder_2 of this folder is quantized already, as nf4"),
+                 ("--quantize", "int8-outliers", "transformer of this folder is quantized already, as nf4"),
                  ("--quantize-modulation", "int8-weights", "transformer of this folder is quantized already, as nf4"))
         for flag, value, complaint in cases:
             for result in (self.plan("nf4", flag, value), self.generate("nf4", self.folder / "none", flag, value)):

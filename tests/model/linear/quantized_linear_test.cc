@@ -99,7 +99,8 @@ TEST(WidenedProduct, TakesALargeWeightInBlocks) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, QuantizedLinear,
                          testing::Combine(testing::Values(Format::int8, Format::fp8, Format::int8_weights,
-                                                          Format::fp8_weights, Format::nf4, Format::fp4),
+                                                          Format::int8_outliers, Format::fp8_weights, Format::nf4,
+                                                          Format::fp4),
                                           testing::Values(at::kFloat, at::kBFloat16, at::kHalf)));
 
 }  // namespace
