@@ -29,7 +29,7 @@ class Files : public TensorSource {
       const auto [other, is_new] = tensors_.try_emplace(tensor.info.name, Stored{&file, &tensor});
       if (is_new) continue;
       throw Invalid(path.string() + ": tensor " + quoted_name(tensor.info.name) + " is also in " +
-                    other->second.tensor->info.file);
+                    *other->second.tensor->info.file);
     }
   }
 
