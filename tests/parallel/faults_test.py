@@ -1,5 +1,6 @@
 """What a job of several processes prints, and how it ends, when a rank fails, stops or dies."""
 
+import contextlib
 import os
 import random
 import signal
@@ -65,6 +66,41 @@ class Faults(OneLine):
     def test_a_header_that_stops_half_way_has_a_deadline(self):
         self.expect("stops_in_a_header", r"^rank 0: receive: rank 1 stopped half way through a message for 1 s$", 3, ranks=2,
                     OMPI_MCA_btl_vader_single_copy_mechanism="none")
+
+
+class AllRanksOfAHost(OneLine):
+    """Stopped together, as a host that is suspended or a container that is frozen, and woken together."""
+
+    def stop_and_wake(self, ranks, seconds):
+        job = Job("--fault", "meets_for_longer")
+        while len(job.with_thread("meeting")) < 3:
+            time.sleep(0.02)
+        numbers = [job.ranks()[rank] for rank in ranks]
+        for number in numbers:
+            os.kill(number, signal.SIGSTOP)
+        time.sleep(seconds)
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):  # the launcher has ended it
+                os.kill(number, signal.SIGCONT)
+        lines, returned, took = job.end()
+        self.assertLess(took, 30)
+        self.assertEqual(job.left_behind(), ([], []))
+        return lines, returned
+
+    def test_a_job_goes_on_when_all_of_it_is_woken(self):
+        self.assertEqual(self.stop_and_wake([0, 1, 2], 4), ([], 0))
+
+    def test_those_that_another_host_waited_for_are_named_once(self):
+        lines, returned = self.stop_and_wake([1, 2], 4)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], r"^rank 0: broadcast: (rank [12]|ranks 1, 2) did not come within 2 s$")
+        self.assertEqual(returned, 3)
+
+    def test_they_do_not_blame_the_coordinator_that_went_without_them(self):
+        lines, returned = self.stop_and_wake([0, 1], 7)  # a broadcast gives its root two seconds more
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], r"^rank 2: broadcast: (rank [01]|ranks 0, 1) did not come within 2 s$")
+        self.assertEqual(returned, 3)
 
 
 class StartAndEnd(OneLine):
