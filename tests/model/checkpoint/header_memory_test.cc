@@ -27,7 +27,8 @@ void discounted(const volatile void* memory) {
   if (memory != nullptr) held -= static_cast<int64_t>(__sanitizer_get_allocated_size(memory));
 }
 
-/// What reading a header asks for at most, the header included, in its own size. Of buffers that double less is touched.
+/// What reading a header asks for at most, the header included, in its own size. Of buffers that double less is
+/// touched.
 double memory_for(const std::string& header, int64_t data_bytes) {
   static const int installed = __sanitizer_install_malloc_and_free_hooks(counted, discounted);
   EXPECT_NE(installed, 0);
