@@ -61,7 +61,7 @@ ComponentInspection inspect_weights(const Checkpoint& checkpoint, const std::str
       ++component.tensors;
       ++component.tensors_by_dtype[info->stored_as];
       component.bytes += info->bytes;
-      files.insert(info->file);
+      files.insert(*info->file);
     }
     component.files.assign(files.begin(), files.end());
     compare(*source, expected_tensors(checkpoint.folder, name), component);

@@ -122,7 +122,7 @@ QuantState BitsAndBytes::state_of(Stored& matrix) {
   const at::Tensor bytes = values(state);
   const std::string_view text(reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()),
                               static_cast<size_t>(bytes.numel()));
-  return parse_quant_state(text, quantization_, state.file + ": tensor " + quoted_name(state.name));
+  return parse_quant_state(text, quantization_, *state.file + ": tensor " + quoted_name(state.name));
 }
 
 /// FourBit::nested.

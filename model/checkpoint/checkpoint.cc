@@ -93,11 +93,12 @@ at::ScalarType default_noise_dtype(const Checkpoint& checkpoint) {
   if (embedding->stored_as == "F8_E4M3") return at::kBFloat16;  // as the published one, which it was made of
   const at::ScalarType dtype = embedding->dtype;
   if (!is_weight_dtype(dtype)) {
-    throw Invalid(embedding->file + ": text_encoder_2 is stored as " + embedding->stored_as +
+    throw Invalid(*embedding->file + ": text_encoder_2 is stored as " + embedding->stored_as +
                   ", which is not computed with; take text_encoder_2 from the published folder, in bf16");
   }
   if (dtype == at::kDouble) {
-    throw Invalid(embedding->file + ": text_encoder_2 is stored as F64, in which no noise is drawn; say --noise-dtype");
+    throw Invalid(*embedding->file +
+                  ": text_encoder_2 is stored as F64, in which no noise is drawn; say --noise-dtype");
   }
   return dtype;
 }

@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kLongestIndex = 16 << 20;  // bytes, of which the JSON takes some twenty times; FLUX.1's has 0.1 MB
+
 /// The tensors of one or several safetensors files.
 class Files : public TensorSource {
  public:
@@ -29,7 +31,7 @@ class Files : public TensorSource {
       const auto [other, is_new] = tensors_.try_emplace(tensor.info.name, Stored{&file, &tensor});
       if (is_new) continue;
       throw Invalid(path.string() + ": tensor " + quoted_name(tensor.info.name) + " is also in " +
-                    other->second.tensor->info.file);
+                    *other->second.tensor->info.file);
     }
   }
 
@@ -70,7 +72,7 @@ class Files : public TensorSource {
 /// {"weight_map": {tensor: file of the same folder}}
 void Files::add_index(const fs::path& index) {
   const std::string at = index.string();
-  const nlohmann::json json = read_json_object(index, SafetensorsFile::longest_header);
+  const nlohmann::json json = read_json_object(index, kLongestIndex);
   const auto map = json.find("weight_map");
   if (map == json.end() || !map->is_object()) throw Invalid(at + ": has no object weight_map");
 

@@ -12,13 +12,14 @@ namespace {
 class ShapesOnly : public TensorSource {
  public:
   ShapesOnly(const std::vector<ExpectedTensor>& tensors, const std::string& where) : where_(where) {
+    const auto file = std::make_shared<const std::string>(where);
     for (const auto& [name, shape, kept] : tensors) {
       tensors_.emplace(name, TensorInfo{.name = name,
                                         .dtype = at::kBFloat16,
                                         .stored_as = "BF16",
                                         .shape = shape,
                                         .bytes = 2 * c10::multiply_integers(shape),
-                                        .file = where});
+                                        .file = file});
     }
   }
 

@@ -33,7 +33,11 @@ class Asked : public TensorSource {
   const TensorInfo* asked(std::string_view name, at::IntArrayRef shape, Format kept) const override {
     const auto [info, is_new] = infos_.try_emplace(std::string(name));
     if (is_new) tensors_.push_back({info->first, shape.vec(), kept});
-    if (is_new) info->second = {.name = info->first, .stored_as = "F32", .shape = shape.vec(), .file = where()};
+    if (is_new)
+      info->second = {.name = info->first,
+                      .stored_as = "F32",
+                      .shape = shape.vec(),
+                      .file = std::make_shared<const std::string>(where())};
     return &info->second;
   }
 

@@ -10,7 +10,7 @@ namespace flux {
 
 /// Throws Invalid("FILE: tensor 'NAME' WHAT").
 [[noreturn]] inline void refuse_tensor(const TensorInfo& tensor, const std::string& what) {
-  throw Invalid(tensor.file + ": tensor " + quoted_name(tensor.name) + " " + what);
+  throw Invalid(*tensor.file + ": tensor " + quoted_name(tensor.name) + " " + what);
 }
 
 }  // namespace flux

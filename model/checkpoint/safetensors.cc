@@ -49,7 +49,7 @@ bool is_dtype_name(std::string_view text) {
 /// One entry of the header; every complaint names it.
 class Entry {
  public:
-  Entry(const std::string& file, const std::string& name, const nlohmann::json& entry)
+  Entry(const std::shared_ptr<const std::string>& file, const std::string& name, const nlohmann::json& entry)
       : file_(file), name_(name), entry_(entry) {
     if (!entry.is_object()) fail("is not described by a JSON object");
   }
@@ -74,7 +74,7 @@ class Entry {
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    throw Invalid(file_ + ": tensor " + quoted_name(name_) + " " + what);
+    throw Invalid(*file_ + ": tensor " + quoted_name(name_) + " " + what);
   }
 
   const nlohmann::json& field(const char* key) const {
@@ -129,7 +129,7 @@ class Entry {
     return empty ? 0 : bytes;
   }
 
-  const std::string& file_;
+  const std::shared_ptr<const std::string>& file_;
   const std::string& name_;
   const nlohmann::json& entry_;
 };
@@ -138,6 +138,15 @@ void check_metadata(const nlohmann::json& metadata, const std::string& file) {
   const bool strings = metadata.is_object() && std::all_of(metadata.begin(), metadata.end(),
                                                            [](const auto& value) { return value.is_string(); });
   if (!strings) throw Invalid(file + ": __metadata__ is not an object of strings");
+}
+
+void check_for_twins(const std::vector<StoredTensor>& tensors, const std::string& file) {
+  std::vector<std::string_view> names;
+  names.reserve(tensors.size());
+  for (const StoredTensor& tensor : tensors) names.emplace_back(tensor.info.name);
+  std::sort(names.begin(), names.end());
+  const auto twin = std::adjacent_find(names.begin(), names.end());
+  if (twin != names.end()) throw Invalid(file + ": key " + quoted_name(*twin) + " twice in one JSON object");
 }
 
 void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const std::string& file) {
@@ -174,15 +183,16 @@ std::string_view safetensors_dtype(at::ScalarType dtype) {
 std::vector<StoredTensor> parse_safetensors_header(std::string_view header, int64_t data_bytes,
                                                    const std::string& file) {
   if (!header.starts_with('{')) throw Invalid(file + ": its header does not begin with '{'; is it a safetensors file?");
-  const nlohmann::json entries = parse_json_object(header, file);
+  const auto path = std::make_shared<const std::string>(file);
   std::vector<StoredTensor> tensors;
-  for (const auto& [name, entry] : entries.items()) {
+  parse_members(header, file, [&](const std::string& name, const nlohmann::json& entry) {
     if (name == "__metadata__") {
       check_metadata(entry, file);
     } else {
-      tensors.push_back(Entry(file, name, entry).tensor());
+      tensors.push_back(Entry(path, name, entry).tensor());
     }
-  }
+  });
+  check_for_twins(tensors, file);
   check_layout(tensors, data_bytes, file);
   return tensors;
 }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,8 @@ struct TensorInfo {
   std::string stored_as;              // the same as the file has it: BF16, F8_E4M3, F4
   std::vector<int64_t> shape;
   int64_t bytes = 0;  // as stored
-  std::string file;   // for messages
+  std::shared_ptr<const std::string>
+      file;  // for messages; one for all tensors of a file, of which there may be millions
 };
 
 /// Where weights come from: safetensors of a component's folder, random values, shapes only; decorators count and

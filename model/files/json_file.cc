@@ -19,9 +19,16 @@ using nlohmann::json;
 /// members.
 class Builder : public nlohmann::json_sax<json> {
  public:
-  explicit Builder(const std::string& file) : file_(file) {}
+  using Take = std::function<void(const std::string& name, const json& value)>;
 
-  json take() { return std::move(root_); }
+  /// `take`: is given the members of the outermost object, which are then forgotten.
+  explicit Builder(const std::string& file, Take take = nullptr) : file_(file), take_(std::move(take)) {}
+
+  /// What was built.
+  json object() {
+    if (!root_.is_object()) throw Invalid(file_ + ": is not a JSON object");
+    return std::move(root_);
+  }
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -50,10 +57,11 @@ class Builder : public nlohmann::json_sax<json> {
 
  private:
   static constexpr size_t deepest = 16;
+  static constexpr size_t most_values = 1 << 14;  // of a member that is to be taken
 
   bool add(json value) {
     place(std::move(value));
-    return true;
+    return hand_over();
   }
 
   bool open(json value) {
@@ -66,16 +74,30 @@ class Builder : public nlohmann::json_sax<json> {
 
   bool close() {
     open_.pop_back();
+    return hand_over();
+  }
+
+  /// A member that is complete.
+  bool hand_over() {
+    if (!take_ || open_.size() != 1 || !root_.is_object()) return true;
+    take_(root_.begin().key(), root_.begin().value());
+    root_.clear();
+    values_ = 0;
     return true;
   }
 
   json* place(json value) {
+    if (take_ && ++values_ > most_values) {
+      throw Invalid(file_ + ": a JSON object or list of more than " + std::to_string(most_values) + " values");
+    }
     json* to = open_.empty() ? &root_ : open_.back()->is_array() ? &open_.back()->emplace_back() : member_;
     *to = std::move(value);
     return to;
   }
 
   const std::string& file_;
+  const Take take_;
+  size_t values_ = 0;  // of the member
   json root_;
   json* member_ = nullptr;   // whose key was just read
   std::vector<json*> open_;  // what the next value lies in; none of them grows while one inside it is open
@@ -86,9 +108,14 @@ class Builder : public nlohmann::json_sax<json> {
 json parse_json_object(std::string_view text, const std::string& file) {
   Builder builder(file);
   json::sax_parse(text, &builder);
-  json value = builder.take();
-  if (!value.is_object()) throw Invalid(file + ": is not a JSON object");
-  return value;
+  return builder.object();
+}
+
+void parse_members(std::string_view text, const std::string& file,
+                   const std::function<void(const std::string& name, const json& value)>& take) {
+  Builder builder(file, take);
+  json::sax_parse(text, &builder);
+  builder.object();
 }
 
 json read_json_object(const std::filesystem::path& path, int64_t limit) {

@@ -77,10 +77,10 @@ std::string sentencepiece_model(const Vocabulary& vocabulary) {
   ModelProto model;
   model.mutable_trainer_spec()->set_model_type(kUnigram);
   model.mutable_normalizer_spec()->set_precompiled_charsmap(vocabulary.character_map);
-  const auto add = [&](const std::string& text, float score, Type::Type type) {
+  const auto add = [&](const std::string& text, double score, Type::Type type) {
     auto* to = model.add_pieces();
     to->set_piece(text);
-    to->set_score(score);
+    to->set_score(static_cast<float>(score));
     to->set_type(type);
   };
   for (const auto& piece : vocabulary.pieces) {

@@ -73,7 +73,7 @@ Vocabulary read_tokenizer_json(const TokenizerFolder& folder) {
       throw Invalid(folder.tokenizer_file() + ": model.vocab[" + std::to_string(vocabulary.pieces.size()) +
                     "] is not a piece and its score");
     }
-    vocabulary.pieces.push_back({piece[0].get<std::string>(), piece[1].get<float>()});
+    vocabulary.pieces.push_back({piece[0].get<std::string>(), piece[1].get<double>()});
   }
   return vocabulary;
 }

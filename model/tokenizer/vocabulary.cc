@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "model/files/printable.h"
@@ -14,6 +15,7 @@ namespace {
 // sentencepiece finds pieces by a hash that collides at will and builds its trie by recursion, a level a byte.
 constexpr size_t kMostPieces = 1 << 16;
 constexpr size_t kLongestPiece = 256;  // bytes
+constexpr double kLargestScore = std::numeric_limits<float>::max();
 
 /// What is wrong with a piece, or nothing.
 const char* fault(const Vocabulary::Piece& piece) {
@@ -23,7 +25,7 @@ const char* fault(const Vocabulary::Piece& piece) {
   if (text.size() > kLongestPiece) return "is too long";
   if (std::any_of(text.begin(), text.end(), is_control)) return "holds a control character";
   if (!is_utf8(text)) return "is not UTF-8";
-  if (!std::isfinite(piece.score)) return "has a score that is no number";
+  if (!(std::abs(piece.score) <= kLargestScore)) return "has a score that is no number";
   return nullptr;
 }
 

@@ -13,7 +13,7 @@ struct Vocabulary {
 
   struct Piece {
     std::string text;
-    float score;
+    double score;
     bool control = false;  // named in prompts as a special token alone
   };
   std::vector<Piece> pieces;

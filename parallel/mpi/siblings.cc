@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <optional>
 #include <sstream>
 
+#include "parallel/mpi/launcher.h"
 #include "parallel/rank/thread_name.h"
 #include "parallel/world.h"
 
@@ -38,11 +37,6 @@ std::optional<int> number(const std::optional<std::string>& text) {
   return value;
 }
 
-std::optional<std::string> own(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
 /// What follows the name in /proc/PID/stat: the state, the number of the parent, ...
 std::string status_of(const fs::path& process) {
   const std::string status = text_of(process / "stat");
@@ -60,7 +54,7 @@ std::string launcher_of(std::string process) {
 }
 
 /// The same for all processes of a job, and for no others of this host. MPICH's launcher gives its jobs no name.
-std::string job_of(const std::string& process, const std::function<std::optional<std::string>(const char*)>& value) {
+std::string job_of(const std::string& process, const Environment& value) {
   if (const auto name = value("PMIX_NAMESPACE")) return *name;
   if (value("PMI_RANK")) return "of " + launcher_of(process);
   return value("SLURM_JOB_ID").value_or("") + "." + value("SLURM_STEP_ID").value_or("");
@@ -69,10 +63,10 @@ std::string job_of(const std::string& process, const std::function<std::optional
 /// Which ranks the launcher started on this host, where it says.
 std::set<int> started_here() {
   std::set<int> ranks;
-  const auto local_size = own("OMPI_COMM_WORLD_LOCAL_SIZE");
-  if (const auto here = number(local_size ? local_size : own("MPI_LOCALNRANKS"))) {
+  const auto local_size = own_environment("OMPI_COMM_WORLD_LOCAL_SIZE");
+  if (const auto here = number(local_size ? local_size : own_environment("MPI_LOCALNRANKS"))) {
     for (int rank = 0; *here == launched_ranks() && rank < *here; ++rank) ranks.insert(rank);
-  } else if (const auto listed = own("SLURM_GTIDS")) {
+  } else if (const auto listed = own_environment("SLURM_GTIDS")) {
     for (size_t at = 0; at < listed->size(); at = std::min(listed->find(',', at), listed->size() - 1) + 1)
       if (const auto rank = number(listed->substr(at))) ranks.insert(*rank);
   }
@@ -93,7 +87,7 @@ bool has_thread(const fs::path& process, const char* name) {
 
 }  // namespace
 
-Siblings::Siblings() : job_(job_of("self", own)), known_(started_here()) {}
+Siblings::Siblings() : job_(job_of("self", own_environment)), known_(started_here()) {}
 
 void Siblings::look() {
   alive_.clear();
@@ -111,10 +105,7 @@ void Siblings::notice(const std::string& process) {
   const std::string environment = text_of(folder / "environ");
   const auto value = [&](const char* name) { return variable(environment, name); };
   if (environment.empty() || job_ == "." || job_of(process, value) != job_) return;
-  const auto rank = number(value("OMPI_COMM_WORLD_RANK") ? value("OMPI_COMM_WORLD_RANK")
-                           : value("PMIX_RANK")          ? value("PMIX_RANK")
-                           : value("PMI_RANK")           ? value("PMI_RANK")
-                                                         : value("SLURM_PROCID"));
+  const auto rank = rank_in(value);
   const char state = status_of(folder).front();  // T is stopped, Z has ended
   if (!rank || *rank == launched_rank() || state == 'Z' || state == 'X') return;
   Process& seen = alive_[*rank];

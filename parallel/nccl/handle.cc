@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <future>
+#include <memory>
+#include <utility>
 
 #include "parallel/group.h"
 #include "parallel/rank/errors.h"
+#include "parallel/rank/thread_name.h"
 
 namespace flux {
 
@@ -26,16 +29,23 @@ NcclHandle::NcclHandle(HostGroup& host, const Introduction& group, at::Device de
   start(group, device, deadlines.startup);
 }
 
-/// On a thread of its own, for it can hang. Then the job has been aborted, and the process ends whoever waits.
+/// On a thread that owns what it uses, for it can hang: whoever waits goes on when the job is aborted, and the process
+/// ends without it.
 void NcclHandle::start(const Introduction& group, at::Device device, std::chrono::milliseconds deadline) {
-  std::future<ncclResult_t> started = std::async(std::launch::async, [&] {
-    const c10::cuda::CUDAGuard guard(device);
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    config.blocking = 1;
-    config.CTAPolicy = NCCL_CTA_POLICY_ZERO;  // gathers by copy engines, where memory is registered
-    if (group.way != Way::kernels) config.maxCTAs = kBlocks;
-    return ncclCommInitRankConfig(&comm_, host_.size(), group.id, host_.rank(), &config);
-  });
+  using Started = std::pair<ncclResult_t, ncclComm_t>;
+  const auto connect =
+      std::make_shared<std::packaged_task<Started()>>([group, device, rank = host_.rank(), size = host_.size()] {
+        const c10::cuda::CUDAGuard guard(device);
+        ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+        config.blocking = 1;
+        config.CTAPolicy = NCCL_CTA_POLICY_ZERO;  // gathers by copy engines, where memory is registered
+        if (group.way != Way::kernels) config.maxCTAs = kBlocks;
+        ncclComm_t comm = nullptr;
+        const ncclResult_t result = ncclCommInitRankConfig(&comm, size, group.id, rank, &config);
+        return Started(result, comm);
+      });
+  std::future<Started> started = connect->get_future();
+  start_thread("nccl start", [connect] { (*connect)(); }).detach();
   const Clock::time_point end = Clock::now() + deadline;
   while (started.wait_for(1ms) != std::future_status::ready) {
     if (const auto why = host_.aborted()) throw Aborted("group: " + *why);
@@ -44,7 +54,9 @@ void NcclHandle::start(const Introduction& group, at::Device device, std::chrono
     host_.abort(why);
     throw TimedOut("group: " + why);
   }
-  check("group", started.get());
+  const auto [result, comm] = started.get();
+  comm_ = comm;
+  check("group", result);
 }
 
 NcclHandle::~NcclHandle() {

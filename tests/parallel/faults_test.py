@@ -1,5 +1,6 @@
 """What a job of several processes prints, and how it ends, when a rank fails, stops or dies."""
 
+import contextlib
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import time
 import unittest
 
 from parallel.jobs import WITH_SANITIZERS, Job
+from side_by_side import SideBySide, alone
 
 
 class OneLine(unittest.TestCase):
@@ -48,9 +50,11 @@ class Faults(OneLine):
     def test_an_exception_that_nobody_catches_names_rank_and_thread(self):
         self.expect("throws_in_a_thread", r"^rank 1: thread painter: out of paint$", 3)
 
+    @alone
     def test_a_killed_rank_is_named_before_the_launcher_ends_the_job(self):
         self.expect("dies", r"^rank 1 died \(on .*\)$", 137)
 
+    @alone
     def test_a_killed_rank_0_is_named_too(self):
         self.expect("rank_0_dies", r"^rank 0 died \(on .*\)$", 137)
 
@@ -67,13 +71,50 @@ class Faults(OneLine):
                     OMPI_MCA_btl_vader_single_copy_mechanism="none")
 
 
+class AllRanksOfAHost(OneLine):
+    """Stopped together, as a host that is suspended or a container that is frozen, and woken together."""
+
+    def stop_and_wake(self, ranks, seconds):
+        job = Job("--fault", "meets_for_longer")
+        while len(job.with_thread("meeting")) < 3:
+            time.sleep(0.02)
+        numbers = [job.ranks()[rank] for rank in ranks]
+        for number in numbers:
+            os.kill(number, signal.SIGSTOP)
+        time.sleep(seconds)
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):  # the launcher has ended it
+                os.kill(number, signal.SIGCONT)
+        lines, returned, took = job.end()
+        self.assertLess(took, 30)
+        self.assertEqual(job.left_behind(), ([], []))
+        return lines, returned
+
+    def test_a_job_goes_on_when_all_of_it_is_woken(self):
+        self.assertEqual(self.stop_and_wake([0, 1, 2], 4), ([], 0))
+
+    def test_those_that_another_host_waited_for_are_named_once(self):
+        lines, returned = self.stop_and_wake([1, 2], 4)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], r"^rank 0: broadcast: (rank [12]|ranks 1, 2) did not come within 2 s$")
+        self.assertEqual(returned, 3)
+
+    def test_they_do_not_blame_the_coordinator_that_went_without_them(self):
+        lines, returned = self.stop_and_wake([0, 1], 7)  # a broadcast gives its root two seconds more
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], r"^rank 2: broadcast: (rank [01]|ranks 0, 1) did not come within 2 s$")
+        self.assertEqual(returned, 3)
+
+
 class StartAndEnd(OneLine):
     """Where MPI waits for all ranks and cannot say for whom."""
 
+    @alone
     def test_a_rank_that_stops_before_it_has_started_is_named(self):
         self.expect("stops_before_it_starts",
                     r"^rank 1 stopped \(on .*\): the ranks did not find each other within 2 s \(--startup-timeout\)$", 3)
 
+    @alone
     def test_a_rank_that_never_starts_is_named(self):
         self.expect("never_starts",
                     r"^rank 1 did not come to MPI_Init \(on .*\): the ranks did not find each other within 3 s "
@@ -88,6 +129,7 @@ class StartAndEnd(OneLine):
                       WITH_SANITIZERS, "--fault", "comes_late", program="sh")
             self.assertEqual(job.end()[:2], ([], 0))
 
+    @alone
     def test_a_rank_that_is_killed_before_it_has_started_is_named(self):
         self.expect("dies_before_it_starts", r"^rank 1 died \(on .*\)$", 137)
 
@@ -98,9 +140,11 @@ class StartAndEnd(OneLine):
     def test_a_rank_that_stops_where_mpi_is_over_is_named(self):
         self.expect("stops_once_parted", r"^rank 1 stopped \(on .*\): the ranks did not end within 2 s \(--timeout\)$", 3)
 
+    @alone
     def test_a_rank_that_is_killed_after_the_end_is_named(self):
         self.expect("dies_after_the_end", r"^rank 1 died \(on .*\)$", 137)
 
+    @alone
     def test_a_job_that_is_told_to_end_while_it_starts_does(self):
         job = Job("--fault", "is_awaited")
         while job.with_thread("mpi") < {0, 2}:
@@ -112,6 +156,7 @@ class StartAndEnd(OneLine):
         self.assertNotEqual(returned, 0)
         self.assertLess(took, 20)
 
+    @alone
     def test_a_rank_that_was_only_slow_says_that_it_was_told_to_end(self):
         job = Job("--fault", "is_awaited")
         while job.with_thread("mpi") < {0, 2}:
@@ -121,6 +166,7 @@ class StartAndEnd(OneLine):
         lines, _, _ = job.end()
         self.assertEqual(lines, ["told to end (SIGTERM)"])
 
+    @alone
     def test_a_job_whose_launcher_is_killed_ends_and_leaves_nothing(self):
         job = Job("--fault", "meets_for_ever")
         while len(job.with_thread("mpi")) < 3:
@@ -174,6 +220,7 @@ class AtAnyMoment(unittest.TestCase):
                 return
             time.sleep(0.05)
 
+    @alone
     def test_a_rank_that_is_killed_is_named(self):
         moments = random.Random(1)
         for rank in (0, 1, 2, 1, 2):
@@ -183,6 +230,10 @@ class AtAnyMoment(unittest.TestCase):
         moments = random.Random(2)
         for rank in (0, 1, 2):
             self.disturb(rank, signal.SIGSTOP, moments.uniform(0.5, 2))
+
+
+def load_tests(_loader, tests, _pattern):
+    return SideBySide(tests)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,15 @@ def assigned(rng, top):
             return c
 
 
+def ties(rng):
+    """What can be cut in several ways of the same likelihood, which sums of few digits tell apart."""
+    yield from ["." * 26, "-" * 130, "_" * 16, "o" * 14, "x" * 43, "menmmm", "drrydbcfxjnzbcdgteoafggg"]
+    for _ in range(300):
+        yield "".join(rng.choice("aAmMeEsS!?.,_-") * rng.randrange(1, 9) for _ in range(rng.randrange(3, 30)))
+    for length in range(2, 400, 3):
+        yield rng.choice(".-_=*!oaehx") * length
+
+
 def strings(rng):
     yield from ["", " ", "\n", *WORDS, *DECOMPOSED, *SPECIAL, *UNKNOWN, *SPACES, *CONTROL]
     for _ in range(1200):  # what people type, and what they paste
@@ -60,6 +69,7 @@ def strings(rng):
         yield "".join(assigned(rng, 0x1200) + rng.choice(marks) * rng.randrange(0, 3) for _ in range(rng.randrange(1, 9)))
     for _ in range(100):  # marks in any order, all versions of Unicode
         yield "a" + "".join(rng.choice(MARKS) for _ in range(6))
+    yield from ties(rng)
     yield from ["a" * 10000, "ab " * 3334, "日" * 10000, "!" * 10000, "🙂" * 2500, " " * 10000, "e\u0301" * 5000]
 
 

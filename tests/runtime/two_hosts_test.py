@@ -88,17 +88,19 @@ class TwoHosts(unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertLessEqual(np.abs(pixels(out / "00000-7.png") - expected).max(), 1)
 
-    def kill(self, here, there, rank):
-        """A run of many pictures, of which one rank is killed: what it says, and how it ends."""
+    def strike(self, here, there, ranks, blow, *arguments):
+        """A run of many pictures, of which these ranks get a signal: what it says, and how it ends."""
         with tempfile.TemporaryFile("w+") as said:
-            job = subprocess.Popen(self.command(here, there, "--num-images-per-prompt", 500), stdout=subprocess.DEVNULL,
-                                   stderr=said)
+            job = subprocess.Popen(self.command(here, there, "--num-images-per-prompt", 500, *arguments),
+                                   stdout=subprocess.DEVNULL, stderr=said)
             self.addCleanup(lambda: job.poll() is None and job.terminate())
             deadline = time.monotonic() + 60
             while not list(self.out.glob("*.png")) and job.poll() is None:
                 self.assertLess(time.monotonic(), deadline, "no picture within a minute")
                 time.sleep(0.05)
-            os.kill(processes_of(self.out)[rank], signal.SIGKILL)
+            processes = processes_of(self.out)
+            for rank in ranks:
+                os.kill(processes[rank], blow)
             job.wait(30)
             said.seek(0)
             return said.read(), job.returncode
@@ -111,7 +113,7 @@ class TwoHosts(unittest.TestCase):
         ):
             with self.subTest(noticed), tempfile.TemporaryDirectory() as folder:
                 self.out = Path(folder) / "out"
-                said, code = self.kill(here, there, rank)
+                said, code = self.strike(here, there, [rank], signal.SIGKILL)
                 found = errors(said)
                 self.assertEqual(len(found), 1, said)
                 self.assertRegex(found[0], rf"rank {rank} (\({host}\) died|died \(on {host}\))$")
@@ -123,6 +125,14 @@ class TwoHosts(unittest.TestCase):
                 # Who kills rank 0 may do so between a picture and its line.
                 self.assertLessEqual(pictures, begun if rank == 0 else done)
                 self.assertEqual(processes_of(self.out), {})
+
+    def test_a_host_whose_ranks_are_all_stopped_is_named(self):
+        said, code = self.strike(1, 2, [1, 2], signal.SIGSTOP, "--timeout", "3s")
+        found = errors(said)
+        self.assertEqual(len(found), 1, said)
+        self.assertRegex(found[0], rf"rank [12] (\({THERE}\) )?.*(within|for) 3 s")
+        self.assertEqual(code, 3)
+        self.assertEqual(processes_of(self.out), {})
 
 
 def why_not():

@@ -22,7 +22,7 @@ class Held : public TensorSource {
                       .stored_as = "?",
                       .shape = values.sizes().vec(),
                       .bytes = static_cast<int64_t>(values.nbytes()),
-                      .file = "held"};
+                      .file = std::make_shared<const std::string>("held")};
   }
 
   std::string where() const override { return "held"; }

@@ -25,7 +25,7 @@ class Given : public TensorSource {
                         .stored_as = "F32",
                         .shape = values.sizes().vec(),
                         .bytes = static_cast<int64_t>(values.nbytes()),
-                        .file = "memory"});
+                        .file = std::make_shared<const std::string>("memory")});
   }
 
   const TensorInfo* find(std::string_view name) const override {

@@ -160,9 +160,11 @@ void throws_in_a_thread(World& world) {
   meet(*group);
 }
 
-/// A job that lasts, for those who disturb it.
+/// A job that lasts, for those who disturb it; from the first meeting on its main threads bear a name.
 void meets_for(std::chrono::milliseconds while_, World& world) {
   const auto group = everybody(world);
+  meet(*group);
+  name_this_thread("meeting");
   const auto end = Clock::now() + while_;
   for (bool on = true; on;) {
     const at::Tensor go_on = at::full({1}, world.rank() == 0 && Clock::now() < end ? 1 : 0);
@@ -204,6 +206,7 @@ std::map<std::string, Fault> all_faults() {
       {"is_invalid", {is_invalid, {}}},
       {"throws_in_a_thread", {throws_in_a_thread, {}}},
       {"meets_for_a_while", {[](World& world) { meets_for(1500ms, world); }, {.collective = 2s, .startup = 5s}}},
+      {"meets_for_longer", {[](World& world) { meets_for(5s, world); }, {.collective = 2s}}},
       {"meets_for_ever", {[](World& world) { meets_for(60s, world); }, {}}},
       {"nothing", {nothing, {}}},
       {"is_awaited", {nothing, {}, sleep}},
