@@ -126,9 +126,9 @@ void NcclCommunicator::go_on(const std::string& name, const at::Tensor& tensor) 
 std::optional<HostStaging> NcclCommunicator::host_staging() const {
   if (way_ != Way::the_host) return std::nullopt;
   const c10::cuda::CUDAGuard guard(device_);
-  HostMemory shared = shared_host_memory(*host_, HostStaging::host_bytes(size()));
-  if (shared.data) return HostStaging(std::move(shared.data), device_, rank(), size());
-  if (rank() == 0)
+  HostMemory shared = shared_host_memory(*host_, HostStaging::host_bytes(host_->size()));
+  if (shared.data) return HostStaging(std::move(shared.data), device_, host_->rank(), host_->size());
+  if (host_->rank() == 0)
     spdlog::warn("keys and values go between cards by kernels, which takes longer than by copy engines: {}",
                  shared.refused);
   return std::nullopt;
