@@ -40,13 +40,16 @@ class Bench(unittest.TestCase):
             with self.subTest(ranks=ranks):
                 measured = self.measured("comm", launcher=mpirun(ranks))
                 self.assertEqual((measured["transport"], measured["world_size"]), ("mpi", ranks))
-                *even, keys_values = measured["gathers"]
+                even = [row for row in measured["gathers"] if row["gathered"] == "even rows"]
+                keys_values, *by_heads = measured["gathers"][len(even):]
                 self.assertEqual([row["bytes"] for row in even],
                                  [(4 << 10) * 4**i // ranks * ranks for i in range(8)])  # 4 KiB to 64 MiB
                 heads, head_dim = (json.loads((Path(DEMO) / "transformer" / "config.json").read_text())[key]
                                    for key in ("num_attention_heads", "attention_head_dim"))
                 # 4 x 4 tokens of the picture and the text's, each with a key and a value, in fp32
                 self.assertEqual(keys_values["bytes"], (16 + measured["text_tokens"]) * 2 * heads * head_dim * 4)
+                self.assertEqual([row["bytes"] for row in by_heads],
+                                 [keys_values["bytes"] // ranks] if heads % ranks == 0 else [])
                 for row in measured["gathers"]:
                     self.assertLessEqual(row["p5_ms"], row["median_ms"])
                     self.assertLessEqual(row["median_ms"], row["p95_ms"])
@@ -59,6 +62,14 @@ class Bench(unittest.TestCase):
         whole, rounded = (self.measured("comm", *exchange, launcher=mpirun(2))["gathers"][-1]["bytes"]
                           for exchange in ((), ("--exchange", "int8")))
         self.assertLess(rounded, whole / 2)
+
+    def test_ranks_share_attention_as_they_are_told(self):
+        for context in ("gather", "ulysses"):
+            measured = self.measured("step", "--context-parallel", context, launcher=mpirun(2))
+            self.assertEqual(measured["context_parallel"], context)
+        result = run([*mpirun(3), PROGRAM, "bench", "step", *SMALL, "--context-parallel", "ulysses"])
+        self.assertEqual((result.returncode, result.stdout), (2, ""), result.stderr)
+        self.assertIn("3 ranks cannot share", result.stderr)
 
     def test_one_rank_gathers_from_nobody(self):
         result = run([PROGRAM, "bench", "comm", *SMALL])
@@ -96,7 +107,7 @@ class Bench(unittest.TestCase):
         return result.stdout
 
     def test_every_measure_has_every_form(self):
-        for what, rows, launcher in (("step", 2, mpirun(2)), ("decode", 1, ()), ("stages", 5, ()), ("comm", 9, mpirun(2))):
+        for what, rows, launcher in (("step", 2, mpirun(2)), ("decode", 1, ()), ("stages", 5, ()), ("comm", 10, mpirun(2))):
             with self.subTest(what=what):
                 table = self.printed(what, "md", launcher).splitlines()
                 self.assertIn(f"program {json.loads(self.printed(what, 'json', launcher))['program']}", table[0])
