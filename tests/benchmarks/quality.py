@@ -149,14 +149,24 @@ def draw_ours(program, model, request, seed, device, format):
 
 
 def compare(program, model, request, seed, device="cuda"):
-    """RMS errors of 255: of flux-dist by format, of the peers; and how much the pictures in fp32 vary."""
+    """RMS errors of 255: of flux-dist by format, of the peers, of all prompts together and of each; and how much the pictures
+    in fp32 vary."""
     ours = {format: draw_ours(program, model, request, seed, device, format)
             for format in FORMATS if device == "cuda" or format != "fp8"}
     theirs = draw_theirs(model, request, seed, device)
     exact = theirs.pop("fp32")
-    of = lambda pictures: {name: picture if isinstance(picture, str) else correctness.rms(picture, exact)  # noqa: E731
-                           for name, picture in pictures.items()}
-    return {"flux-dist": of(ours), "diffusers": of(theirs), "contrast": float(exact.std())}
+
+    def errors_of(pictures, error):
+        return {name: drawn if isinstance(drawn, str) else error(drawn) for name, drawn in pictures.items()}
+
+    def of_all(drawn):
+        return correctness.rms(drawn, exact)
+
+    def of_each(drawn):
+        return [correctness.rms(one, reference) for one, reference in zip(drawn, exact)]
+
+    return {"flux-dist": errors_of(ours, of_all), "diffusers": errors_of(theirs, of_all), "contrast": float(exact.std()),
+            "by_prompt": errors_of({**ours, **theirs}, of_each)}
 
 
 def too_large(errors):
