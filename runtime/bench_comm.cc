@@ -43,19 +43,17 @@ std::vector<GatherTimes> measure_gathers(const TransformerConfig& config, const 
   const StageStream stream(place.device);
   const auto group = world.group(replica.ranks, replica.transport, place.device);
   std::vector<GatherTimes> result;
-  const auto measure = [&](const char* what, const std::vector<int64_t>& bytes) {
-    const Gathers gathers = timed_gathers(*group, place.device, bytes, repetitions);
-    result.push_back({what, std::accumulate(bytes.begin(), bytes.end(), int64_t{0}), gathers.carrier,
-                      spread_of(gathers.milliseconds)});
+  const auto measure = [&](const char* what, const std::vector<int64_t>& bytes, const auto& timed, int parts) {
+    const Gathers times = timed(*group, place.device, bytes, repetitions);
+    result.push_back({what, std::accumulate(bytes.begin(), bytes.end(), int64_t{0}) / parts, times.carrier,
+                      spread_of(times.milliseconds)});
   };
   for (int64_t size = kSmallest; size <= kLargest; size *= kTimes)
-    measure("even rows", even_bytes(size, group->size()));
+    measure("even rows", even_bytes(size, group->size()), timed_gathers, 1);
   const std::vector<int64_t> bytes = keys_values_bytes(config, placement, picture, text_tokens);
-  measure("keys and values", bytes);
-  if (config.num_attention_heads % group->size() != 0) return result;
-  const Gathers by_heads = timed_all_to_alls(*group, place.device, bytes, repetitions);
-  result.push_back({"keys and values by heads", std::accumulate(bytes.begin(), bytes.end(), int64_t{0}) / group->size(),
-                    by_heads.carrier, spread_of(by_heads.milliseconds)});
+  measure("keys and values", bytes, timed_gathers, 1);
+  if (config.num_attention_heads % group->size() == 0)
+    measure("keys and values by heads", bytes, timed_all_to_alls, group->size());
   return result;
 }
 

@@ -21,8 +21,7 @@ struct GatherTimes {
 };
 
 /// all_gathers from 4 KiB to 64 MiB, and of the picture's keys and values, cut as a step cuts them; and all_to_alls of
-/// these where the ranks divide the heads. Collective over the world,
-/// whose ranks are one replica.
+/// these where the ranks divide the heads. Collective over the world, whose ranks are one replica.
 std::vector<GatherTimes> measure_gathers(const TransformerConfig& config, const Placement& placement, World& world,
                                          const Picture& picture, int64_t text_tokens, int64_t repetitions);
 

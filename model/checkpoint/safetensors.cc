@@ -140,13 +140,17 @@ void check_metadata(const nlohmann::json& metadata, const std::string& file) {
   if (!strings) throw Invalid(file + ": __metadata__ is not an object of strings");
 }
 
+[[noreturn]] void refuse_twin(std::string_view name, const std::string& file) {
+  throw Invalid(file + ": key " + quoted_name(name) + " twice in one JSON object");
+}
+
 void check_for_twins(const std::vector<StoredTensor>& tensors, const std::string& file) {
   std::vector<std::string_view> names;
   names.reserve(tensors.size());
   for (const StoredTensor& tensor : tensors) names.emplace_back(tensor.info.name);
   std::sort(names.begin(), names.end());
   const auto twin = std::adjacent_find(names.begin(), names.end());
-  if (twin != names.end()) throw Invalid(file + ": key " + quoted_name(*twin) + " twice in one JSON object");
+  if (twin != names.end()) refuse_twin(*twin, file);
 }
 
 void check_layout(std::vector<StoredTensor>& tensors, int64_t data_bytes, const std::string& file) {
@@ -185,8 +189,10 @@ std::vector<StoredTensor> parse_safetensors_header(std::string_view header, int6
   if (!header.starts_with('{')) throw Invalid(file + ": its header does not begin with '{'; is it a safetensors file?");
   const auto path = std::make_shared<const std::string>(file);
   std::vector<StoredTensor> tensors;
+  bool has_metadata = false;
   parse_members(header, file, [&](const std::string& name, const nlohmann::json& entry) {
     if (name == "__metadata__") {
+      if (std::exchange(has_metadata, true)) refuse_twin(name, file);
       check_metadata(entry, file);
     } else {
       tensors.push_back(Entry(path, name, entry).tensor());

@@ -31,8 +31,9 @@ void Stream::add_mlp(const TokenRows& rows, const at::Tensor& gate, const NextNo
 
 DoubleBlock::DoubleBlock(const Weights& weights, const TransformerConfig& config, bool holds_text)
     : img_(weights, config, img_names) {
-  if (holds_text) txt_.emplace(weights, config, txt_names);
-  if (!holds_text && weights.placing().store == Format::int8_outliers)
+  if (holds_text)
+    txt_.emplace(weights, config, txt_names);
+  else if (weights.placing().store == Format::int8_outliers)
     txt_.emplace(weights.of_bystander(), config, txt_names);
 }
 

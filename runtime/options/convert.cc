@@ -226,8 +226,7 @@ PlacementOptions placement_options(const Settings& settings) {
   if (placement.formats.modulation == Format::int8_outliers)
     throw Invalid(
         "--quantize-modulation int8-outliers: outliers are found in the rows of one step, and the modulation is "
-        "computed for "
-        "all steps at once; give int8-weights");
+        "computed for all steps at once; give int8-weights");
   placement.encoder_residency = plain(options.encoder_residency());
   if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());

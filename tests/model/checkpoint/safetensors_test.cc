@@ -114,6 +114,8 @@ TEST(SafetensorsHeader, RefusesOtherJson) {
   EXPECT_THAT(complaint(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},
                             "a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})"),
               HasSubstr("key 'a' twice"));
+  EXPECT_THAT(complaint(R"({"__metadata__":{},"__metadata__":{}})"), HasSubstr("key '__metadata__' twice"));
+  EXPECT_THAT(complaint(R"({"__metadata__":{"n":"1","n":"2"}})"), HasSubstr("key 'n' twice"));
   EXPECT_THAT(complaint(R"({"a":1e999})"), HasSubstr("number that does not fit"));
   EXPECT_THAT(complaint(R"({"a":5})"), HasSubstr("not described by a JSON object"));
   EXPECT_THAT(complaint(R"({"__metadata__":{"n":1}})"), HasSubstr("__metadata__"));
