@@ -7,7 +7,6 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string_view>
@@ -15,7 +14,9 @@
 #include "launch/on_ranks.h"
 #include "launch/say.h"
 #include "launch/verbs.h"
+#include "parallel/mpi/launcher.h"
 #include "parallel/rank/errors.h"
+#include "runtime/bench/device_trace.h"
 #include "runtime/options/convert.h"
 #include "runtime/options/invocation.h"
 #include "runtime/source/model_defaults.h"
@@ -43,10 +44,9 @@ void demand_working_directory(int, char**, char**) {
 /// not the process that they were made for.
 bool speaks() {
   if (launched_ranks() == 1 || launched_rank() == 0) return true;
-  const char* task = std::getenv("SLURM_TASK_PID");
-  const bool of_slurm = std::getenv("SLURM_PROCID") != nullptr && std::getenv("OMPI_COMM_WORLD_RANK") == nullptr &&
-                        std::getenv("MPI_LOCALRANKID") == nullptr;
-  return of_slurm && (task == nullptr || std::to_string(getpid()) != task);
+  const ProcessEnvironment& given = own_environment();
+  const bool of_slurm = given("SLURM_PROCID") && !given("OMPI_COMM_WORLD_RANK") && !given("MPI_LOCALRANKID");
+  return of_slurm && given("SLURM_TASK_PID") != std::to_string(getpid());
 }
 
 int say_once(const std::string& error, int code) {
@@ -101,6 +101,7 @@ int run(const std::vector<std::string>& arguments, Departure& departure) {
   if (invocation.print_config) return print_config(invocation);
   if (!joint || (verb == "bench" && invocation.settings.text("measure") == "compare")) return run_alone(invocation);
   if (verb == "generate") departure.drains();
+  if (verb == "bench") silence_profiler();
   return on_ranks({std::move(invocation.settings), error}, departure, [&](Settings settings, World& world) {
     if (verb == "generate") return generate(std::move(settings), world, departure);
     return verb == "doctor" ? doctor(settings, world) : bench(std::move(settings), world, departure);

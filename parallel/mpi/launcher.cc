@@ -1,8 +1,9 @@
 #include "parallel/mpi/launcher.h"
 
 #include <charconv>
-#include <cstdlib>
+#include <fstream>
 #include <initializer_list>
+#include <sstream>
 
 #include "parallel/world.h"
 
@@ -10,7 +11,7 @@ namespace flux {
 namespace {
 
 /// The first of the variables that holds a number.
-std::optional<int> number_in(const Environment& environment, std::initializer_list<const char*> variables) {
+std::optional<int> number_in(const ProcessEnvironment& environment, std::initializer_list<const char*> variables) {
   for (const char* variable : variables) {
     const std::optional<std::string> text = environment(variable);
     if (!text) continue;
@@ -23,21 +24,34 @@ std::optional<int> number_in(const Environment& environment, std::initializer_li
 
 }  // namespace
 
-std::optional<std::string> own_environment(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+ProcessEnvironment::ProcessEnvironment(const std::string& process) {
+  std::ostringstream text;
+  text << std::ifstream("/proc/" + process + "/environ", std::ios::binary).rdbuf();
+  text_ = '\0' + text.str();
+}
+
+std::optional<std::string> ProcessEnvironment::operator()(const std::string& variable) const {
+  const std::string beginning = '\0' + variable + '=';
+  const size_t at = text_.find(beginning);
+  if (at == std::string::npos) return std::nullopt;
+  return text_.c_str() + at + beginning.size();
+}
+
+const ProcessEnvironment& own_environment() {
+  static const ProcessEnvironment own("self");
+  return own;
 }
 
 // Slurm's come last: mpirun inside a Slurm job starts its daemons with srun, whose variables count those.
 // PMI_*: MPICH, Intel MPI and Cray.
-std::optional<int> rank_in(const Environment& environment) {
+std::optional<int> rank_in(const ProcessEnvironment& environment) {
   return number_in(environment, {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"});
 }
 
 int launched_ranks() {
-  return number_in(own_environment, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}).value_or(1);
+  return number_in(own_environment(), {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}).value_or(1);
 }
 
-int launched_rank() { return rank_in(own_environment).value_or(0); }
+int launched_rank() { return rank_in(own_environment()).value_or(0); }
 
 }  // namespace flux

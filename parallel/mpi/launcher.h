@@ -1,18 +1,27 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 
 namespace flux {
 
-/// The variables of a process, by name.
-using Environment = std::function<std::optional<std::string>(const char* variable)>;
+/// The variables that a process was started with: what its launcher says to it. getenv would be no way to read one's
+/// own: MPI_Init changes them on a thread of its own.
+class ProcessEnvironment {
+ public:
+  explicit ProcessEnvironment(const std::string& process);  // its number, or "self"
 
-/// This process's.
-std::optional<std::string> own_environment(const char* variable);
+  bool empty() const { return text_.size() <= 1; }  // also where it may not be read
+  std::optional<std::string> operator()(const std::string& variable) const;
+
+ private:
+  std::string text_;  // NAME=value, a zero before each
+};
+
+/// This process's, read once.
+const ProcessEnvironment& own_environment();
 
 /// Which rank a launcher made of the process.
-std::optional<int> rank_in(const Environment& environment);
+std::optional<int> rank_in(const ProcessEnvironment& environment);
 
 }  // namespace flux

@@ -24,13 +24,6 @@ std::string text_of(const fs::path& file) {
   return text.str();
 }
 
-/// The value of a variable in the text of /proc/PID/environ.
-std::optional<std::string> variable(const std::string& environment, const std::string& name) {
-  const size_t at = ('\0' + environment).find('\0' + name + '=');
-  if (at == std::string::npos) return std::nullopt;
-  return environment.c_str() + at + name.size() + 1;
-}
-
 std::optional<int> number(const std::optional<std::string>& text) {
   int value = 0;
   if (!text || std::from_chars(text->data(), text->data() + text->size(), value).ec != std::errc()) return std::nullopt;
@@ -49,12 +42,12 @@ std::string launcher_of(std::string process) {
   do {
     const std::string status = status_of(fs::path("/proc") / process);
     process = std::to_string(number(status.substr(2)).value_or(0));
-  } while (variable(text_of(fs::path("/proc") / process / "environ"), "PMI_RANK"));
+  } while (ProcessEnvironment(process)("PMI_RANK"));
   return process;
 }
 
 /// The same for all processes of a job, and for no others of this host. MPICH's launcher gives its jobs no name.
-std::string job_of(const std::string& process, const Environment& value) {
+std::string job_of(const std::string& process, const ProcessEnvironment& value) {
   if (const auto name = value("PMIX_NAMESPACE")) return *name;
   if (value("PMI_RANK")) return "of " + launcher_of(process);
   return value("SLURM_JOB_ID").value_or("") + "." + value("SLURM_STEP_ID").value_or("");
@@ -63,10 +56,11 @@ std::string job_of(const std::string& process, const Environment& value) {
 /// Which ranks the launcher started on this host, where it says.
 std::set<int> started_here() {
   std::set<int> ranks;
-  const auto local_size = own_environment("OMPI_COMM_WORLD_LOCAL_SIZE");
-  if (const auto here = number(local_size ? local_size : own_environment("MPI_LOCALNRANKS"))) {
+  const ProcessEnvironment& own = own_environment();
+  const auto local_size = own("OMPI_COMM_WORLD_LOCAL_SIZE");
+  if (const auto here = number(local_size ? local_size : own("MPI_LOCALNRANKS"))) {
     for (int rank = 0; *here == launched_ranks() && rank < *here; ++rank) ranks.insert(rank);
-  } else if (const auto listed = own_environment("SLURM_GTIDS")) {
+  } else if (const auto listed = own("SLURM_GTIDS")) {
     for (size_t at = 0; at < listed->size(); at = std::min(listed->find(',', at), listed->size() - 1) + 1)
       if (const auto rank = number(listed->substr(at))) ranks.insert(*rank);
   }
@@ -87,7 +81,7 @@ bool has_thread(const fs::path& process, const char* name) {
 
 }  // namespace
 
-Siblings::Siblings() : job_(job_of("self", own_environment)), known_(started_here()) {}
+Siblings::Siblings() : job_(job_of("self", own_environment())), known_(started_here()) {}
 
 void Siblings::look() {
   alive_.clear();
@@ -102,10 +96,9 @@ void Siblings::look() {
 /// A rank may be several processes: a shell that started it, and itself.
 void Siblings::notice(const std::string& process) {
   const fs::path folder = fs::path("/proc") / process;
-  const std::string environment = text_of(folder / "environ");
-  const auto value = [&](const char* name) { return variable(environment, name); };
-  if (environment.empty() || job_ == "." || job_of(process, value) != job_) return;
-  const auto rank = rank_in(value);
+  const ProcessEnvironment environment(process);
+  if (environment.empty() || job_ == "." || job_of(process, environment) != job_) return;
+  const auto rank = rank_in(environment);
   const char state = status_of(folder).front();  // T is stopped, Z has ended
   if (!rank || *rank == launched_rank() || state == 'Z' || state == 'X') return;
   Process& seen = alive_[*rank];

@@ -16,6 +16,9 @@ struct TraceEvent {
   double begin = 0, length = 0;
 };
 
+/// libtorch's profiler calls it an error that a machine has no card. Before other threads read the environment.
+void silence_profiler();
+
 /// What a device does for as long as the object lives: kernels and copies of a card, by CUPTI, or operators of ATen.
 class DeviceTrace {
  public:
