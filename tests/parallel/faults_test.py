@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from parallel.jobs import WITH_SANITIZERS, Job
+from parallel.jobs import WITH_NCCL, WITH_SANITIZERS, Job
 from side_by_side import SideBySide, alone
 
 
@@ -49,6 +49,10 @@ class Faults(OneLine):
 
     def test_an_exception_that_nobody_catches_names_rank_and_thread(self):
         self.expect("throws_in_a_thread", r"^rank 1: thread painter: out of paint$", 3)
+
+    @unittest.skipUnless(WITH_NCCL, "built without NCCL")
+    def test_an_nccl_that_cannot_start_says_why(self):
+        self.expect("joins_cards", r"^rank 0: group: NCCL: .*no socket interface", 3, NCCL_SOCKET_IFNAME="nowhere0")
 
     @alone
     def test_a_killed_rank_is_named_before_the_launcher_ends_the_job(self):

@@ -10,6 +10,7 @@ import unittest
 
 PROGRAM = pathlib.Path(os.environ["FLUX_DIST"]).parent.parent / "tests" / "test_parallel_mpi"
 WITH_SANITIZERS = f"{PROGRAM}_address"
+WITH_NCCL = "libnccl" in subprocess.run(["ldd", PROGRAM], capture_output=True, text=True).stdout
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17  # <sys/ptrace.h>
 WAIT_ALL = 0x40000000  # __WALL
 MPIRUN = ("mpirun", "-q", "--oversubscribe", "--bind-to", "none")

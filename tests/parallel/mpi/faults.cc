@@ -14,6 +14,7 @@
 #include "parallel/gate.h"
 #include "parallel/rank/errors.h"
 #include "parallel/rank/thread_name.h"
+#include "tests/parallel/cards.h"
 #include "tests/parallel/ranks.h"
 
 namespace flux {
@@ -173,6 +174,9 @@ void meets_for(std::chrono::milliseconds while_, World& world) {
   }
 }
 
+/// NCCL is asked for ranks to join before anything of a card.
+void joins_cards(World& world) { world.group(all_ranks(world), Transport::nccl, at::Device(at::kCUDA, 0)); }
+
 void nothing(World&) {}
 
 struct Fault {
@@ -208,6 +212,7 @@ std::map<std::string, Fault> all_faults() {
       {"meets_for_a_while", {[](World& world) { meets_for(1500ms, world); }, {.collective = 2s, .startup = 5s}}},
       {"meets_for_longer", {[](World& world) { meets_for(5s, world); }, {.collective = 2s}}},
       {"meets_for_ever", {[](World& world) { meets_for(60s, world); }, {}}},
+      {"joins_cards", {joins_cards, {}}},
       {"nothing", {nothing, {}}},
       {"is_awaited", {nothing, {}, sleep}},
       {"comes_late", {nothing, {}, on_the_faulty([] { std::this_thread::sleep_for(4s); })}},
