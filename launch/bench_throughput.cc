@@ -69,12 +69,14 @@ int64_t replica_count(const PlacementOptions& options, int world_size) {
   if (options.replicas.size() == 1) return options.replicas.front();
   if (!options.replicas.empty()) return static_cast<int64_t>(options.replicas.size());
   const int each = options.ranks_per_replica.value_or(std::max<int>(1, static_cast<int>(options.shares.size())));
-  return std::max(1, (world_size - options.encoders) / each);
+  return std::max(1, (world_size - options.encoders.value_or(1)) / each);
 }
 
 /// That the ranks are to be shared out for.
-int64_t pictures_asked_for(const ThroughputOptions& options, const ThroughputLoad& load) {
-  return options.scenario == Scenario::single_stream ? 1 : load.load->pictures();
+Workload workload_of(const ThroughputOptions& options, const ThroughputLoad& load) {
+  Workload workload = load.load->workload();
+  if (options.scenario == Scenario::single_stream) workload.pictures = 1;
+  return workload;
 }
 
 Client client_of(Settings& settings, const Job& job, const World& world, Departure& departure) {
@@ -97,7 +99,7 @@ Client client_of(Settings& settings, const Job& job, const World& world, Departu
 
 RunFacts facts_of(const Job& job, const Client* client, const Settings& settings, World& world) {
   Workload workload{{0, 0}, 0};
-  if (client != nullptr) workload = {client->load.load->largest(), pictures_asked_for(job.options, client->load)};
+  if (client != nullptr) workload = workload_of(job.options, client->load);
   const Agreement agreement = agree(world, job.folder, job.placement, job.operation.threads, workload);
   RunFacts facts{model_name(job.folder.path), "", agreement.placement, run_seed(settings)};
   together(world, [&] {

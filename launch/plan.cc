@@ -55,7 +55,8 @@ void print_plan(const ModelFolder& folder, const PlanOptions& options, const Pla
                 PlanRequest request, bool json) {
   const std::vector<RankFacts> ranks = assumed_ranks(options, placing.device);
   request.card_memory = card_memory(ranks, placing.memory_limit);
-  const Workload one{{request.picture.tokens(), options.max_sequence_length}, 1};
+  const Workload one{
+      {request.picture.tokens(), options.max_sequence_length}, 1, static_cast<double>(options.num_inference_steps)};
   const Plan made = settle(placements(placing, 0, ranks, one), folder, placing, request);
   std::cout << (json ? as_json(made) : as_text(made)) << std::flush;
 }
@@ -76,7 +77,7 @@ void print_simulation(const Settings& settings) {
       throw Invalid(option.flag + ": a simulation is of what was measured; leave it out, or --simulate");
   const PlanOptions options = plan_options(settings);
   MeasuredStages measured = read_stages(options.simulate);
-  if (settings.has("encoders")) measured.encoders = placement_options(settings).encoders;
+  if (settings.has("encoders")) measured.encoders = *placement_options(settings).encoders;
   const std::vector<SimulatedRun> runs = simulate(measured, options.ranks);
   std::cout << (operation_options(settings).json ? simulation_json(runs) : simulation_table(runs)) << std::flush;
 }

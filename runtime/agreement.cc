@@ -34,7 +34,7 @@ void require_complete(const ModelFolder& folder) {
 }
 
 void say_how_ranks_are_shared(const Placement& placement) {
-  if (placement.ranks.size() > 2) spdlog::info("{}", replicas_as_text(placement));
+  if (placement.ranks.size() > 2) spdlog::info("{}", shared_out_as_text(placement));
   if (const auto& shares = placement.demand.shares; !shares.empty()) spdlog::info("shares {}", fmt::join(shares, ", "));
   for (const std::string& line : placement.warnings()) spdlog::warn("{}", line);
 }

@@ -75,7 +75,7 @@ std::vector<Plan> arrangements(const ModelFolder& folder, const PlacementOptions
   const Demand demand{request.picture.tokens(), request.max_sequence_length};
   const std::vector<Format> formats = formats_of(options.formats);
   std::vector<Plan> found;
-  const auto apart = static_cast<size_t>(options.encoders);
+  const auto apart = static_cast<size_t>(options.encoders.value_or(1));
   for (size_t ranks = apart == 1 ? 1 : apart + 1; ranks <= host.cards.size() + apart; ++ranks) {
     std::vector<RankFacts> world(ranks, host);
     for (size_t rank = 0; rank < ranks; ++rank) world[rank].process = static_cast<int64_t>(rank);

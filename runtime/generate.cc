@@ -181,9 +181,7 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   together(world, [&] {
     if (request.output != nullptr) require_complete(request.folder);
   });
-  const Workload workload = request.source ? Workload{request.source->largest(),
-                                                      request.source->pictures() - request.source->pictures_there()}
-                                           : Workload{{0, 0}, 0};
+  const Workload workload = request.source ? request.source->workload() : Workload{{0, 0}, 0};
   const Agreement agreement = agree(world, request.folder, request.placement, request.operation.threads, workload);
   const RunFacts facts = facts_of(request, agreement, world);
   for (const auto& line : table(facts.placement)) spdlog::debug("{}", line);

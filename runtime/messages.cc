@@ -242,12 +242,14 @@ std::string pack(const Hello& hello) {
   out.set_image_tokens(hello.workload.largest.image_tokens);
   out.set_text_tokens(hello.workload.largest.text_tokens);
   out.set_pictures(hello.workload.pictures);
+  out.set_steps(hello.workload.steps);
   return out.SerializeAsString();
 }
 
 Hello unpack_hello(const std::string& bytes) {
   const auto in = parsed<wire::Hello>(bytes);
-  Hello hello{{in.host(), in.process(), in.cores(), {}}, {{in.image_tokens(), in.text_tokens()}, in.pictures()}};
+  Hello hello{{in.host(), in.process(), in.cores(), {}},
+              {{in.image_tokens(), in.text_tokens()}, in.pictures(), in.steps()}};
   for (const auto& card : in.cards()) {
     if (card.distances_size() != 0 && card.distances_size() != in.cards_size()) not_ours();
     hello.facts.cards.push_back({card.index(),

@@ -47,8 +47,7 @@ enum class DecodeOn { encoder, replica };
 /// Who is to read a folder that was quantized: nobody else, or bitsandbytes under diffusers too.
 enum class QuantizeFor { flux_dist, bitsandbytes };
 
-/// What ranks are shared out for, where none of --replicas, --ranks-per-replica and --shares says: one picture, many of
-/// them, or those of the run.
+/// What ranks are shared out for, as far as no other option says: one picture, many of them, or those of the run.
 enum class Optimize { automatic, latency, throughput };
 
 /// Milliseconds that a step took on one card, by its model.
@@ -66,10 +65,10 @@ struct PlacementOptions {
   std::vector<int> replicas{};             // one value: how many; several: the ranks of each. Empty: replica_choice.h
   std::optional<int> ranks_per_replica{};  // absent: from the world
   Optimize optimize = Optimize::automatic;
-  std::vector<int64_t> shares{};  // of a picture, one for each rank of a replica; empty: even
-  CardSteps card_steps{};         // that shares follow instead (card_steps.h); empty: none
-  int encoders = 1;               // ranks, in a world of several
-  DecodeOn decode = DecodeOn::encoder;
+  std::vector<int64_t> shares{};     // of a picture, one for each rank of a replica; empty: even
+  CardSteps card_steps{};            // that shares follow instead (card_steps.h); empty: none
+  std::optional<int> encoders{};     // ranks, in a world of several; absent: replica_choice.h, or 1
+  std::optional<DecodeOn> decode{};  // absent: replica_choice.h, or the encoders
 };
 
 /// Of a run that several jobs draw: every of-th request, from the number-th on.

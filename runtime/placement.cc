@@ -269,11 +269,12 @@ Placement place(const PlacementOptions& options, int threads, const std::vector<
   const int world = static_cast<int>(facts.size());
   const std::vector<int> sizes = replica_sizes(options, world);
   Placement placement = laid_out(sizes, encoders_alone(options, world), options, threads, facts, demand);
-  for (int rank = 0; rank < options.encoders; ++rank) {
+  const DecodeOn decode = options.decode.value_or(DecodeOn::encoder);
+  for (int rank = 0; rank < options.encoders.value_or(1); ++rank) {
     placement.ranks[rank].encodes = true;
-    placement.ranks[rank].decodes = options.decode == DecodeOn::encoder;
+    placement.ranks[rank].decodes = decode == DecodeOn::encoder;
   }
-  if (options.decode == DecodeOn::replica)
+  if (decode == DecodeOn::replica)
     for (const Replica& replica : placement.replicas) placement.ranks[replica.ranks.front()].decodes = true;
   require_formats(placement, facts);
   return placement;
@@ -295,13 +296,18 @@ std::string as_text(const Formats& formats) {
   return text;
 }
 
-std::string replicas_as_text(const Placement& placement) {
+std::string shared_out_as_text(const Placement& placement) {
   std::vector<size_t> sizes;
   for (const Replica& replica : placement.replicas) sizes.push_back(replica.ranks.size());
   const size_t first = sizes.front(), count = sizes.size();
-  if (std::ranges::any_of(sizes, [&](size_t size) { return size != first; }))
-    return fmt::format("replicas of {} ranks", fmt::join(sizes, ", "));
-  return fmt::format("{} replica{} of {} rank{}", count, count == 1 ? "" : "s", first, first == 1 ? "" : "s");
+  const bool even = std::ranges::all_of(sizes, [&](size_t size) { return size == first; });
+  std::string text =
+      even ? fmt::format("{} replica{} of {} rank{}", count, count == 1 ? "" : "s", first, first == 1 ? "" : "s")
+           : fmt::format("replicas of {} ranks", fmt::join(sizes, ", "));
+  if (const size_t encode = placement.encoders().size(); encode > 1)
+    text += fmt::format(", {} ranks that encode", encode);
+  if (!placement.ranks.front().decodes) text += ", pictures decoded by the replicas";
+  return text;
 }
 
 std::vector<std::string> table(const Placement& placement) {

@@ -75,10 +75,11 @@ struct Placement {
   std::vector<std::string> warnings() const;
 };
 
-/// What a run draws.
+/// What a run is to draw.
 struct Workload {
-  Demand largest{};      // of its pictures
+  Demand largest{};      // the longest sequence, which fixes the cut; of nothing that can be drawn, no tokens
   int64_t pictures = 1;  // how many
+  double steps = 28;     // of one of them, on average, each as long as one of the largest
 };
 
 /// One entry of `ranks` for each rank of the world. Throws Invalid naming the flag, or the -n values that would fit.
@@ -94,8 +95,8 @@ Placement place_one_replica(const PlacementOptions& options, int threads, const 
 /// "none", "int8", or where the parts differ "int8, text encoder int8-weights, modulation none".
 std::string as_text(const Formats& formats);
 
-/// "4 replicas of 1 rank", "replicas of 3, 4 ranks".
-std::string replicas_as_text(const Placement& placement);
+/// "4 replicas of 1 rank", "replicas of 3, 4 ranks, 2 ranks that encode, pictures decoded by the replicas".
+std::string shared_out_as_text(const Placement& placement);
 
 /// Each rank in a line.
 std::vector<std::string> table(const Placement& placement);

@@ -7,9 +7,10 @@
 
 namespace flux {
 
-/// Where the options say how the ranks are shared out, that placement. Else every even way to do so, and a replica a
-/// host, the best one first (PlacementOptions::optimize), by how much sooner so many ranks draw a picture than one
-/// does: measured, stored, the same on every machine. Ranks that compute on CPUs share one transformer.
+/// Every way to share out the ranks that the options leave open, the best one first (PlacementOptions::optimize): even
+/// replicas, or one a host; ranks that encode, 1, 2, 4 ..., and who decodes, where that is sooner done. By constants:
+/// what stages took that were measured, the same on every machine. Ranks that compute on CPUs share one transformer,
+/// and one encodes and decodes.
 std::vector<Placement> placements(const PlacementOptions& options, int threads, const std::vector<RankFacts>& facts,
                                   const Workload& workload);
 

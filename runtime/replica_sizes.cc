@@ -34,13 +34,13 @@ void require_multiple(int world, int encoders, int unit, const std::string& flag
 }  // namespace
 
 int encoders_alone(const PlacementOptions& options, int world) {
-  if (options.encoders < 1)
-    throw Invalid("--encoders " + std::to_string(options.encoders) + ": give a value of at least 1");
-  return world == 1 && options.encoders == 1 ? 0 : options.encoders;
+  const int encoders = options.encoders.value_or(1);
+  if (encoders < 1) throw Invalid("--encoders " + std::to_string(encoders) + ": give a value of at least 1");
+  return world == 1 && encoders == 1 ? 0 : encoders;
 }
 
 std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
-  const int encoders = encoders_alone(options, world);
+  const int encoders = encoders_alone(options, world), asked = options.encoders.value_or(1);
   const int workers = world - encoders;
   for (int value : options.replicas)
     if (value < 1) throw Invalid("--replicas " + std::to_string(value) + ": give values of at least 1");
@@ -52,7 +52,7 @@ std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
       throw Invalid("--replicas with several values gives the ranks of each replica: leave out --ranks-per-replica");
     const int sum = std::accumulate(options.replicas.begin(), options.replicas.end(), 0);
     if (sum != workers)
-      does_not_fit(world, "--replicas with " + std::to_string(sum) + " ranks in all", {options.encoders + sum}, false);
+      does_not_fit(world, "--replicas with " + std::to_string(sum) + " ranks in all", {asked + sum}, false);
     return options.replicas;
   }
   if (options.replicas.empty()) {
@@ -63,7 +63,7 @@ std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
       return std::vector<int>(workers / each, each);
     }
     if (!options.ranks_per_replica) {
-      require_multiple(world, encoders, 1, "--encoders " + std::to_string(options.encoders) + " and replicas of");
+      require_multiple(world, encoders, 1, "--encoders " + std::to_string(asked) + " and replicas of");
       return {workers};
     }
     require_multiple(world, encoders, *options.ranks_per_replica, "--ranks-per-replica");
@@ -76,8 +76,8 @@ std::vector<int> replica_sizes(const PlacementOptions& options, int world) {
   }
   const int each = *options.ranks_per_replica;
   if (replicas * each != workers) {
-    std::vector<int> fitting = {options.encoders + replicas * each};
-    if (replicas * each == 1 && options.encoders == 1) fitting.insert(fitting.begin(), 1);
+    std::vector<int> fitting = {asked + replicas * each};
+    if (replicas * each == 1 && asked == 1) fitting.insert(fitting.begin(), 1);
     does_not_fit(world, "--replicas " + std::to_string(replicas) + " --ranks-per-replica " + std::to_string(each),
                  fitting, false);
   }

@@ -129,7 +129,7 @@ ThroughputLoad throughput_load(const Settings& settings, const ModelFolder& mode
     first.arrivals.resize(warmup);
     all.insert(all.begin(), std::move(first));
   }
-  return {std::make_unique<Load>(std::move(all), source->largest()), warmup > 0 ? 1U : 0U, warmup};
+  return {std::make_unique<Load>(std::move(all), source->workload()), warmup > 0 ? 1U : 0U, warmup};
 }
 
 }  // namespace flux

@@ -5,7 +5,7 @@
 
 namespace flux {
 
-Load::Load(std::vector<Wave> waves, const Demand& largest) : waves_(std::move(waves)), largest_(largest) {
+Load::Load(std::vector<Wave> waves, Workload workload) : waves_(std::move(waves)), workload_(std::move(workload)) {
   for (const Wave& wave : waves_)
     for (const Request& request : wave.requests) pictures_ += request.pictures;
 }

@@ -30,12 +30,12 @@ class Load : public Source, public Listener {
     Time arrival{0};  // when it was to come, on the run's clock: before it was handed over where it had to wait
   };
 
-  Load(std::vector<Wave> waves, const Demand& largest);
+  Load(std::vector<Wave> waves, Workload workload);
 
   std::optional<Request> next() override;
   std::optional<Time> due() const override;
   int64_t pictures() const override { return pictures_; }
-  const Demand& largest() const override { return largest_; }
+  Workload workload() const override { return workload_; }
 
   void on(Time now, const Command& command) override;
   void on(Time now, const Record& record) override;
@@ -55,7 +55,7 @@ class Load : public Source, public Listener {
   bool closed_loop() const { return wave().arrivals.empty(); }
 
   const std::vector<Wave> waves_;
-  const Demand largest_;
+  const Workload workload_;
   int64_t pictures_ = 0;
   std::vector<Time> beginnings_;
   size_t handed_over_ = 0;           // of the wave

@@ -90,6 +90,18 @@ std::optional<ContextParallel> plain(proto::ContextParallel::Value value) {
   throw std::logic_error("context parallel");
 }
 
+std::optional<DecodeOn> plain(proto::DecodeOn::Value value) {
+  switch (value) {
+    case proto::DecodeOn::auto_:
+      return std::nullopt;
+    case proto::DecodeOn::encoder:
+      return DecodeOn::encoder;
+    case proto::DecodeOn::replica:
+      return DecodeOn::replica;
+  }
+  throw std::logic_error("decode");
+}
+
 std::optional<Residency> plain(proto::Residency::Value value) {
   switch (value) {
     case proto::Residency::auto_:
@@ -235,8 +247,8 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.optimize = plain(options.optimize());
   placement.shares.assign(options.shares().begin(), options.shares().end());
   if (options.has_shares_from()) placement.card_steps = read_card_steps(options.shares_from());
-  placement.encoders = options.encoders();
-  placement.decode = options.decode() == proto::DecodeOn::replica ? DecodeOn::replica : DecodeOn::encoder;
+  if (options.has_encoders()) placement.encoders = options.encoders();
+  placement.decode = plain(options.decode());
   return placement;
 }
 

@@ -91,8 +91,10 @@ proto::Options RequestMaker::whole(const RequestLine& line) const {
 double RequestMaker::cost_of(const Prompt& prompt) const {
   const int64_t tokens = prompt.picture.tokens() + prompt.max_sequence_length;
   const auto steps = prompt.sigmas.empty() ? prompt.num_inference_steps : static_cast<int64_t>(prompt.sigmas.size());
-  return step_flop(model_.transformer, tokens, tokens) * static_cast<double>(steps * (prompt.true_cfg() ? 2 : 1));
+  return step_cost(tokens) * static_cast<double>(steps * (prompt.true_cfg() ? 2 : 1));
 }
+
+double RequestMaker::step_cost(int64_t tokens) const { return step_flop(model_.transformer, tokens, tokens); }
 
 void RequestMaker::check_seed(int64_t last_picture) const {
   const std::string problem = seed_problem(run_.seed(), last_picture);

@@ -25,6 +25,9 @@ class RequestMaker {
   /// What the run says, and over it what a good line says.
   proto::Options whole(const RequestLine& line) const;
 
+  /// Flop of a step of so many tokens.
+  double step_cost(int64_t tokens) const;
+
   /// Throws Invalid where the run's seed is too large for its last picture.
   void check_seed(int64_t last_picture) const;
 

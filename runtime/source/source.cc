@@ -72,7 +72,11 @@ class ListedRequests : public Source {
   }
   int64_t pictures() const override { return pictures_; }
   int64_t pictures_there() const override { return there_; }
-  const Demand& largest() const override { return largest_; }
+  Workload workload() const override {
+    if (drawable_ == 0) return {largest_, 0, 0};
+    const double step = maker_.step_cost(largest_.image_tokens + largest_.text_tokens);
+    return {largest_, drawable_, cost_ / static_cast<double>(drawable_) / step};
+  }
 
   /// All lines, in their order. `effects` hears of the good ones.
   void check(const Warn& warn, WithoutEffect& effects, const PastRun* past) {
@@ -119,6 +123,9 @@ class ListedRequests : public Source {
     there_ += static_cast<int64_t>(request.files.size());
     if (!request.error.empty() || static_cast<int64_t>(request.files.size()) == request.pictures) return;
     const Demand one{request.prompt.picture.tokens(), request.prompt.max_sequence_length};
+    const int64_t left = request.pictures - static_cast<int64_t>(request.files.size());
+    drawable_ += left;
+    cost_ += request.cost * static_cast<double>(left);
     largest_ = {std::max(largest_.image_tokens, one.image_tokens), std::max(largest_.text_tokens, one.text_tokens)};
   }
 
@@ -129,6 +136,8 @@ class ListedRequests : public Source {
   std::vector<Entry> entries_;
   size_t next_ = 0;
   int64_t pictures_ = 0, there_ = 0;
+  int64_t drawable_ = 0;  // pictures that are not there
+  double cost_ = 0;       // of these
   Demand largest_{0, 0};
 };
 

@@ -51,8 +51,8 @@ class Source {
   /// Of these, drawn by the run to be resumed.
   virtual int64_t pictures_there() const { return 0; }
 
-  /// The longest sequence among what is to be drawn, which fixes the cut; of nothing that can be drawn, no tokens.
-  virtual const Demand& largest() const = 0;
+  /// Of what is to be drawn and can be.
+  virtual Workload workload() const = 0;
 };
 
 /// --prompt, or --prompts (a file, or standard input) read to its end and checked before anything is drawn. A bad line

@@ -16,10 +16,7 @@ class NoRequests : public Source {
  public:
   std::optional<Request> next() override { return std::nullopt; }
   int64_t pictures() const override { return 0; }
-  const Demand& largest() const override { return largest_; }
-
- private:
-  Demand largest_{0, 0};
+  Workload workload() const override { return {{0, 0}, 0}; }
 };
 
 /// As on a disk that is slow to take the gallery.

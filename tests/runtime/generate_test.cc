@@ -31,7 +31,7 @@ class GivenRequests : public Source {
     return request;
   }
   int64_t pictures() const override { return pictures_; }
-  const Demand& largest() const override { return largest_; }
+  Workload workload() const override { return {largest_, pictures_}; }
 
  private:
   std::deque<Request> requests_;

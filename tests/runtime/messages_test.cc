@@ -92,7 +92,7 @@ TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
       77,
       8,
       {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30, {40, 0}}}};
-  const Hello arrived = unpack_hello(pack(Hello{facts, {{64, 32}, 10}}));
+  const Hello arrived = unpack_hello(pack(Hello{facts, {{64, 32}, 10, 4.5}}));
   EXPECT_EQ(arrived.facts.host, facts.host) << "not every name is UTF-8";
   EXPECT_EQ(arrived.facts.process, 77);
   EXPECT_EQ(arrived.facts.cores, 8);
@@ -104,6 +104,7 @@ TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
   EXPECT_EQ(arrived.workload.largest.image_tokens, 64);
   EXPECT_EQ(arrived.workload.largest.text_tokens, 32);
   EXPECT_EQ(arrived.workload.pictures, 10);
+  EXPECT_EQ(arrived.workload.steps, 4.5);
 }
 
 TEST(Messages, ErrorsAndWarningsNeedNotBeUtf8) {

@@ -20,7 +20,7 @@ void finish(Load& load, int64_t picture, Time now) {
 }
 
 TEST(Load, HandsRequestsOverAtTheirTimeOnceEverythingIsLoaded) {
-  Load load({{numbered(0, 2), {0ms, 500ms}}}, {16, 32});
+  Load load({{numbered(0, 2), {0ms, 500ms}}}, {{16, 32}});
   EXPECT_EQ(load.pictures(), 2);
   EXPECT_EQ(load.due(), std::nullopt);
   begin(load, 3000ms);
@@ -33,7 +33,7 @@ TEST(Load, HandsRequestsOverAtTheirTimeOnceEverythingIsLoaded) {
 }
 
 TEST(Load, HoldsBackWhatIsMoreThanTheConcurrencyAndCountsFromTheArrivalAllTheSame) {
-  Load load({{numbered(0, 3), {0ms, 100ms, 200ms}, 2}}, {16, 32});
+  Load load({{numbered(0, 3), {0ms, 100ms, 200ms}, 2}}, {{16, 32}});
   begin(load, 0ms);
   load.next();
   load.next();
@@ -48,7 +48,7 @@ TEST(Load, AClosedLoopAsksWhenTheOneBeforeIsDone) {
   auto requests = numbered(0, 2);
   requests[0].pictures = 2;
   requests[1].first_picture = 2;
-  Load load({{requests}}, {16, 32});
+  Load load({{requests}}, {{16, 32}});
   begin(load, 50ms);
   EXPECT_EQ(load.due(), Due(50ms));
   load.next();
@@ -62,7 +62,7 @@ TEST(Load, AClosedLoopAsksWhenTheOneBeforeIsDone) {
 }
 
 TEST(Load, AWaveBeginsWhenTheOneBeforeIsFinished) {
-  Load load({{numbered(2, 1), {0ms}}, {numbered(0, 2), {0ms, 100ms}}}, {16, 32});
+  Load load({{numbered(2, 1), {0ms}}, {numbered(0, 2), {0ms, 100ms}}}, {{16, 32}});
   begin(load, 0ms);
   EXPECT_EQ(load.next()->index, 2);
   EXPECT_EQ(load.due(), std::nullopt);

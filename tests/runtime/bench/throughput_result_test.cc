@@ -42,7 +42,7 @@ Scheduler::Setup setup(int replicas) {
 WaveResult drawn(int64_t count, Time between, int replicas, const StageTimes& times = {}, std::set<int64_t> bad = {}) {
   Wave wave{numbered(0, count)};
   for (int64_t i = 0; i < count; ++i) wave.arrivals.push_back(i * between);
-  Load load({wave}, {16, 32});
+  Load load({wave}, {{16, 32}});
   VirtualRun run(load, setup(replicas), times);
   run.bad = std::move(bad);
   run.run();
@@ -119,7 +119,7 @@ TEST(ReplicaUse, SaysWhyAReplicaIsIdle) {
 }
 
 TEST(RankUse, CountsTimeInWhichStagesOverlapOnce) {
-  Load load({{numbered(0, 8), std::vector<Time>(8)}}, {16, 32});
+  Load load({{numbered(0, 8), std::vector<Time>(8)}}, {{16, 32}});
   VirtualRun run(load, setup(1), {});
   run.run();
   Placement alone = placed(1);

@@ -82,7 +82,11 @@ TEST(Source, ARequestIsAPromptWithItsPictures) {
           "{\"prompt\": \"a\", \"num_images_per_prompt\": 3}\n{\"prompt\": 1}\n{\"prompt\": \"b\", \"width\": 128}\n");
   ASSERT_EQ(requests.size(), 3U);
   EXPECT_EQ(source->pictures(), 5);
-  EXPECT_EQ(source->largest().image_tokens, 64 * 128 / demo().vae.token_side() / demo().vae.token_side());
+  const Workload workload = source->workload();
+  EXPECT_EQ(workload.largest.image_tokens, 64 * 128 / demo().vae.token_side() / demo().vae.token_side());
+  EXPECT_EQ(workload.pictures, 4) << "one cannot be drawn";
+  EXPECT_LT(workload.steps, requests[2].prompt.num_inference_steps) << "three are half as large";
+  EXPECT_GT(workload.steps, requests[2].prompt.num_inference_steps / 2);
   EXPECT_EQ(requests[0].pictures, 3);
   EXPECT_EQ(requests[0].prompt.picture.seed, 5U);
   EXPECT_EQ(requests[1].pictures, 1);
