@@ -72,20 +72,31 @@ at::Tensor ResnetBlock::operator()(at::Tensor x) const {
   return add_with_offset(shortcut, std::move(twice), conv_2_.bias());
 }
 
-PixelAttention::Projection::Projection(const Weights& weights, int64_t channels)
-    : weight(weights.tensor("weight", {channels, channels})), bias(weights.tensor("bias", {channels})) {}
+PixelAttention::Projection PixelAttention::projection(const Weights& weights, int64_t channels) {
+  return {weights.tensor("weight", {channels, channels}), weights.tensor("bias", {channels})};
+}
+
+PixelAttention::Projection PixelAttention::projected_values(const Weights& weights, int64_t channels) {
+  const Placing& placing = weights.placing();
+  const Weights apart = weights.within(WeightMemory(placing.device)).in(at::kFloat);  // which goes again
+  const Projection v = projection(apart["to_v"], channels), out = projection(apart["to_out"][0], channels);
+  const Projection both{weights.memory({channels, channels}, placing.compute),
+                        weights.memory({channels}, placing.compute)};
+  both.weight.copy_(at::mm(out.weight, v.weight));
+  both.bias.copy_(at::addmv(out.bias, out.weight, v.bias));
+  return both;
+}
 
 PixelAttention::PixelAttention(const Weights& weights, int64_t channels, int64_t groups)
     : norm_(weights["group_norm"], channels, groups, GroupNorm::Then::nothing),
-      q_(weights["to_q"], channels),
-      k_(weights["to_k"], channels),
-      v_(weights["to_v"], channels),
-      out_(weights["to_out"][0], channels) {}
+      q_(projection(weights["to_q"], channels)),
+      k_(projection(weights["to_k"], channels)),
+      values_(projected_values(weights, channels)) {}
 
 at::Tensor PixelAttention::operator()(const at::Tensor& x) const {
   const auto pixels = norm_(x).flatten(2).transpose(1, 2).unsqueeze(1);  // [1, one head, pixels, channels]
-  const auto attended = at::scaled_dot_product_attention(q_(pixels), k_(pixels), v_(pixels));
-  return x + out_(attended).view({1, x.size(2), x.size(3), x.size(1)}).permute({0, 3, 1, 2});
+  const auto attended = at::scaled_dot_product_attention(q_(pixels), k_(pixels), values_(pixels));
+  return x + attended.reshape({1, x.size(2), x.size(3), x.size(1)}).permute({0, 3, 1, 2});
 }
 
 }  // namespace flux

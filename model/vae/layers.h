@@ -80,13 +80,17 @@ class PixelAttention {
 
  private:
   struct Projection {
-    Projection(const Weights& weights, int64_t channels);
     at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 
     at::Tensor weight, bias;
   };
+  static Projection projection(const Weights& weights, int64_t channels);
+
+  /// to_out of to_v: a pixel's attention adds up to 1, so that attending to these is to_out of the attention.
+  static Projection projected_values(const Weights& weights, int64_t channels);
+
   GroupNorm norm_;
-  Projection q_, k_, v_, out_;
+  Projection q_, k_, values_;
 };
 
 }  // namespace flux
