@@ -1,9 +1,9 @@
 #include "runtime/bench/idle.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
-#include <set>
 
 namespace flux {
 namespace {
@@ -13,12 +13,13 @@ struct Counts {
   int64_t to_come = 0;      // not submitted
   int64_t to_encode = 0;    // or being encoded
   int64_t conditioned = 0;  // not given to a replica
-  std::multiset<int> drawn_by;
+  int64_t drawn = 0;        // being
 
   Counts& operator+=(const Counts& change) {
     to_come += change.to_come;
     to_encode += change.to_encode;
     conditioned += change.conditioned;
+    drawn += change.drawn;
     return *this;
   }
 };
@@ -40,39 +41,80 @@ std::map<Time, Change> changes_of(const std::vector<PictureTimes>& pictures) {
     ++changes[encoded].counts.conditioned;
     --changes[picture.to_replica.value_or(picture.done)].counts.conditioned;
     if (!picture.denoised) continue;
+    ++changes[*picture.denoising].counts.drawn;
     changes[*picture.denoising].begin.push_back(picture.replica);
+    --changes[*picture.denoised].counts.drawn;
     changes[*picture.denoised].end.push_back(picture.replica);
   }
   return changes;
 }
 
-double& cause(const Counts& counts, ReplicaUse& use) {
-  if (counts.conditioned > 0) return use.waiting_for_decoder;
-  if (counts.to_encode > 0) return use.waiting_for_encoder;
-  if (counts.to_come > 0) return use.no_request;
-  return counts.drawn_by.empty() ? use.drain : use.straggler;
+/// Why a replica that draws nothing does not: at one time the same for all.
+using Cause = double ReplicaUse::*;
+constexpr std::array<Cause, 5> causes = {&ReplicaUse::waiting_for_decoder, &ReplicaUse::waiting_for_encoder,
+                                         &ReplicaUse::no_request, &ReplicaUse::straggler, &ReplicaUse::drain};
+
+Cause cause(const Counts& counts) {
+  if (counts.conditioned > 0) return &ReplicaUse::waiting_for_decoder;
+  if (counts.to_encode > 0) return &ReplicaUse::waiting_for_encoder;
+  if (counts.to_come > 0) return &ReplicaUse::no_request;
+  return counts.drawn == 0 ? &ReplicaUse::drain : &ReplicaUse::straggler;
 }
 
-void pass(double seconds, const Counts& counts, std::vector<ReplicaUse>& uses) {
-  for (size_t number = 0; number < uses.size(); ++number)
-    if (!counts.drawn_by.contains(static_cast<int>(number))) cause(counts, uses[number]) += seconds;
-}
+/// Adds up what a replica would have been idle for that never drew; each takes of it the time between its pictures.
+class Idle {
+ public:
+  explicit Idle(size_t replicas) : of_(replicas) {}
+
+  void pass(double seconds, Cause why) { so_far_.*why += seconds; }
+
+  void begins(int replica) {
+    if (of_[replica].drawn++ == 0) take(of_[replica]);
+  }
+
+  void ends(int replica) {
+    if (--of_[replica].drawn == 0) of_[replica].since = so_far_;
+  }
+
+  std::vector<ReplicaUse> uses() {
+    std::vector<ReplicaUse> uses;
+    for (Replica& replica : of_) {
+      if (replica.drawn == 0) take(replica);
+      uses.push_back(replica.use);
+    }
+    return uses;
+  }
+
+ private:
+  struct Replica {
+    int drawn = 0;  // pictures at once
+    ReplicaUse use, since;
+  };
+
+  void take(Replica& replica) const {
+    for (const Cause why : causes) replica.use.*why += so_far_.*why - replica.since.*why;
+  }
+
+  ReplicaUse so_far_;
+  std::vector<Replica> of_;
+};
 
 }  // namespace
 
 std::vector<ReplicaUse> replica_use(const std::vector<PictureTimes>& pictures, int replicas, Time from, Time to) {
-  std::vector<ReplicaUse> uses(replicas);
+  Idle idle(static_cast<size_t>(replicas));
   Counts counts;
   counts.to_come = static_cast<int64_t>(pictures.size());
   Time then = from;
   for (const auto& [when, change] : changes_of(pictures)) {
-    pass(in_seconds(std::min(when, to) - then), counts, uses);
+    idle.pass(in_seconds(std::min(when, to) - then), cause(counts));
     then = std::min(when, to);
     counts += change.counts;
-    for (int replica : change.begin) counts.drawn_by.insert(replica);
-    for (int replica : change.end) counts.drawn_by.erase(counts.drawn_by.find(replica));
+    for (int replica : change.begin) idle.begins(replica);
+    for (int replica : change.end) idle.ends(replica);
   }
-  pass(in_seconds(to - then), counts, uses);
+  idle.pass(in_seconds(to - then), cause(counts));
+  std::vector<ReplicaUse> uses = idle.uses();
   for (const PictureTimes& picture : pictures) {
     if (!picture.denoised) continue;
     const double there = in_seconds(*picture.denoised - *picture.denoising);
