@@ -1,6 +1,7 @@
 """Tests that spend their time waiting, two at once."""
 
 import concurrent.futures
+import os
 import unittest
 
 
@@ -45,7 +46,7 @@ class Kept(unittest.TestResult):
 
 
 class SideBySide(unittest.TestSuite):
-    """Two at once, then those that are to be alone. A module has it by
+    """Two at once, then those that are to be alone; FLUX_ALONE=no or yes: only the ones or the others. A module has it by
     `def load_tests(loader, tests, pattern): return SideBySide(tests)`."""
 
     def cases(self, suite):
@@ -56,10 +57,12 @@ class SideBySide(unittest.TestSuite):
                 yield test
 
     def run(self, result, debug=False):
+        wanted = os.environ.get("FLUX_ALONE")
         by_themselves, others = [], []
         for case in self.cases(self):
             by_itself = getattr(getattr(case, case._testMethodName), "alone", False)
-            (by_themselves if by_itself else others).append(case)
+            if wanted in (None, "yes" if by_itself else "no"):
+                (by_themselves if by_itself else others).append(case)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for kept in pool.map(Kept.run, map(Kept, others)):
                 kept.tell(result)

@@ -1,7 +1,6 @@
-// fuzz NAME SECONDS [SEED]: first every input of the corpus, then ones made of them for so long, those kept that reach
-// new code. An input that breaks the reader is written to ./fuzz-NAME-broken, which belongs into tests/fuzz/corpus/NAME
-// once the reader is mended.
-// fuzz --list: the names.
+// fuzz NAME|all SECONDS [SEED]: first every input of the corpus, then ones made of them for so long, those kept that
+// reach new code. An input that breaks the reader is written to ./fuzz-NAME-broken, which belongs into
+// tests/fuzz/corpus/NAME once the reader is mended. fuzz --list: the names.
 
 #include <sanitizer/common_interface_defs.h>
 #include <unistd.h>
@@ -80,7 +79,7 @@ std::vector<std::string> corpus(const Target& target) {
   return inputs;
 }
 
-int run(const Target& target, std::chrono::seconds time, uint64_t seed) {
+void run(const Target& target, std::chrono::seconds time, uint64_t seed) {
   std::vector<std::string> inputs = corpus(target);
   if (inputs.empty()) throw std::runtime_error(target.name + ": no corpus to begin from");
   for (const std::string& input : inputs) read(target, input);
@@ -93,8 +92,7 @@ int run(const Target& target, std::chrono::seconds time, uint64_t seed) {
     read(target, input);
     if (newly_covered() > 0) inputs.push_back(input);
   }
-  std::cout << target.name << ": " << count << " inputs, " << inputs.size() - given << " reached new code\n";
-  return 0;
+  std::cout << target.name << ": " << count << " inputs, " << inputs.size() - given << " reached new code" << std::endl;
 }
 
 int main(const std::vector<std::string>& arguments) {
@@ -102,14 +100,19 @@ int main(const std::vector<std::string>& arguments) {
     for (const Target& target : targets()) std::cout << target.name << "\n";
     return 0;
   }
-  if (arguments.size() < 2) throw std::runtime_error("usage: fuzz NAME SECONDS [SEED], or fuzz --list");
-  const auto found = std::find_if(targets().begin(), targets().end(),
-                                  [&](const Target& target) { return target.name == arguments[0]; });
-  if (found == targets().end()) throw std::runtime_error("no target " + arguments[0] + ": see fuzz --list");
+  if (arguments.size() < 2) throw std::runtime_error("usage: fuzz NAME|all SECONDS [SEED], or fuzz --list");
   __sanitizer_set_death_callback(write_current);
   std::signal(SIGALRM, too_slow);
-  return run(*found, std::chrono::seconds(std::stol(arguments[1])),
-             arguments.size() > 2 ? std::stoull(arguments[2]) : 1);
+  const std::chrono::seconds time(std::stol(arguments[1]));
+  const uint64_t seed = arguments.size() > 2 ? std::stoull(arguments[2]) : 1;
+  int ran = 0;
+  for (const Target& target : targets()) {
+    if (arguments[0] != "all" && arguments[0] != target.name) continue;
+    run(target, time, seed);
+    ++ran;
+  }
+  if (ran == 0) throw std::runtime_error("no target " + arguments[0] + ": see fuzz --list");
+  return 0;
 }
 
 }  // namespace

@@ -108,6 +108,11 @@ inline double difference_on_cards(bool rounded, Format format = Format::dense) {
   return format == Format::int8_outliers ? 3e-2 : rounded ? 1e-2 : 1e-5;
 }
 
+/// Of those that are widened for a product, rows know nothing of the others: one number of ranks stands for all.
+inline bool told_by_one_number_of_ranks(Format format) {
+  return format != Format::dense && input_of(format) == Format::dense && format != Format::int8_outliers;
+}
+
 /// How matrices are kept, and what travels: what one rank draws does not depend on the way.
 using enum ContextParallel;
 constexpr std::pair<Format, Exchange> formats[] = {{Format::dense, {}},
@@ -137,7 +142,7 @@ TEST_P(DenoiserRanks, EqualOneRank) {
   const auto checkpoint = model_.checkpoint();
   const auto& config = checkpoint.folder.transformer;
   for (const auto& [format, exchange] : formats) {
-    if (!possible(exchange, config, ranks())) continue;
+    if (!possible(exchange, config, ranks()) || (told_by_one_number_of_ranks(format) && ranks() != 2)) continue;
     std::vector<at::Tensor> expected;
     const OneRank alone;
     Denoiser denoiser(checkpoint, {at::kCPU, at::kFloat, format}, *alone, largest, {gather, exchange.keys_values});

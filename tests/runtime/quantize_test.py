@@ -1,5 +1,6 @@
 """flux-dist quantize: a folder that draws what generate --quantize draws, and what may be wrong with one."""
 
+import itertools
 import json
 import shutil
 import struct
@@ -59,14 +60,13 @@ class Quantize(unittest.TestCase):
 
     def test_it_draws_what_generate_quantize_draws(self):
         dense = self.picture("dense")[1]
-        for kind, flags in KINDS.items():
+        for (kind, flags), launcher in zip(KINDS.items(), itertools.cycle([(), mpirun(3)])):
             with self.subTest(kind):
                 made = self.made(kind)
                 as_text, expected = self.picture("dense", *flags)
-                for launcher in ((), mpirun(3)):
-                    found_text, found = self.picture(kind, launcher=launcher)
-                    self.assertEqual(found_text, as_text)
-                    self.assertEqual(pixels_of(found), pixels_of(expected))
+                found_text, found = self.picture(kind, launcher=launcher)
+                self.assertEqual(found_text, as_text)
+                self.assertEqual(pixels_of(found), pixels_of(expected))
                 self.assertNotEqual(pixels_of(expected), pixels_of(dense))
                 for component in ("transformer", "text_encoder_2"):
                     size = sum(file.stat().st_size for file in (made / component).glob("*.safetensors"))
