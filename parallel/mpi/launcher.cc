@@ -30,11 +30,10 @@ ProcessEnvironment::ProcessEnvironment(const std::string& process) {
   text_ = '\0' + text.str();
 }
 
-std::optional<std::string> ProcessEnvironment::operator()(const std::string& variable) const {
-  const std::string beginning = '\0' + variable + '=';
-  const size_t at = text_.find(beginning);
-  if (at == std::string::npos) return std::nullopt;
-  return text_.c_str() + at + beginning.size();
+std::optional<std::string> ProcessEnvironment::operator()(std::string_view variable) const {
+  for (size_t at = text_.find(variable); at != std::string::npos; at = text_.find(variable, at + 1))
+    if (text_[at - 1] == '\0' && text_[at + variable.size()] == '=') return text_.c_str() + at + variable.size() + 1;
+  return std::nullopt;
 }
 
 const ProcessEnvironment& own_environment() {

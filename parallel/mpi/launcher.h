@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace flux {
 
@@ -12,7 +13,8 @@ class ProcessEnvironment {
   explicit ProcessEnvironment(const std::string& process);  // its number, or "self"
 
   bool empty() const { return text_.size() <= 1; }  // also where it may not be read
-  std::optional<std::string> operator()(const std::string& variable) const;
+  /// Takes no memory for a short value: who is out of it says which rank it is.
+  std::optional<std::string> operator()(std::string_view variable) const;
 
  private:
   std::string text_;  // NAME=value, a zero before each

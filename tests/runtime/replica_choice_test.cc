@@ -43,30 +43,30 @@ TEST(ReplicaChoice, FewPicturesAreDrawnByManyRanksEach) {
   EXPECT_EQ(best(five, 10'000), (Sizes{1, 1, 1, 1}));
 }
 
-/// "7 replicas of 1 rank, ..." of the best placement.
-std::string best_text(int ranks, const Workload& workload, const PlacementOptions& options = {}, size_t cards = 8) {
+/// "7 replicas of 1 rank, ..." of the best placement on twelve cards.
+std::string best_text(int ranks, const Workload& workload, const PlacementOptions& options = {}) {
   auto facts = world({ranks});
-  for (RankFacts& rank : facts) rank.cards.resize(std::min(cards, rank.cards.size()));
+  for (RankFacts& rank : facts) rank.cards.resize(std::min<size_t>(12, rank.cards.size()));
   return shared_out_as_text(placements(options, 0, facts, workload).front());
 }
 
 TEST(ReplicaChoice, PicturesOfFewStepsAreDecodedWhereTheyAreDrawn) {
   const Workload many{.pictures = 10'000, .steps = 28}, of_few_steps{.pictures = 10'000, .steps = 4};
-  EXPECT_EQ(best_text(8, many), "7 replicas of 1 rank");
-  EXPECT_EQ(best_text(3, of_few_steps), "2 replicas of 1 rank") << "the encoder keeps up with two";
-  EXPECT_EQ(best_text(8, of_few_steps), "7 replicas of 1 rank, pictures decoded by the replicas");
-  EXPECT_EQ(best_text(9, of_few_steps), "8 replicas of 1 rank, pictures decoded by the replicas")
+  EXPECT_EQ(best_text(12, many), "11 replicas of 1 rank");
+  EXPECT_EQ(best_text(5, of_few_steps), "4 replicas of 1 rank") << "the encoder keeps up with four";
+  EXPECT_EQ(best_text(12, of_few_steps), "11 replicas of 1 rank, pictures decoded by the replicas");
+  EXPECT_EQ(best_text(13, of_few_steps), "12 replicas of 1 rank, pictures decoded by the replicas")
       << "a card draws and encodes";
-  EXPECT_EQ(best_text(8, of_few_steps, {.decode = DecodeOn::encoder}), "6 replicas of 1 rank, 2 ranks that encode");
-  EXPECT_EQ(best_text(8, {.pictures = 1, .steps = 4}), "1 replica of 7 ranks") << "it waits for neither";
+  EXPECT_EQ(best_text(12, of_few_steps, {.decode = DecodeOn::encoder}), "10 replicas of 1 rank, 2 ranks that encode");
+  EXPECT_EQ(best_text(12, {.pictures = 1, .steps = 4}), "1 replica of 11 ranks") << "it waits for neither";
 }
 
 TEST(ReplicaChoice, AsManyRanksEncodeAsThereAreReplicasToFeed) {
   const Workload of_one_step{.pictures = 10'000, .steps = 1};
-  EXPECT_EQ(best_text(8, of_one_step), "6 replicas of 1 rank, 2 ranks that encode, pictures decoded by the replicas");
-  EXPECT_EQ(best_text(8, of_one_step, {.encoders = 1}), "7 replicas of 1 rank, pictures decoded by the replicas");
-  EXPECT_EQ(best_text(8, of_one_step, {.replicas = {7}}), "7 replicas of 1 rank, pictures decoded by the replicas");
-  EXPECT_EQ(best_text(8, of_one_step, {.optimize = Optimize::latency}), "1 replica of 7 ranks");
+  EXPECT_EQ(best_text(12, of_one_step), "10 replicas of 1 rank, 2 ranks that encode, pictures decoded by the replicas");
+  EXPECT_EQ(best_text(12, of_one_step, {.encoders = 1}), "11 replicas of 1 rank, pictures decoded by the replicas");
+  EXPECT_EQ(best_text(12, of_one_step, {.replicas = {11}}), "11 replicas of 1 rank, pictures decoded by the replicas");
+  EXPECT_EQ(best_text(12, of_one_step, {.optimize = Optimize::latency}), "1 replica of 11 ranks");
 }
 
 TEST(ReplicaChoice, IsWhatItIsToBeFor) {
