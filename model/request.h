@@ -55,6 +55,7 @@ struct Prompt {
   std::vector<double> sigmas{};       // of the steps, before the time shift; empty: evenly from 1 to 1 / steps
   int64_t max_sequence_length = 512;  // T5 tokens, padded up to this
   Picture picture;
+  std::string id{};  // the user's own, which names files; empty: none
 
   bool true_cfg() const { return true_cfg_scale > 1.0 && negative_prompt; }
 };

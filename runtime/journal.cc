@@ -86,8 +86,8 @@ void Journal::on(Time, const Request& request) {
   Json files = Json::array();
   for (int64_t k = 0; k < request.pictures; ++k)
     if (!request.files.contains(k))
-      files.push_back(
-          folder_.file_name(request.first_picture + k, request.prompt.picture.seed + static_cast<uint64_t>(k)));
+      files.push_back(folder_.file_name(request.first_picture + k,
+                                        request.prompt.picture.seed + static_cast<uint64_t>(k), request.prompt.id));
   append(json_line(Json{{"event", "began"},
                         {"request", request.id},
                         {"origin", request.origin},

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "model/files/json_file.h"
+#include "model/files/printable.h"
 #include "model/files/readable_file.h"
 #include "parallel/rank/errors.h"
 
@@ -85,13 +86,13 @@ uint64_t count_of(const nlohmann::json& line, const char* name) {
   return count->get<uint64_t>();
 }
 
-/// 00000-7.png
 bool is_picture_name(std::string_view name) {
   const size_t dash = name.find('-'), dot = name.rfind('.');
   if (dash == name.npos || dot == name.npos || dot < dash) return false;
-  const std::string_view kind = name.substr(dot);
-  return digits(name.substr(0, dash), 5, 19) && digits(name.substr(dash + 1, dot - dash - 1), 1, 20) &&
-         (kind == ".png" || kind == ".jpg");
+  const std::string_view kind = name.substr(dot), behind = name.substr(dash + 1, dot - dash - 1);
+  const size_t next = behind.find('-');
+  return digits(name.substr(0, dash), 5, 19) && digits(behind.substr(0, next), 1, 20) &&
+         (next == behind.npos || is_id(behind.substr(next + 1))) && (kind == ".png" || kind == ".jpg");
 }
 
 std::vector<std::string> journaled_pictures(const std::filesystem::path& journal) {

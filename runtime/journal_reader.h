@@ -28,7 +28,7 @@ void for_each_line(const std::filesystem::path& journal, const std::function<voi
 /// A count in a journal line. Throws Invalid where it is none.
 uint64_t count_of(const nlohmann::json& line, const char* name);
 
-/// Whether this is a name of a picture file of ours: 00000-7.png.
+/// Whether this is a name of a picture file of ours: 00000-7.png, 00000-7-ID.png.
 bool is_picture_name(std::string_view name);
 
 /// The picture files that a journal names, begun or done, each once: plain names of our own form, whatever it says. A

@@ -53,6 +53,11 @@ std::string rewritten(std::string_view text, size_t most, const Shown& shown) {
 
 }  // namespace
 
+bool is_id(std::string_view text) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !text.empty() && text.size() <= 64 && text.find_first_not_of(allowed) == text.npos;
+}
+
 bool is_utf8(std::string_view bytes) {
   while (!bytes.empty()) {
     const Character character = first_character(bytes);

@@ -12,6 +12,9 @@ namespace flux {
 
 bool is_utf8(std::string_view bytes);
 
+/// 1 to 64 letters, digits, dots, dashes and underscores, of ASCII: what may be part of a file's name.
+bool is_id(std::string_view text);
+
 /// U+FFFD for every byte that is not part of valid UTF-8.
 std::string valid_utf8(std::string_view bytes);
 

@@ -69,6 +69,8 @@ std::string text_problem(const std::string& text, proto::Flag::Kind kind) {
   if (!is_utf8(text)) return "is not UTF-8";
   if (text.find('\0') != std::string::npos) return "holds a NUL character";
   if ((kind == proto::Flag::path || kind == proto::Flag::name) && text.empty()) return "is empty";
+  if (kind == proto::Flag::id && !is_id(text))
+    return "is no id of 1 to 64 letters, digits, dots, dashes and underscores";
   if (kind == proto::Flag::duration || kind == proto::Flag::memory) {
     try {
       kind == proto::Flag::duration ? void(parse_duration(text)) : void(parse_memory(text));

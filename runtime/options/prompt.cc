@@ -83,7 +83,8 @@ Prompt prompt_of(const proto::Options& options, int64_t token_side) {
                       .width = options.width(),
                       .seed = options.seed(),
                       .noise_dtype = plain(options.noise_dtype()),
-                      .token_side = token_side}};
+                      .token_side = token_side},
+          .id = options.id()};
 }
 
 proto::Options options_of(const Prompt& prompt) {
@@ -101,6 +102,7 @@ proto::Options options_of(const Prompt& prompt) {
   options.set_max_sequence_length(prompt.max_sequence_length);
   options.set_seed(prompt.picture.seed);
   options.set_noise_dtype(noise_dtype(prompt.picture.noise_dtype));
+  if (!prompt.id.empty()) options.set_id(prompt.id);
   return options;
 }
 

@@ -92,7 +92,7 @@ Sink::Written FolderSink::written(const Task& task) const {
                                   ? png(*task.image, {{"parameters", text}, {"flux-dist", json}})
                                   : jpg(*task.image, text, json);
     folder_.require_ownership();
-    const std::string file = folder_.file_name(task.record.picture, prompt.picture.seed);
+    const std::string file = folder_.file_name(task.record.picture, prompt.picture.seed, prompt.id);
     write_new_file(folder_.path() / file, bytes);
     return {task.record.picture, file, ""};
   } catch (const std::exception& error) {

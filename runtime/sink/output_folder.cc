@@ -139,9 +139,9 @@ std::function<void()> OutputFolder::last_act() const {
   };
 }
 
-std::string OutputFolder::file_name(int64_t picture, uint64_t seed) const {
+std::string OutputFolder::file_name(int64_t picture, uint64_t seed, const std::string& id) const {
   std::ostringstream name;
-  name << std::setw(5) << std::setfill('0') << picture << '-' << seed
+  name << std::setw(5) << std::setfill('0') << picture << '-' << seed << (id.empty() ? "" : "-") << id
        << (options_.format == ImageFormat::png ? ".png" : ".jpg");
   return name.str();
 }

@@ -42,8 +42,8 @@ class OutputFolder {
   ImageFormat format() const { return options_.format; }
   const FolderLock& lock() const { return lock_; }
 
-  /// `00000-<seed>.png`: nothing of the prompt.
-  std::string file_name(int64_t picture, uint64_t seed) const;
+  /// `00000-<seed>.png`, or `00000-<seed>-<id>.png`: nothing of the prompt.
+  std::string file_name(int64_t picture, uint64_t seed, const std::string& id) const;
 
  private:
   OutputOptions options_;

@@ -99,6 +99,13 @@ TEST_F(JournalTest, AnOwnerThatLostTheFolderCannotAppend) {
   EXPECT_EQ(journal().size(), 1u);
 }
 
+TEST_F(JournalTest, NamesOfPicturesMayHoldAnId) {
+  write("journal.jsonl",
+        "{\"file\": \"00000-7-a.b_c-d.png\"}\n{\"file\": \"00001-8-.png\"}\n{\"file\": \"00002-9-../x.png\"}\n"
+        "{\"file\": \"00003-x-a.png\"}\n");
+  EXPECT_THAT(journaled_pictures(path / "journal.jsonl"), ElementsAre("00000-7-a.b_c-d.png"));
+}
+
 TEST_F(JournalTest, OfAJournalOfAnySizeOneBlockIsHeld) {
   write("journal.jsonl",
         "{\"file\": \"00000-7.png\"}\n" + std::string(3 << 20, 'x') + "\n{\"file\": \"00001-8.png\"}\n");

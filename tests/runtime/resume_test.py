@@ -41,6 +41,24 @@ class Resume(unittest.TestCase):
         self.assertIn(words, said[0])
         self.assertEqual((self.files(), (self.out / "journal.jsonl").read_bytes()), before)
 
+    def test_ids_name_files(self):
+        self.prompts = self.prompts.with_suffix(".jsonl")
+        lines = [{"prompt": "a red circle", "id": "cat-1.a", "num_images_per_prompt": 2}, {"prompt": "a", "id": "../x"},
+                 {"prompt": "a blue square", "id": "cat-1.a"}, {"prompt": "a green triangle"}]
+        self.prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        result = self.generate("--seed", 7)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("prompts.jsonl:2: id: is no id of 1 to 64 letters", result.stderr)
+        names = {"00000-7-cat-1.a.png", "00001-8-cat-1.a.png", "00003-10-cat-1.a.png", "00004-11.png"}
+        whole = self.files()
+        self.assertEqual(whole.keys(), names)
+        self.assertEqual({line.get("id") for line in journal(self.out) if line["status"] == "drawn"}, {"cat-1.a", None})
+        (self.out / "00001-8-cat-1.a.png").unlink()
+        self.assertEqual(self.generate("--resume").returncode, 1)
+        self.assertEqual(self.files(), whole)
+        self.assertEqual(self.generate("--seed", 7, "--overwrite", ranks=3).returncode, 1)
+        self.assertEqual(self.files(), whole)
+
     def test_draws_what_is_missing_with_the_seeds_of_the_run(self):
         self.assertEqual(self.generate().returncode, 0)  # a random seed
         whole = self.files()

@@ -226,8 +226,8 @@ TEST_F(SinkTest, AGalleryOfManyHasParts) {
   std::vector<Record> records;
   for (int64_t i = 0; i < 250; ++i) {
     records.push_back(drawn(i, "a cat"));
-    records.back().file =
-        OutputFolder({path, ImageFormat::png, Previous::overwrite}).file_name(i, records.back().prompt->picture.seed);
+    records.back().file = OutputFolder({path, ImageFormat::png, Previous::overwrite})
+                              .file_name(i, records.back().prompt->picture.seed, "");
   }
   const auto html = gallery(records, one_rank());
   EXPECT_THAT(html, HasSubstr("<a href=\"#part3\">3</a></nav>"));

@@ -57,7 +57,7 @@ Arguments joined(Arguments words, const Arguments& more) {
 std::string in_textproto(const Option& option) {
   std::string value = sample(option);
   std::replace(value.begin(), value.end(), '-', '_');  // of names of choices
-  static const std::set<std::string> texts = {"TEXT", "TIME", "SIZE", "NAME", "K/N", "ADDRESS"};
+  static const std::set<std::string> texts = {"TEXT", "TIME", "SIZE", "NAME", "ID", "K/N", "ADDRESS"};
   const bool quoted =
       texts.contains(option.metavar) || option.metavar.find("FILE") == 0 || option.metavar.find("FOLDER") == 0;
   return option.name + ": " + (quoted ? "\"" + value + "\"" : value) + "\n";

@@ -23,7 +23,8 @@ Prompt whole_prompt() {
           .num_inference_steps = 3,
           .sigmas = {1, 0.7, 0.1},
           .max_sequence_length = 17,
-          .picture = {64, 96, 18446744073709551615U, at::kHalf, 8}};
+          .picture = {64, 96, 18446744073709551615U, at::kHalf, 8},
+          .id = "cat_1.b-c"};
 }
 
 TEST(PromptDescription, EveryFieldOfARequestComesBack) {
@@ -38,6 +39,7 @@ TEST(PromptDescription, EveryFieldOfARequestComesBack) {
   EXPECT_EQ(again.num_inference_steps, 3);
   EXPECT_EQ(again.sigmas, prompt.sigmas);
   EXPECT_EQ(again.max_sequence_length, 17);
+  EXPECT_EQ(again.id, "cat_1.b-c");
   EXPECT_EQ(again.picture.height, 64);
   EXPECT_EQ(again.picture.width, 96);
   EXPECT_EQ(again.picture.seed, 18446744073709551615U);
@@ -60,7 +62,7 @@ TEST(PromptDescription, IsJsonUnderDiffusersNamesInOneOrder) {
             "{\"prompt\":\"a \\\"cat\\\" \xf0\x9f\x90\x88\\n\",\"prompt_2\":\"for T5\",\"negative_prompt\":\"\","
             "\"negative_prompt_2\":\"dog\",\"true_cfg_scale\":2.5,\"height\":64,\"width\":96,"
             "\"num_inference_steps\":3,\"sigmas\":[1.0,0.7,0.1],\"guidance_scale\":0.1,\"max_sequence_length\":17,"
-            "\"seed\":18446744073709551615,\"noise_dtype\":\"fp16\"}");
+            "\"seed\":18446744073709551615,\"id\":\"cat_1.b-c\",\"noise_dtype\":\"fp16\"}");
   Prompt plain;
   plain.prompt = "a";
   plain.picture = {64, 96, 1, at::kBFloat16, 16};

@@ -115,7 +115,7 @@ TEST(Requests, JsonFieldsAreDiffusersNames) {
   const auto requests = from_stdin(
       R"({"prompt": "p", "prompt_2": "p2", "negative_prompt": "n", "negative_prompt_2": "n2", "true_cfg_scale": 2,)"
       R"( "height": 64, "width": 32, "num_inference_steps": 3, "guidance_scale": 1.25, "max_sequence_length": 16,)"
-      R"( "seed": 18446744073709551615, "num_images_per_prompt": 1, "noise_dtype": "fp16"})");
+      R"( "seed": 18446744073709551615, "num_images_per_prompt": 1, "noise_dtype": "fp16", "id": "a.b_C-7"})");
   ASSERT_EQ(requests.size(), 1U);
   ASSERT_EQ(requests[0].error, "");
   const Prompt& prompt = requests[0].prompt;
@@ -129,6 +129,16 @@ TEST(Requests, JsonFieldsAreDiffusersNames) {
   EXPECT_EQ(prompt.max_sequence_length, 16);
   EXPECT_EQ(prompt.picture.seed, 18446744073709551615U);
   EXPECT_EQ(prompt.picture.noise_dtype, at::kHalf);
+  EXPECT_EQ(prompt.id, "a.b_C-7");
+}
+
+TEST(Requests, AnIdIsWhatMayNameAFile) {
+  const std::string longest(64, 'x');
+  EXPECT_EQ(from_stdin("{\"prompt\": \"a\", \"id\": \"" + longest + "\"}").at(0).prompt.id, longest);
+  for (const std::string& id :
+       {std::string(), longest + "x", std::string("../x"), std::string("a b"), std::string("\u00e9")})
+    EXPECT_THAT(only_error("{\"prompt\": \"a\", \"id\": \"" + id + "\"}"),
+                HasSubstr("id: is no id of 1 to 64 letters"));
 }
 
 TEST(Requests, BadJsonFailsAloneWithItsLine) {
