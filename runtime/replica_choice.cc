@@ -17,13 +17,16 @@
 namespace flux {
 namespace {
 
+bool on_one_card(const RankPlace& one, const RankPlace& other) {
+  return one.host == other.host && one.card == other.card;
+}
+
 /// How many ranks that draw share the card of one of them at most.
 int64_t ranks_on_a_card(const Placement& placement, const Replica& replica) {
   const auto shared_with = [&](int rank) {
     const RankPlace& mine = placement.ranks[static_cast<size_t>(rank)];
-    return static_cast<int64_t>(std::ranges::count_if(placement.ranks, [&](const RankPlace& other) {
-      return other.replica >= 0 && other.host == mine.host && other.card == mine.card;
-    }));
+    return static_cast<int64_t>(std::ranges::count_if(
+        placement.ranks, [&](const RankPlace& other) { return other.replica >= 0 && on_one_card(mine, other); }));
   };
   return std::ranges::max(replica.ranks | std::views::transform(shared_with));
 }
@@ -49,10 +52,8 @@ constexpr double decode_seconds = 27. / 81;
 bool shares_with_encoder(const Placement& placement, const Replica& replica) {
   return std::ranges::any_of(placement.encoders(), [&](int encoder) {
     const RankPlace& other = placement.ranks[static_cast<size_t>(encoder)];
-    return std::ranges::any_of(replica.ranks, [&](int rank) {
-      const RankPlace& mine = placement.ranks[static_cast<size_t>(rank)];
-      return other.host == mine.host && other.card == mine.card;
-    });
+    return std::ranges::any_of(
+        replica.ranks, [&](int rank) { return on_one_card(placement.ranks[static_cast<size_t>(rank)], other); });
   });
 }
 
