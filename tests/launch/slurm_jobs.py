@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from launch import slurm_cluster
-from runtime.program import PROGRAM
+from runtime.program import PROGRAM, processes_of
 
 BUILD = Path(PROGRAM).parent.parent
 VENV = Path(os.environ["FLUX_PYTHON"]).parent.parent
@@ -53,6 +53,25 @@ class SlurmJobs(unittest.TestCase):
         number = submitted.stdout.strip()
         self.addCleanup(self.cluster.run, "scancel", "--full", number)  # what hangs must not hold up the next test
         return number
+
+    def wait_for(self, there, number, patience=90):
+        """Until something is there of a job. If it ends before or takes too long, what Slurm and the job say is said."""
+        deadline = time.monotonic() + patience
+        while not there():
+            job = self.hurried(number)
+            if time.monotonic() > deadline or (job["JobState"] not in UNDER_WAY and not there()):
+                log = self.here / f"flux-dist-{number}.log"
+                self.fail(f"{job}\n{log.read_text() if log.exists() else ''}\n{processes_of(self.out)}")
+            time.sleep(0.1)
+
+    def hurried(self, number):
+        """The job. Slurm lets one that is queued again wait for two minutes, for its nodes to be done with the start
+        before; here some seconds do."""
+        job = self.cluster.job(number)
+        if job["JobState"] == "PENDING" and job["Restarts"] != "0":
+            time.sleep(3)
+            self.cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
+        return job
 
     def ended(self, number):
         """What Slurm says of the job, and what the job said, without srun's own lines."""

@@ -19,24 +19,6 @@ class SlurmResume(SlurmJobs):
         self.wait_for(lambda: len(list(self.out.glob("*.png"))) >= 3, number)
         return number
 
-    def wait_for(self, there, number, patience=90):
-        deadline = time.monotonic() + patience
-        while not there():
-            job = self.hurried(number)
-            if time.monotonic() > deadline:
-                log = self.here / f"flux-dist-{number}.log"
-                self.fail(f"{job}\n{log.read_text() if log.exists() else ''}")
-            time.sleep(0.1)
-
-    def hurried(self, number):
-        """The job. Slurm lets one that is queued again wait for two minutes, for its nodes to be done with the start
-        before; here some seconds do."""
-        job = self.cluster.job(number)
-        if job["JobState"] == "PENDING" and job["Restarts"] != "0":
-            time.sleep(3)
-            self.cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
-        return job
-
     def go_on(self, number):
         """Until the job has ended for good."""
         self.wait_for(lambda: self.cluster.job(number)["JobState"] not in UNDER_WAY, number, patience=240)

@@ -59,10 +59,7 @@ class Slurm(SlurmJobs):
 
     def test_a_rank_that_is_killed_is_named_once(self):
         number = self.submit("--num-images-per-prompt", 200, "--timeout", "3s")
-        deadline = time.monotonic() + 60
-        while not list(self.out.glob("*.png")):
-            self.assertLess(time.monotonic(), deadline, "no picture within a minute")
-            time.sleep(0.1)
+        self.wait_for(lambda: list(self.out.glob("*.png")), number)
         os.kill(processes_of(self.out)[2], signal.SIGKILL)
         job, said = self.ended(number)
         self.assertIn(job["ExitCode"], ("3:0", "137:0"), said)
@@ -79,10 +76,7 @@ class Slurm(SlurmJobs):
             with self.subTest(rank=rank, moment=moment):
                 self.out = self.here / f"pictures-{rank}-{moment}"
                 number = self.submit("--num-images-per-prompt", 40, "--timeout", "3s", "--startup-timeout", "8s")
-                deadline = time.monotonic() + 60
-                while not processes_of(self.out):
-                    self.assertLess(time.monotonic(), deadline, "no process within a minute")
-                    time.sleep(0.05)
+                self.wait_for(lambda: processes_of(self.out), number)
                 time.sleep(moment)
                 struck = processes_of(self.out).get(rank)
                 if struck is not None:
