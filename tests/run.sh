@@ -45,8 +45,8 @@ check format format
 check scripts scripts
 check clang-tidy python "$root/tests/tidy.py" "$build"
 check 'without CUDA' without_cuda
-# One more at once than there are cores: Slurm's tests, which begin first, do nothing but wait for most of the time.
-check tests ctest --test-dir "$build" --output-on-failure -j $(($(nproc) + 1)) "$@"
+# Two more at once than there are cores: those that begin first, Slurm's and those of failures, wait for most of the time.
+check tests ctest --test-dir "$build" --output-on-failure -j $(($(nproc) + 2)) "$@"
 
 took=$(printf '%d min %d s' $((SECONDS / 60)) $((SECONDS % 60)))
 if ((${#failures[@]})); then

@@ -13,7 +13,7 @@ POINTS = {"int8": 0, "int8-weights": 0, "int8-outliers": 0, "fp8": 1, "nf4": 3} 
 
 class Formats(unittest.TestCase):
     def test_little_is_lost(self):
-        captions = held_out_captions(6, 66)
+        captions = held_out_captions(3, 66)
         results = measure(captions, list(PRODUCT_ERRORS), "--device", "cpu", "--dtype", "fp32", "--threads", "1")
         none = results.pop("none")
         for name, result in results.items():

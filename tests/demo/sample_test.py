@@ -40,8 +40,8 @@ class Sample(unittest.TestCase):
             tensors = load_file(weights)
             tensors["shared.weight"] = tensors["shared.weight"][::-1].copy()
             save_file(tensors, weights, metadata={"format": "pt"})
-            verdicts = generate(Path(folder), held_out_captions(12, 65), "--model", str(model))
-        self.assertLessEqual(sum(not faults for _, faults in verdicts), 3)
+            verdicts = generate(Path(folder), held_out_captions(8, 65), "--model", str(model))
+        self.assertLessEqual(sum(not faults for _, faults in verdicts), 2)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from runtime.program import journal, journal_lines, processes_of
 
 
 class SlurmResume(SlurmJobs):
-    pictures = 40  # in all
+    pictures = 24  # in all
 
     def start(self, slurm=()):
         """A job that has drawn some pictures when this returns."""

@@ -3,8 +3,11 @@
 With two cards, three ranks are an encoder that shares a card and a transformer that NCCL joins; with one, MPI stages.
 """
 
-import sys
 import unittest
+
+from runtime import cards
+
+cards.require()
 
 import numpy as np
 import torch
@@ -13,9 +16,6 @@ from reference import pipeline
 from runtime import pipeline_test
 from runtime.program import journal, mpirun, pixels
 
-if not torch.cuda.is_available():
-    print("skipped: no CUDA device")
-    sys.exit(77)
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

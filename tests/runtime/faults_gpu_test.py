@@ -1,14 +1,12 @@
 """The same on cards: with two of them the ranks that die or hang are in the middle of NCCL's collectives."""
 
-import sys
 import unittest
 
-import torch
-from runtime import faults_test
+from runtime import cards
 
-if not torch.cuda.is_available():
-    print("skipped: no CUDA device")
-    sys.exit(77)
+cards.require()
+
+from runtime import faults_test
 
 
 class FaultsOnCards(faults_test.Faults):

@@ -7,14 +7,15 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from runtime import cards
+
+cards.require()
+
 import numpy as np
 import torch
 from reference import full_size
 from runtime.program import PROGRAM, journal, mpirun, pixels, run
 
-if not torch.cuda.is_available():
-    print("skipped: no CUDA device")
-    sys.exit(77)
 if torch.cuda.get_device_properties(0).total_memory < 75 * 2**30:
     print("skipped: the fp32 reference needs a card of 75 GiB")
     sys.exit(77)

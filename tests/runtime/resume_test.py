@@ -224,7 +224,7 @@ class Resume(unittest.TestCase):
 
     def test_survives_ends_at_random_moments(self):
         """A sample; tests/runtime/random_resumes.py does as many as one likes."""
-        random_resumes.survive(blows=10, seed=3)
+        random_resumes.survive(blows=6, seed=3)
 
 
 if __name__ == "__main__":

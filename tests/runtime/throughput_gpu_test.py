@@ -1,15 +1,15 @@
 """bench throughput on cards: what it says of them, and that the split still adds up where stages queue work on a device."""
 
 import json
-import sys
 import unittest
+
+from runtime import cards
+
+cards.require()
 
 import torch
 from runtime.program import DEMO, PROGRAM, mpirun, run
 
-if not torch.cuda.is_available():
-    print("skipped: no CUDA device")
-    sys.exit(77)
 
 STAGES = ("queue", "encode", "transfer", "denoise", "decode", "write")
 

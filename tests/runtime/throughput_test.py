@@ -174,7 +174,7 @@ class Throughput(unittest.TestCase):
 
     def test_a_simulation_draws_as_fast_as_the_run_it_is_made_of(self):
         """A machine that does something else meanwhile slows some of the run down: one of three runs is undisturbed."""
-        for ranks, flags in ((1, ()), (3, ("--replicas", 2)), (3, ("--replicas", 1))):
+        for ranks, flags in ((1, ()), (3, ("--replicas", 2))):
             with self.subTest(ranks=ranks, flags=flags):
                 ratios = [self.simulated_and_drawn(ranks, *flags)]
                 while abs(ratios[-1] - 1) > 0.05 and len(ratios) < 3:
