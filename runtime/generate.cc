@@ -18,6 +18,7 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/identity.h"
+#include "model/files/printable.h"
 #include "model/reproducible_arithmetic.h"
 #include "parallel/rank/errors.h"
 #include "runtime/agreement.h"
@@ -149,7 +150,11 @@ int coordinate(const GenerateRequest& request, const Placement& placement, Desk&
   std::set<std::string> suspects;
   try {
     ending = RankLoop{world, departure, placement, request.operation, worker, &coordinator}.run();
-    if (coordinator.blames_a_request()) suspects = desk.suspects.of_the_culprit();
+    if (coordinator.blames_a_request()) {
+      suspects = desk.suspects.of_the_culprit();
+      if (const std::string origins = desk.suspects.origins_of_the_culprit(); !origins.empty())
+        ending.why += "; it worked on " + printable_line(origins);
+    }
   } catch (const Aborted& error) {  // by a rank that nobody can name
     ending = {kFailed, error.what()};
     suspects = desk.suspects.of_all();

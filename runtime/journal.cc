@@ -21,6 +21,7 @@ using Json = nlohmann::ordered_json;
 
 Json rank_json(const RankPlace& place) {
   Json json = {{"rank", place.rank}, {"host", place.host}, {"device", place.device.is_cpu() ? "cpu" : "cuda"}};
+  if (place.device.is_cpu()) json["threads"] = place.threads;
   if (!place.card.empty()) json["card"] = place.card_name;
   if (!place.card.empty()) json["uuid"] = place.card;
   if (place.encodes) json["encodes"] = true;

@@ -43,6 +43,11 @@ Metrics::Metrics(int64_t pictures, int64_t there, const Placement& placement)
   failed_ = &done.Add({{"status", "failed"}});
   auto& stages = BuildHistogram().Name("flux_dist_stage_seconds").Help("What a stage takes").Register(*registry_);
   for (const char* stage : {"encode", "denoise", "decode"}) stages_[stage] = &stages.Add({{"stage", stage}}, buckets());
+  whole_ = &BuildHistogram()
+                .Name("flux_dist_picture_seconds")
+                .Help("From when a picture's request is handed over until its file is on the disk")
+                .Register(*registry_)
+                .Add({}, buckets());
   auto& at_stage = BuildGauge()
                        .Name("flux_dist_pictures_at_stage")
                        .Help("Pictures that wait for a stage or are in it")
@@ -104,7 +109,10 @@ void Metrics::on(Time now, const Event& event) {
   };
   std::visit(Overloaded{
                  [&](const event::Submitted& of) {
-                   for (int64_t picture : of.pictures) move(picture, at_stage_.at("encode"));
+                   for (int64_t picture : of.pictures) {
+                     submitted_[picture] = now;
+                     move(picture, at_stage_.at("encode"));
+                   }
                    to_encode_[of.request] = of.pictures;
                  },
                  [&](const event::Encoded& of) {
@@ -140,11 +148,13 @@ void Metrics::move(int64_t picture, prometheus::Gauge* stage) {
   where_[picture] = stage;
 }
 
-void Metrics::on(Time, const Record& record) {
+void Metrics::on(Time now, const Record& record) {
   move(record.picture, nullptr);
+  const auto submitted = submitted_.extract(record.picture);
   left_gauge_->Set(static_cast<double>(--left_));
   if (!record.drawn()) return failed_->Increment();
   drawn_->Increment();
+  if (submitted) whole_->Observe(in_seconds(now - submitted.mapped()));
   stages_.at("encode")->Observe(record.seconds.encode);
   stages_.at("denoise")->Observe(record.seconds.denoise);
   stages_.at("decode")->Observe(record.seconds.decode);

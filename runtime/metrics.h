@@ -56,7 +56,9 @@ class Metrics : public Listener {
   prometheus::Counter* drawn_;
   prometheus::Counter* failed_;
   std::map<std::string, prometheus::Histogram*> stages_;
+  prometheus::Histogram* whole_;
   std::map<std::string, prometheus::Gauge*> at_stage_;
+  std::map<int64_t, Time> submitted_;                  // pictures that are not finished
   std::map<int64_t, prometheus::Gauge*> where_;        // by picture, from submitted to finished
   std::map<int64_t, std::vector<int64_t>> to_encode_;  // pictures by request
   std::map<int, prometheus::Gauge*> peak_memory_;      // by rank

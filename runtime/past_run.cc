@@ -44,6 +44,15 @@ std::string text_at(const Parsed& json, const std::string& path) {
   return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>() : "";
 }
 
+/// Of a rank: the model of its card, or on CPUs its threads, over which sums are cut.
+std::string computes_on(const Parsed& rank) {
+  if (const std::string card = text_at(rank, "/card"); !card.empty()) return card;
+  std::string device = text_at(rank, "/device");
+  const auto threads = rank.find("threads");
+  if (threads == rank.end() || !threads->is_number_unsigned()) return device;
+  return fmt::format("{} with --threads {}", device, threads->get<uint64_t>());
+}
+
 /// Of a `run` line: what fixes the bits of its pictures, by name. Ranks and replicas do not, nor does what carries
 /// tensors between them.
 std::map<std::string, std::string> fixes_the_bits(const Parsed& run) {
@@ -57,8 +66,7 @@ std::map<std::string, std::string> fixes_the_bits(const Parsed& run) {
     all[library] = text_at(run, fmt::format("/program/{}", library));
   std::set<std::string> devices;
   if (const auto ranks = run.find("ranks"); ranks != run.end() && ranks->is_array())
-    for (const Parsed& rank : *ranks)
-      devices.insert(text_at(rank, text_at(rank, "/card").empty() ? "/device" : "/card"));
+    for (const Parsed& rank : *ranks) devices.insert(computes_on(rank));
   all["devices"] = fmt::format("{}", fmt::join(devices, ", "));
   return all;
 }

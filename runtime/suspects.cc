@@ -1,5 +1,8 @@
 #include "runtime/suspects.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <variant>
 
 namespace flux {
@@ -29,8 +32,9 @@ void Suspects::on(Time, const Command& command) {
 }
 
 void Suspects::on(Time, const Request& request) {
-  requests_[request.index] = request.id;
-  for (int64_t k = 0; k < request.pictures; ++k) pictures_[request.first_picture + k] = request.id;
+  const Named named{request.id, request.origin};
+  requests_[request.index] = named;
+  for (int64_t k = 0; k < request.pictures; ++k) pictures_[request.first_picture + k] = named;
 }
 
 void Suspects::on(Time, const Record& record) {
@@ -50,27 +54,33 @@ void Suspects::done_with(int64_t picture) {
       if (*stage == picture) stage->reset();
 }
 
-std::set<std::string> Suspects::requests_of(const Work& work) const {
-  std::set<std::string> identities;
-  const auto add = [&](const std::optional<int64_t>& what, const std::map<int64_t, std::string>& known) {
+std::set<std::string> Suspects::requests_of(const Work& work, std::string Named::* name) const {
+  std::set<std::string> names;
+  const auto add = [&](const std::optional<int64_t>& what, const std::map<int64_t, Named>& known) {
     if (!what) return;
-    if (const auto found = known.find(*what); found != known.end()) identities.insert(found->second);
+    if (const auto found = known.find(*what); found != known.end()) names.insert(found->second.*name);
   };
   add(work.encodes, requests_);
   add(work.draws, pictures_);
   add(work.decodes, pictures_);
-  return identities;
+  return names;
 }
 
-std::set<std::string> Suspects::of_the_culprit() const {
+std::set<std::string> Suspects::of_the_culprit(std::string Named::* name) const {
   if (!culprit_) return {};
   const auto work = work_.find(*culprit_);
-  return work == work_.end() ? std::set<std::string>{} : requests_of(work->second);
+  return work == work_.end() ? std::set<std::string>{} : requests_of(work->second, name);
+}
+
+std::set<std::string> Suspects::of_the_culprit() const { return of_the_culprit(&Named::id); }
+
+std::string Suspects::origins_of_the_culprit() const {
+  return fmt::format("{}", fmt::join(of_the_culprit(&Named::origin), ", "));
 }
 
 std::set<std::string> Suspects::of_all() const {
   std::set<std::string> identities;
-  for (const auto& [rank, work] : work_) identities.merge(requests_of(work));
+  for (const auto& [rank, work] : work_) identities.merge(requests_of(work, &Named::id));
   return identities;
 }
 

@@ -12,11 +12,11 @@
 
 #include "parallel/rank/errors.h"
 #include "runtime/bench/arrivals.h"
-#include "runtime/bench/trace_reader.h"
 #include "runtime/options.pb.h"
 #include "runtime/options/convert.h"
 #include "runtime/source/input.h"
 #include "runtime/source/request_file.h"
+#include "runtime/source/trace_reader.h"
 
 namespace flux {
 namespace {

@@ -11,6 +11,7 @@
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
 #include "runtime/source/json_requests.h"
+#include "runtime/source/trace_reader.h"
 
 namespace flux {
 namespace {
@@ -91,7 +92,9 @@ RequestLines read_text_requests(std::string_view text, const std::string& name, 
 }  // namespace
 
 RequestLines read_requests(std::string_view text, const std::string& name, const Warn& warn) {
-  RequestLines requests = is_json(name, text) ? read_json_requests(text, name) : read_text_requests(text, name, warn);
+  RequestLines requests = is_json(name, text) ? read_json_requests(text, name)
+                          : is_trace(text)    ? read_trace_prompts(text, name, warn)
+                                              : read_text_requests(text, name, warn);
   if (requests.empty()) throw Invalid(name + ": holds no prompts");
   return requests;
 }

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -51,6 +53,25 @@ Recalled recalled(const Request& request, const PastRun& past, bool retry_poison
   return known;
 }
 
+/// Warns of the first id that a request before had.
+class RepeatedIds {
+ public:
+  explicit RepeatedIds(const Warn& warn) : warn_(warn) {}
+
+  void check(const RequestLine& line) {
+    const std::string& id = line.options.id();
+    if (id.empty() || said_ || known_.insert(std::hash<std::string>()(id)).second) return;
+    warn_(fmt::format("{}: the id {} is that of a request before; both are drawn, into files of their own", line.origin,
+                      id));
+    said_ = true;
+  }
+
+ private:
+  const Warn& warn_;
+  std::unordered_set<size_t> known_;  // what is kept of a million is to be little
+  bool said_ = false;
+};
+
 /// Requests that were all read and checked, and are made again of their lines when it is their turn.
 class ListedRequests : public Source {
  public:
@@ -81,12 +102,14 @@ class ListedRequests : public Source {
   /// All lines, in their order. `effects` hears of the good ones.
   void check(const Warn& warn, WithoutEffect& effects, const PastRun* past) {
     int64_t next_picture = 0, last_of_seed = 0;
+    RepeatedIds ids(warn);
     for (size_t i = 0; i < lines_.size(); ++i) {
       const RequestLine line = lines_[i];
       Request request = maker_.request_of(line, next_picture, warn);
       request.index = static_cast<int64_t>(i);
       request.first_picture = std::exchange(next_picture, next_picture + request.pictures);
       if (request.error.empty()) effects.check(line, maker_.whole(line));
+      if (request.error.empty()) ids.check(line);
       if (request.error.empty() && !line.options.has_seed()) last_of_seed = next_picture - 1;
       if (next_picture > most_pictures)
         throw Invalid(request.origin + ": the run is over 1,000,000 pictures; split it");

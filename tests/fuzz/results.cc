@@ -1,8 +1,8 @@
 #include "runtime/bench/comparison.h"
 #include "runtime/bench/simulation.h"
-#include "runtime/bench/trace_reader.h"
 #include "runtime/card_steps.h"
 #include "runtime/options/plain_text.h"
+#include "runtime/source/trace_reader.h"
 #include "tests/fuzz/target.h"
 
 namespace flux::fuzz {

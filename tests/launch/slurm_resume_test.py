@@ -98,6 +98,13 @@ class SlurmResume(SlurmJobs):
         job, said = self.go_on(self.submit(slurm=(), SLURM_CPU_BIND="nonsense"))
         self.check_that_it_was_given_up(job, said)
 
+    def test_pictures_that_failed_are_not_tried_again(self):
+        with (self.here / "prompts.jsonl").open("a") as prompts:
+            prompts.write('\n{"prompt": "a red circle", "height": 7}\n')
+        job, said = self.go_on(self.submit(slurm=()))
+        self.assertEqual((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "1:0", "0"), said)
+        self.assertEqual(len(list(self.out.glob("*.png"))), 2)
+
     def check_that_it_was_given_up(self, job, said):
         self.assertEqual((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "3:0", "2"),
                          Path(job["StdOut"]).read_text())

@@ -41,6 +41,8 @@ TEST(Metrics, TellHowFarARunIsAndHowBusyRanksAre) {
   EXPECT_THAT(text, HasSubstr("flux_dist_busy_seconds_total{replica=\"0\",stage=\"denoise\"} 9"));
   EXPECT_THAT(text, HasSubstr("flux_dist_busy_seconds_total{rank=\"0\",stage=\"decode\"} 1"));
   EXPECT_THAT(text, HasSubstr("flux_dist_stage_seconds_sum{stage=\"denoise\"} 2"));
+  EXPECT_THAT(text, HasSubstr("flux_dist_picture_seconds_count 1"));
+  EXPECT_THAT(text, HasSubstr("flux_dist_picture_seconds_sum 8"));
   EXPECT_THAT(text, HasSubstr("flux_dist_pictures_at_stage{stage=\"encode\"} 0"));
   EXPECT_THAT(text, HasSubstr("flux_dist_pictures_at_stage{stage=\"denoise\"} 1"));
   EXPECT_THAT(text, HasSubstr("flux_dist_pictures_at_stage{stage=\"decode\"} 1"));

@@ -171,17 +171,32 @@ TEST_F(PastRunTest, WhatChangesTheBitsIsListed) {
   journal({line(), done(0)});
   facts.placement = place({}, 0, {RankFacts{"node", 1, 2, {}}, RankFacts{"other", 1, 2, {}}}, {});
   EXPECT_THAT(changes(), IsEmpty()) << "another number of ranks draws the same bits";
+  facts.placement.ranks[1].threads = 3;
+  EXPECT_THAT(changes(),
+              ElementsAre("devices was cpu with --threads 2 and is cpu with --threads 2, cpu with --threads 3"));
+  facts.placement.ranks[1].threads = 2;
   facts.identity = "4567";
   facts.placement.dtype = at::kBFloat16;
   facts.placement.ranks[1].device = at::Device(at::kCUDA, 0);
   facts.placement.ranks[1].card = "GPU-1";
   facts.placement.ranks[1].card_name = "H100";
-  EXPECT_THAT(changes(), ElementsAre("devices was cpu and is H100, cpu", "dtype was fp32 and is bf16",
-                                     "model was FLUX.1-dev 0123 and is FLUX.1-dev 4567"));
+  EXPECT_THAT(changes(), ElementsAre("devices was cpu with --threads 2 and is H100, cpu with --threads 2",
+                                     "dtype was fp32 and is bf16", "model was FLUX.1-dev 0123 and is FLUX.1-dev 4567"));
   journal({run_line(one_rank(), 1), done(0), line()});
   EXPECT_EQ(changes().size(), 3u) << "nothing was drawn since";
   journal({run_line(one_rank(), 1), line()});
   EXPECT_THAT(changes(), IsEmpty()) << "nothing was drawn at all";
+}
+
+TEST_F(PastRunTest, AnotherProgramLibraryOrFormatDrawsOtherBits) {
+  journal({run_line(one_rank(), 1), done(0)});
+  const auto same = nlohmann::json::parse(run_line(one_rank(), 1));
+  for (const char* field : {"/program/version", "/program/revision", "/program/libtorch", "/program/cuda",
+                            "/program/cublas", "/program/cudnn", "/quantize"}) {
+    auto other = same;
+    other[nlohmann::json::json_pointer(field)] = "another";
+    EXPECT_THAT(PastRun(path).changes(other), ElementsAre(HasSubstr("another"))) << field;
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 """Going on with a run that ended early: what is drawn, what is kept, what is refused."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -187,6 +188,16 @@ class Resume(unittest.TestCase):
             self.assertEqual(result.returncode, 2)
             self.assertIn(f"{wrong} is no part such as 3/8", result.stderr)
 
+    def test_the_request_of_a_rank_that_takes_too_long_is_named_and_drawn_last(self):
+        late = self.generate("--seed", 5, "--timeout", "1ms")
+        self.assertEqual(late.returncode, 3, late.stderr)
+        self.assertRegex(late.stderr, r"rank 0 .* within 0.001 s .*; it worked on ")
+        suspects = {int(line) - 1 for line in re.findall(rf"{self.prompts}:(\d)", late.stderr)}
+        self.assertEqual(len(journal_lines(self.out)[-1]["suspects"]), len(suspects), late.stderr)
+        self.assertEqual(self.generate("--resume").returncode, 0)
+        drawn = [line["index"] for line in journal(self.out)]
+        self.assertEqual((sorted(drawn), set(drawn[-len(suspects):])), ([0, 1, 2], suspects))
+
     def test_drains_on_request(self):
         for ranks in (0, 3):
             with self.subTest(ranks=ranks):
@@ -224,7 +235,7 @@ class Resume(unittest.TestCase):
 
     def test_survives_ends_at_random_moments(self):
         """A sample; tests/runtime/random_resumes.py does as many as one likes."""
-        random_resumes.survive(blows=6, seed=3)
+        random_resumes.survive(blows=10, seed=3)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ class SuspectsTest : public testing::Test {
     Request request;
     request.index = index;
     request.id = id;
+    request.origin = "prompts.txt:" + id;
     request.pictures = 2;
     request.first_picture = 2 * index;
     tell(Command(command::Encode{index, 0}));
@@ -45,6 +46,10 @@ TEST_F(SuspectsTest, ARankIsWorkingOnWhatItEncodesDrawsAndDecodes) {
   EXPECT_THAT(when_fails(2), IsEmpty());
   tell(Command(command::Decode{0, 0}));
   EXPECT_THAT(when_fails(0), ElementsAre("a", "b"));
+  Suspects later = suspects;
+  EXPECT_EQ(later.origins_of_the_culprit(), "");
+  later.on(Time{0}, Command(command::Abort{0, "died"}));
+  EXPECT_EQ(later.origins_of_the_culprit(), "prompts.txt:a, prompts.txt:b");
   tell(Event(event::Decoded{0}));
   EXPECT_THAT(when_fails(0), ElementsAre("b"));
 }

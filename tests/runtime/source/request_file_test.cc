@@ -166,5 +166,19 @@ TEST(RequestFile, ATextThatIsTooLongFailsAlone) {
   }
 }
 
+/// Of vLLM-Omni's benchmark, whatever its name.
+TEST(RequestFile, ATraceIsDrawnAtOnce) {
+  const std::string trace =
+      "\nRequest(request_id='1', prompt='one', width=64, "
+      "timestamp=1.5)\nRequest(prompt=3)\r\n\nRequest(text=\"two\")\n";
+  for (const char* name : {"trace.txt", "trace", "stdin"}) {
+    const Read result = read(trace, name);
+    EXPECT_THAT(result.prompts,
+                ElementsAre("one", std::string(name) + ":3: prompt: is a number; a text is wanted", "two"));
+    EXPECT_THAT(result.warnings, ElementsAre(HasSubstr("timestamp and slo_ms are left out")));
+  }
+  EXPECT_THAT(read("Request(prompt='one')", "t.txt").warnings, IsEmpty());
+}
+
 }  // namespace
 }  // namespace flux

@@ -14,6 +14,7 @@
 namespace flux {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -74,6 +75,18 @@ TEST(Source, APictureWhoseNoiseLevelsAreNoNumbersIsRefused) {
   ASSERT_EQ(requests.size(), 2U);
   EXPECT_THAT(requests[0].error, IsEmpty());
   EXPECT_THAT(requests[1].error, HasSubstr("by the shift of scheduler_config.json"));
+}
+
+TEST(Source, AnIdThatIsSaidTwiceIsWarnedOfOnce) {
+  const auto [source, requests, warnings, order] =
+      run({{"prompts", "-"}},
+          "{\"prompt\": \"a\", \"id\": \"x\"}\n{\"prompt\": \"b\"}\n{\"prompt\": \"c\", \"id\": \"x\"}\n{\"prompt\": "
+          "\"d\", \"id\": \"x\"}\n");
+  EXPECT_EQ(requests.size(), 4U);
+  EXPECT_THAT(warnings, ElementsAre(AllOf(HasSubstr(":3"), HasSubstr("the id x is that of a request before"))));
+  const auto [other, others, none, same] =
+      run({{"prompts", "-"}}, R"({"prompt": "a", "id": "x"} {"prompt": "a", "id": "y"})");
+  EXPECT_THAT(none, IsEmpty());
 }
 
 TEST(Source, ARequestIsAPromptWithItsPictures) {

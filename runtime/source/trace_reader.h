@@ -5,7 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/source/request_line.h"
+#include "runtime/source/request_lines.h"
+#include "runtime/warn.h"
 
 namespace flux {
 
@@ -23,5 +24,9 @@ bool is_trace(std::string_view text);
 /// (none: an empty one), width, height, num_inference_steps, seed, timestamp, slo_ms; None is a field that is not
 /// there. Those of videos and of pictures to begin from are refused. Throws Invalid("NAME:LINE: what is wrong").
 std::vector<TraceRequest> read_trace(std::string_view text, const std::string& name);
+
+/// The same requests to be drawn as soon as may be: times are left out, which a warning says. Bad lines come back with
+/// an error.
+RequestLines read_trace_prompts(std::string_view text, const std::string& name, const Warn& warn);
 
 }  // namespace flux

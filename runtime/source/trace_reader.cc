@@ -1,4 +1,4 @@
-#include "runtime/bench/trace_reader.h"
+#include "runtime/source/trace_reader.h"
 
 #include <fmt/format.h>
 #include <utf8proc.h>
@@ -8,7 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <sstream>
+#include <functional>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -127,10 +127,10 @@ class Reader {
 };
 
 double number(const std::string& name, const Value& value) {
-  constexpr double most = 1e12;
+  constexpr double largest = 1e12;
   const auto* number = std::get_if<Number>(&value);
-  if (number == nullptr || !(number->value >= 0 && number->value <= most))
-    throw Invalid(fmt::format("{}: is no number from 0 to {:g}", name, most));
+  if (number == nullptr || !(number->value >= 0 && number->value <= largest))
+    throw Invalid(fmt::format("{}: is no number from 0 to {:g}", name, largest));
   return number->value;
 }
 
@@ -169,7 +169,20 @@ void take(TraceRequest& request, const std::string& name, const Value& value) {
   throw Invalid(fmt::format("there is no field \"{}\" of pictures that are drawn from text", printable_line(name, 40)));
 }
 
+/// take(FILE:LINE, the line without blanks around it) of those that are not empty.
+void for_each_request(std::string_view text, const std::string& name,
+                      const std::function<void(const std::string&, std::string_view)>& take) {
+  for (int64_t number = 1; !text.empty(); ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const size_t begin = line.find_first_not_of(kBlanks);
+    if (begin == std::string_view::npos) continue;
+    take(fmt::format("{}:{}", name, number), line.substr(begin, line.find_last_not_of(kBlanks) + 1 - begin));
+  }
+}
+
 TraceRequest request_of(std::string_view line) {
+  if (line.size() > RequestLine::longest) throw Invalid("is over 1 MiB");
   if (!line.starts_with(kBegin)) throw Invalid("is no Request(...)");
   Reader reader(line.substr(kBegin.size()));
   TraceRequest request;
@@ -186,22 +199,34 @@ bool is_trace(std::string_view text) {
 }
 
 std::vector<TraceRequest> read_trace(std::string_view text, const std::string& name) {
-  std::istringstream stream{std::string(text)};
   std::vector<TraceRequest> requests;
-  int64_t number = 0;
-  for (std::string line; std::getline(stream, line);) {
-    ++number;
-    const size_t begin = line.find_first_not_of(kBlanks);
-    if (begin == std::string::npos) continue;
-    const std::string origin = fmt::format("{}:{}", name, number);
+  for_each_request(text, name, [&](const std::string& origin, std::string_view line) {
     try {
-      requests.push_back(request_of(std::string_view(line).substr(begin, line.find_last_not_of(kBlanks) + 1 - begin)));
+      requests.push_back(request_of(line));
     } catch (const Invalid& error) {
       throw Invalid(origin + ": " + error.what());
     }
     requests.back().line.origin = origin;
-  }
+  });
   return requests;
+}
+
+RequestLines read_trace_prompts(std::string_view text, const std::string& name, const Warn& warn) {
+  RequestLines lines;
+  bool timed = false;
+  for_each_request(text, name, [&](const std::string& origin, std::string_view line) {
+    TraceRequest request;
+    try {
+      request = request_of(line);
+    } catch (const Invalid& error) {
+      request.line.error = error.what();
+    }
+    timed |= request.timestamp || request.slo_ms;
+    request.line.origin = origin;
+    lines.add(request.line);
+  });
+  if (timed) warn(name + ": timestamp and slo_ms are left out; `bench throughput --dataset` keeps them");
+  return lines;
 }
 
 }  // namespace flux

@@ -1,4 +1,4 @@
-#include "runtime/bench/trace_reader.h"
+#include "runtime/source/trace_reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
