@@ -31,6 +31,16 @@ def in_use(name):
     return False
 
 
+def left_in_shared_memory(before, patience=5):
+    """Files of OpenMPI's that nobody has. A launcher takes a moment to put away what is its job's, also another's."""
+    end = time.monotonic() + patience
+    while True:
+        left = [name for name in set(os.listdir("/dev/shm")) - before if "vader" in name and not in_use(name)]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.1)
+
+
 def answers_signals(process):
     """Whether it has come as far as MPI_Init: until then a signal that it is told to end by ends it without a word."""
     try:
@@ -77,7 +87,7 @@ class Trial:
                 return f"not ended {BOUNDS[self.blow]} s after the blow"
             time.sleep(0.3)  # the launcher may end before the last of its processes
             said.seek(0)
-            return self.judge(out, code, struck, said.read(), set(os.listdir("/dev/shm")) - before)
+            return self.judge(out, code, struck, said.read(), left_in_shared_memory(before))
 
     def strike(self, job, out):
         """Whether there was still somebody to hit."""
@@ -96,7 +106,7 @@ class Trial:
         except (KeyError, ProcessLookupError):  # not there yet, or not any more
             return False
 
-    def judge(self, out, code, struck, said, shared_memory):
+    def judge(self, out, code, struck, said, leftovers):
         if processes_of(out):
             return f"orphans: {processes_of(out)}\n{said}"
         if not struck and code != 0:
@@ -111,7 +121,7 @@ class Trial:
             return f"exit code 0 with an error\n{said}"
         if not self.everybody and code != 0 and not alone_killed and f"rank {self.rank}" not in found[0]:
             return f"another rank is blamed\n{said}"
-        if leftovers := [name for name in shared_memory if "vader" in name and not in_use(name)]:
+        if leftovers:
             return f"left in /dev/shm: {leftovers}"
         return self.judge_folder(out, code)
 
