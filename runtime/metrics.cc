@@ -109,10 +109,9 @@ void Metrics::on(Time now, const Event& event) {
   };
   std::visit(Overloaded{
                  [&](const event::Submitted& of) {
-                   for (int64_t picture : of.pictures) {
-                     submitted_[picture] = now;
-                     move(picture, at_stage_.at("encode"));
-                   }
+                   prometheus::Gauge* first = at_stage_.at("encode");
+                   first->Increment(static_cast<double>(of.pictures.size()));
+                   for (int64_t picture : of.pictures) under_way_[picture] = {first, now};
                    to_encode_[of.request] = of.pictures;
                  },
                  [&](const event::Encoded& of) {
@@ -142,19 +141,20 @@ void Metrics::on(Time now, const Event& event) {
 }
 
 void Metrics::move(int64_t picture, prometheus::Gauge* stage) {
-  if (const auto before = where_.extract(picture)) before.mapped()->Decrement();
-  if (stage == nullptr) return;
+  const auto found = under_way_.find(picture);
+  if (found == under_way_.end()) return;
+  found->second.stage->Decrement();
   stage->Increment();
-  where_[picture] = stage;
+  found->second.stage = stage;
 }
 
 void Metrics::on(Time now, const Record& record) {
-  move(record.picture, nullptr);
-  const auto submitted = submitted_.extract(record.picture);
+  const auto picture = under_way_.extract(record.picture);
+  if (picture) picture.mapped().stage->Decrement();
   left_gauge_->Set(static_cast<double>(--left_));
   if (!record.drawn()) return failed_->Increment();
   drawn_->Increment();
-  if (submitted) whole_->Observe(in_seconds(now - submitted.mapped()));
+  if (picture) whole_->Observe(in_seconds(now - picture.mapped().submitted));
   stages_.at("encode")->Observe(record.seconds.encode);
   stages_.at("denoise")->Observe(record.seconds.denoise);
   stages_.at("decode")->Observe(record.seconds.decode);

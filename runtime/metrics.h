@@ -45,7 +45,12 @@ class Metrics : public Listener {
     void done(Time now);
   };
 
-  /// The picture waits for that stage, or is in it; none: it is finished.
+  struct UnderWay {
+    prometheus::Gauge* stage;
+    Time submitted;
+  };
+
+  /// The picture waits for that stage, or is in it.
   void move(int64_t picture, prometheus::Gauge* stage);
 
   std::shared_ptr<prometheus::Registry> registry_;
@@ -58,8 +63,7 @@ class Metrics : public Listener {
   std::map<std::string, prometheus::Histogram*> stages_;
   prometheus::Histogram* whole_;
   std::map<std::string, prometheus::Gauge*> at_stage_;
-  std::map<int64_t, Time> submitted_;                  // pictures that are not finished
-  std::map<int64_t, prometheus::Gauge*> where_;        // by picture, from submitted to finished
+  std::map<int64_t, UnderWay> under_way_;              // by picture, from submitted to finished
   std::map<int64_t, std::vector<int64_t>> to_encode_;  // pictures by request
   std::map<int, prometheus::Gauge*> peak_memory_;      // by rank
 };

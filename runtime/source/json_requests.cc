@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "model/files/printable.h"
+#include "model/files/text_lines.h"
 #include "parallel/rank/errors.h"
 #include "runtime/source/request_fields.h"
 
@@ -118,22 +119,18 @@ struct Lines {
 /// Each line by itself.
 Lines read_lines(std::string_view text, const std::string& name) {
   Lines lines;
-  int64_t number = 0;
-  for (size_t start = 0; start < text.size();) {
-    const size_t end = std::min(text.find('\n', start), text.size());
-    const std::string_view line = text.substr(start, end - start);
-    start = end + 1;
-    Values values = ValueReader(line, name, ++number).read();
+  each_text_line(text, [&](int64_t number, std::string_view line) {
+    Values values = ValueReader(line, name, number).read();
     if (values.error) {
       lines.requests.add({name + ":" + std::to_string(number), {}, described(*values.error, line)});
-      continue;
+      return;
     }
     for (size_t i = 0; i < values.requests.size(); ++i) {
       const RequestLine request = values.requests[i];
       lines.some_good |= request.options.has_prompt();
       lines.requests.add(request);
     }
-  }
+  });
   return lines;
 }
 

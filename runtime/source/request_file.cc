@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "model/files/text_lines.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
 #include "runtime/source/json_requests.h"
@@ -68,14 +69,11 @@ proto::Options read_text_request(std::string_view text) {
 
 RequestLines read_text_requests(std::string_view text, const std::string& name, const Warn& warn) {
   RequestLines requests;
-  int64_t number = 0, empty = 0;
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    ++number;
+  int64_t empty = 0;
+  each_text_line(text, [&](int64_t number, std::string_view line) {
     if (blank(line)) {
       ++empty;
-      continue;
+      return;
     }
     RequestLine request{name + ":" + std::to_string(number), {}, {}};
     try {
@@ -84,7 +82,7 @@ RequestLines read_text_requests(std::string_view text, const std::string& name, 
       request.error = error.what();
     }
     requests.add(request);
-  }
+  });
   if (empty > 0) warn(fmt::format("{}: {} empty {} left out", name, empty, empty == 1 ? "line is" : "lines are"));
   return requests;
 }

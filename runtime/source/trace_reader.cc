@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "model/files/printable.h"
+#include "model/files/text_lines.h"
 #include "parallel/rank/errors.h"
 #include "runtime/options/field.h"
 
@@ -172,13 +173,11 @@ void take(TraceRequest& request, const std::string& name, const Value& value) {
 /// take(FILE:LINE, the line without blanks around it) of those that are not empty.
 void for_each_request(std::string_view text, const std::string& name,
                       const std::function<void(const std::string&, std::string_view)>& take) {
-  for (int64_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  each_text_line(text, [&](int64_t number, std::string_view line) {
     const size_t begin = line.find_first_not_of(kBlanks);
-    if (begin == std::string_view::npos) continue;
+    if (begin == std::string_view::npos) return;
     take(fmt::format("{}:{}", name, number), line.substr(begin, line.find_last_not_of(kBlanks) + 1 - begin));
-  }
+  });
 }
 
 TraceRequest request_of(std::string_view line) {
