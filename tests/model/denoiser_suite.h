@@ -211,7 +211,7 @@ TEST_P(DenoiserRanks, WhatTravelsAsInt8IsRounded) {
 /// On a stream of its own a card's steps are recorded and replayed, but those in int8-outliers; on the legacy default
 /// stream they are not.
 TEST_P(DenoiserRanks, ReplayedStepsHaveTheSameBits) {
-  if (setting().device(0).is_cpu()) GTEST_SKIP() << "CPUs record no steps";
+  if (setting().device(0).is_cpu() && ranks() != 2) GTEST_SKIP() << "CPUs record no steps: two ranks stand for all";
   const auto checkpoint = model_.checkpoint();
   const auto& config = checkpoint.folder.transformer;
   run_ranks(ranks(), [&](World& world) {
