@@ -27,6 +27,8 @@ Json row(const RankPlace& place, const StepTimes& times, const BenchOptions& opt
                      {"of_floor", times.milliseconds.median / times.floor},
                      {"tflops", times.tera_flop / times.milliseconds.median * 1e3},
                      {"launch_ms", times.launch},
+                     {"attention", times.attention},
+                     {"output_rms", times.output_rms},
                      {"weights_bytes", times.weights},
                      {"buffers_bytes", times.buffers},
                      {"workspace_bytes", times.workspace}});
@@ -35,11 +37,16 @@ Json row(const RankPlace& place, const StepTimes& times, const BenchOptions& opt
     result["read_bytes"] = times.read;
     result["read_gb_per_s"] = static_cast<double>(times.read) / times.load / 1e6;
   }
-  if (times.host_waits) result["host_waits"] = *times.host_waits;
+  if (times.host_waits) {
+    result["host_waits"] = *times.host_waits;
+    result["steps"] = times.steps;
+    result["steps_replayed"] = times.replayed;
+  }
   if (times.allocations) result["device_allocations"] = *times.allocations;
   if (const Gathering gathers = gathering(times.trace); gathers.total > 0) {
     result["gather_ms"] = gathers.total / 1e3 / kTracedSteps;
     result["gather_exposed_ms"] = gathers.exposed / 1e3 / kTracedSteps;
+    result["gather_exposed_percent"] = 100 * gathers.exposed / gathers.total;
   }
   result.update(state_of_card(place));
   return result;
@@ -54,14 +61,16 @@ std::string load_text(const Json& rank) {
 /// What a step should have none of.
 std::string interruptions_text(const Json& rank) {
   if (!rank.contains("host_waits")) return "";
-  return fmt::format("; in all steps {} waits of the host, {} allocations", rank["host_waits"].get<int64_t>(),
+  return fmt::format("; attention by {}; {} of {} steps replayed, {} waits of the host and {} allocations in those timed",
+                     rank["attention"].get<std::string>(), rank["steps_replayed"].get<int64_t>(),
+                     rank["steps"].get<int64_t>(), rank["host_waits"].get<int64_t>(),
                      rank["device_allocations"].get<int64_t>());
 }
 
 std::string gathers_text(const Json& rank) {
   if (!rank.contains("gather_ms")) return "";
-  const double all = rank["gather_ms"].get<double>(), exposed = rank["gather_exposed_ms"].get<double>();
-  return fmt::format("; gathers {:.2f} ms, {:.0f} % of it exposed", all, 100 * exposed / all);
+  return fmt::format("; gathers {:.2f} ms, {:.0f} % of it exposed", rank["gather_ms"].get<double>(),
+                     rank["gather_exposed_percent"].get<double>());
 }
 
 Json as_json(const std::vector<TraceEvent>& events) {
@@ -106,19 +115,22 @@ Found found_of_step(const Subject& subject, const Placement& placement, World& w
   const BenchOptions& options = subject.options;
   const StepTimes times = measure_step(
       subject.checkpoint, placement, world,
-      {subject.picture, options.max_sequence_length, options.repetitions, /*trace=*/!options.trace.empty()});
+      {subject.picture, options.max_sequence_length, options.repetitions, /*trace=*/!options.trace.empty(),
+       options.serialized});
   together(world, [&] {
     if (!times.output_is_finite)
       throw Invalid("the latents are not finite: damaged weights, or a --dtype too narrow for them");
   });
   if (!options.trace.empty()) write_trace(options.trace, placement, world, times);
   Found found{heading(subject, placement), {}, {}, {}};
+  found.heading["serialized"] = options.serialized;
   found.heading["context_parallel"] = context_parallel_name(
       exchange_of(placement, placement.replicas.front(), subject.checkpoint.folder.transformer).context);
   found.whole = found.heading;
   found.text = heading_text(found.heading, "a step");
   if (world.size() > 1)
-    found.text += fmt::format("attention is shared by {}\n", found.heading["context_parallel"].get<std::string>());
+    found.text += fmt::format("attention is shared by {}{}\n", found.heading["context_parallel"].get<std::string>(),
+                              options.serialized ? ", and nothing hides what travels" : "");
   for (const std::string& text : world.exchange(row(placement.ranks[world.rank()], times, subject.options).dump())) {
     const Json rank = Json::parse(text);
     found.whole["ranks"].push_back(rank);

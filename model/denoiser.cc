@@ -129,6 +129,8 @@ int64_t Denoiser::weight_bytes() const { return parts_->weights.kept(); }
 
 int64_t Denoiser::buffer_bytes() const { return parts_->arena.bytes(); }
 
+int64_t Denoiser::replayed_steps() const { return parts_->replay.launches(); }
+
 at::Tensor Denoiser::operator()(const Conditioning& conditioning, const Picture& picture, const OnStep& on_step) {
   Canvas& canvas = parts_->canvas_for(picture, conditioning);
   parts_->begin(canvas, conditioning, picture);

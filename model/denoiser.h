@@ -36,6 +36,9 @@ class Denoiser {
   int64_t weight_bytes() const;
   int64_t buffer_bytes() const;
 
+  /// How many steps were launched as a whole, as they had been recorded.
+  int64_t replayed_steps() const;
+
  private:
   struct Parts;
   std::unique_ptr<Parts> parts_;

@@ -1,11 +1,14 @@
 #include "model/replay.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 
 #include "built_with.h"
 
 #if FLUX_CUDA
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
 
@@ -17,9 +20,14 @@ struct Replay::Recording {
   Recording(const std::function<void()>& work, const Recording* other) {
     // Other threads load, encode and decode meanwhile.
     if (other != nullptr) pool = other->pool;
-    graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
-    work();
-    graph.capture_end();
+    try {
+      graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
+      work();
+      graph.capture_end();
+    } catch (const c10::CUDAError& error) {
+      throw std::runtime_error(std::string("a step cannot be recorded as a CUDA graph: ") +
+                               error.what_without_backtrace());
+    }
     pool = graph.pool();
   }
 
@@ -62,6 +70,7 @@ void Replay::operator()(const Shape& shape, const std::function<void()>& work) {
     recordings_.splice(recordings_.begin(), recordings_, found);
   }
   recordings_.front().second->launch();
+  ++launches_;
 }
 
 }  // namespace flux

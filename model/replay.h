@@ -21,8 +21,11 @@ class Replay {
   explicit Replay(bool recordable);
   ~Replay();
 
-  /// Calls of one shape do the same to the same memory.
+  /// Calls of one shape do the same to the same memory. A work that cannot be recorded says so in what it throws.
   void operator()(const Shape& shape, const std::function<void()>& work);
+
+  /// How often a recording was launched.
+  int64_t launches() const { return launches_; }
 
  private:
   struct Recording;
@@ -30,6 +33,7 @@ class Replay {
   static constexpr size_t kept = 4;
 
   bool recordable_;
+  int64_t launches_ = 0;
   std::set<Shape> ran_;
   std::list<std::pair<Shape, std::shared_ptr<Recording>>> recordings_;  // the last used first
 };

@@ -36,8 +36,8 @@ class Communicator {
   /// The largest of every element over ranks, in place. For few values.
   virtual Pending reduce(const at::Tensor& value) = 0;
 
-  /// What carries an all_gather of `all`, a whole buffer of buffer(), in words for people.
-  virtual std::string carrier(const at::Tensor& /*all*/) const { return "host memory"; }
+  /// What carries an all_gather of such `rows` of `all`, a whole buffer of buffer(), in words for people.
+  virtual std::string carrier(const at::Tensor& /*all*/, at::IntArrayRef /*rows*/) const { return "host memory"; }
 
   /// Whether a CUDA graph can hold its collectives. A group of one rank has nothing to hold.
   virtual bool capturable() const { return size() == 1; }

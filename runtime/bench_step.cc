@@ -11,14 +11,17 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "model/checkpoint/counted.h"
 #include "model/denoiser.h"
+#include "model/kernels/attention.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/flop.h"
 #include "model/transformer/modulation_layout.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/stage_stream.h"
+#include "runtime/bench/serialized.h"
 #include "runtime/device_memory.h"
 #include "runtime/exchange.h"
 #include "runtime/interruptions.h"
@@ -151,7 +154,7 @@ class StepWatch {
 
 StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement, World& world,
                        const StepMeasurement& how) {
-  const auto& [picture, text_tokens, steps, traces] = how;
+  const auto& [picture, text_tokens, steps, traces, serialized] = how;
   const RankPlace& place = placement.ranks[world.rank()];
   const Replica& replica = placement.replicas.front();
   const TransformerConfig& config = checkpoint.folder.transformer;
@@ -165,7 +168,8 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   times.rows = cut.rows(place.position);
   times.tera_flop = step_flop(config, times.rows, cut.tokens()) * 1e-12;
   {
-    const auto sequence = world.group(replica.ranks, replica.transport, place.device);
+    auto sequence = world.group(replica.ranks, replica.transport, place.device);
+    if (serialized) sequence = std::make_unique<Serialized>(std::move(sequence));
     const auto read = std::make_shared<std::atomic<int64_t>>(0);
     std::optional<Denoiser> loaded;
     times.load = milliseconds_of(place.device, [&] {
@@ -183,9 +187,14 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
         random_conditioning(config, text_tokens, watch.all_steps(), place, placement.dtype);
     const at::Tensor latents = denoiser(conditioning, picture, std::ref(watch));
     times.output_is_finite = latents.isfinite().all().item<bool>();
+    times.output_rms = latents.pow(2).mean().sqrt().item<double>();
+    times.steps = watch.all_steps();
+    times.replayed = denoiser.replayed_steps();
     watch.tell(times);
     times.workspace = memory.peak() - memory.at_first();
   }
+  times.attention = attention_library(
+      at::empty({1, 1, config.attention_head_dim}, at::dtype(placement.dtype).device(place.device)));
   times.floor_products = floor_products(placement, place);
   times.floor = floor_milliseconds(config, times.rows, cut.tokens(), at::dtype(placement.dtype).device(place.device),
                                    times.floor_products);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "model/checkpoint/checkpoint.h"
@@ -32,7 +33,10 @@ struct StepTimes {
   std::optional<int64_t> host_waits{};   // of the steps that were timed, on a card: ATen's for the card,
   std::optional<int64_t> allocations{};  // and how often it took memory from the driver; none is as it should be
   std::vector<TraceEvent> trace{};       // of kTracedSteps steps more, where that is asked for
+  int64_t steps = 0, replayed = 0;       // of all that ran, those that were launched as they had been recorded
+  std::string attention{};               // whose kernel: "cuDNN" or "ATen"
   bool output_is_finite = true;
+  double output_rms = 0;  // of the latents after the last step
 };
 
 inline constexpr int64_t kTracedSteps = 3;
@@ -42,6 +46,7 @@ struct StepMeasurement {
   Picture picture;
   int64_t text_tokens, steps;
   bool trace;
+  bool serialized;  // what travels between ranks is waited for at once, so that nothing hides it
 };
 
 /// Draws one picture's latents from random conditioning. Collective over the world; the first steps, in which libraries

@@ -28,7 +28,7 @@ std::vector<double> timed(at::Device device, int64_t repetitions, const Collecti
 Gathers timed_gathers(Communicator& group, at::Device device, const std::vector<int64_t>& bytes, int64_t repetitions) {
   const at::Tensor all = group.buffer({sum(bytes)}, at::dtype(at::kByte).device(device));
   all.zero_();
-  return {timed(device, repetitions, [&] { return group.all_gather(all, bytes); }), group.carrier(all)};
+  return {timed(device, repetitions, [&] { return group.all_gather(all, bytes); }), group.carrier(all, bytes)};
 }
 
 Gathers timed_all_to_alls(Communicator& group, at::Device device, const std::vector<int64_t>& bytes,
@@ -44,7 +44,7 @@ Gathers timed_all_to_alls(Communicator& group, at::Device device, const std::vec
   };
   const at::Tensor sent = buffer(sum(sent_bytes)), received = buffer(sum(received_bytes));
   const auto collective = [&] { return group.all_to_all(received, received_bytes, sent, sent_bytes); };
-  return {timed(device, repetitions, collective), group.carrier(sent)};
+  return {timed(device, repetitions, collective), group.carrier(sent, sent_bytes)};
 }
 
 std::vector<int64_t> even_bytes(int64_t bytes, int ranks) {

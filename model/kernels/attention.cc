@@ -16,12 +16,22 @@ at::Tensor without_few_left(const at::Tensor& q) {
   return q.is_cpu() && left != 0 ? at::constant_pad_nd(q, {0, 0, 0, 0, 0, whole - left}) : q;
 }
 
+bool by_cudnn([[maybe_unused]] const at::Tensor& q) {
+#if FLUX_CUDA
+  return q.is_cuda() && cudnn_attends(q);
+#else
+  return false;
+#endif
+}
+
 }  // namespace
+
+const char* attention_library(const at::Tensor& q) { return by_cudnn(q) ? "cuDNN" : "ATen"; }
 
 void attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out) {
   if (q.size(0) == 0) return;
 #if FLUX_CUDA
-  if (q.is_cuda() && cudnn_attends(q)) return cudnn_attention(q, k, v, out);
+  if (by_cudnn(q)) return cudnn_attention(q, k, v, out);
 #endif
   const auto result =
       at::scaled_dot_product_attention(heads_first(without_few_left(q)), heads_first(k), heads_first(v));

@@ -9,4 +9,7 @@ namespace flux {
 /// cuDNN has a kernel for it goes straight to `out` (cudnn_attention.h); elsewhere ATen's result is copied there.
 void attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out);
 
+/// Whose kernel attends with queries like `q`: "cuDNN" or "ATen".
+const char* attention_library(const at::Tensor& q);
+
 }  // namespace flux

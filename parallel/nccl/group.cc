@@ -84,7 +84,7 @@ class NcclCommunicator : public Communicator {
                      at::IntArrayRef sent_rows) override;
   Pending broadcast(const at::Tensor& value, int root) override;
   Pending reduce(const at::Tensor& value) override;
-  std::string carrier(const at::Tensor& all) const override;
+  std::string carrier(const at::Tensor& all, at::IntArrayRef rows) const override;
   bool capturable() const override { return true; }
   void abort(std::string_view why) noexcept override { host_->abort(why); }
 
@@ -159,10 +159,11 @@ at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions opt
   return at::empty(sizes, options);
 }
 
-std::string NcclCommunicator::carrier(const at::Tensor& all) const {
+std::string NcclCommunicator::carrier(const at::Tensor& all, at::IntArrayRef rows) const {
   if (static_cast<int64_t>(all.nbytes()) < kWorthAnEngine) return "NCCL's kernels";
   if (staged_) return "copy engines, through the host";
-  return way_ == Way::peers ? "copy engines, card to card" : "NCCL's kernels";
+  const bool registered = way_ == Way::peers && even(gathered_ranges(all, rows, size()));
+  return registered ? "copy engines, card to card" : "NCCL's kernels";
 }
 
 Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {

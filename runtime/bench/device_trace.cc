@@ -90,7 +90,7 @@ std::string chrome_trace(const std::vector<RankTrace>& ranks) {
     events.push_back({{"ph", "M"}, {"name", "process_sort_index"}, {"pid", rank}, {"args", {{"sort_index", rank}}}});
     for (const TraceEvent& event : of_rank)
       events.push_back({{"ph", "X"},
-                        {"name", event.name},
+                        {"name", (travels(event.name) ? "gather: " : "") + event.name},
                         {"pid", rank},
                         {"tid", event.lane},
                         {"ts", event.begin},

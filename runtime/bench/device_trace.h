@@ -45,7 +45,8 @@ Gathering gathering(const std::vector<TraceEvent>& events);
 /// A rank's events and what to call it.
 using RankTrace = std::pair<std::string, std::vector<TraceEvent>>;
 
-/// In Chrome's trace format, which Perfetto reads too: a process a rank, a thread a lane.
+/// In Chrome's trace format, which Perfetto reads too: a process a rank, a thread a lane; what travels between ranks is
+/// a "gather: ...".
 std::string chrome_trace(const std::vector<RankTrace>& ranks);
 
 }  // namespace flux

@@ -224,6 +224,7 @@ BenchOptions bench_options(const Settings& settings) {
           .repetitions = options.repetitions(),
           .random_weights = options.random_weights(),
           .trace = options.trace(),
+          .serialized = options.serialized(),
           .form = options.json() ? OutputForm::json : plain(options.output_format())};
 }
 

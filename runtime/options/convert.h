@@ -46,6 +46,7 @@ struct BenchOptions {
   int64_t repetitions = 20;
   bool random_weights = false;
   std::string trace{};  // a file, or empty
+  bool serialized = false;
   OutputForm form = OutputForm::text;
 };
 

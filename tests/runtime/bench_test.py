@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -29,6 +30,29 @@ class Bench(unittest.TestCase):
                     self.assertLessEqual(rank["step"]["median_ms"], rank["step"]["p95_ms"])
                     self.assertGreater(rank["floor_ms"], 0)
                     self.assertGreater(rank["weights_bytes"], 0)
+                    self.assertGreater(rank["tflops"], 0)
+                    self.assertGreater(rank["launch_ms"], 0)
+                    self.assertAlmostEqual(rank["of_floor"], rank["step"]["median_ms"] / rank["floor_ms"])
+                    self.assertEqual(rank["attention"], "ATen")
+
+    def test_random_weights_keep_latents_at_the_spread_of_noise(self):
+        # Values that vanish or grow draw less power, and a card runs faster on them.
+        for rank in self.measured("step", "--random-weights", launcher=mpirun(2))["ranks"]:
+            self.assertGreater(rank["output_rms"], 0.5)
+            self.assertLess(rank["output_rms"], 4)
+
+    def test_a_step_whose_gathers_nothing_hides(self):
+        for context in ("gather", "ulysses"):
+            measured = self.measured("step", "--serialized", "--context-parallel", context, launcher=mpirun(2))
+            self.assertEqual((measured["serialized"], len(measured["ranks"])), (True, 2))
+
+    def test_a_trace_of_every_rank(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.measured("step", "--trace", Path(folder, "trace.json"), launcher=mpirun(2))
+            events = json.loads(Path(folder, "trace.json").read_text())["traceEvents"]
+        named = [event["args"]["name"] for event in events if event["name"] == "process_name"]
+        self.assertEqual([name.split()[:2] for name in named], [["rank", "0"], ["rank", "1"]])
+        self.assertEqual({event["pid"] for event in events if event["ph"] == "X"}, {0, 1})
 
     def test_a_decoding(self):
         measured = self.measured("decode")

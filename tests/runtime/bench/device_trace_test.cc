@@ -28,12 +28,13 @@ TEST(DeviceTrace, TellsHowMuchOfTheGathersNothingHides) {
 }
 
 TEST(DeviceTrace, IsWhatChromeReads) {
-  const auto trace = nlohmann::json::parse(chrome_trace({{"rank 0", {{"product", 7, 1.5, 2}}}, {"rank 1", {}}}));
+  const auto trace = nlohmann::json::parse(chrome_trace({{"rank 0", {{"product", 7, 1.5, 2}}}, {"rank 1", {{"Memcpy PtoP", 9, 2, 1}}}}));
   const auto& events = trace["traceEvents"];
-  EXPECT_EQ(events.size(), 5);
+  EXPECT_EQ(events.size(), 6);
   EXPECT_EQ(events[2],
             (nlohmann::json{{"ph", "X"}, {"name", "product"}, {"pid", 0}, {"tid", 7}, {"ts", 1.5}, {"dur", 2.0}}));
   EXPECT_EQ(events[3]["args"]["name"], "rank 1");
+  EXPECT_EQ(events[5]["name"], "gather: Memcpy PtoP");
 }
 
 }  // namespace
