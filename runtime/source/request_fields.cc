@@ -20,8 +20,12 @@ bool is_text(const FieldDescriptor& field) {
   return field.cpp_type() == FieldDescriptor::CPPTYPE_STRING || field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM;
 }
 
+/// What a table numbers its rows by is a number, and a text here.
+bool is_id(const FieldDescriptor& field) { return field.number() == proto::Options::kIdFieldNumber; }
+
 bool is_whole(const FieldDescriptor& field) {
-  return field.cpp_type() == FieldDescriptor::CPPTYPE_INT64 || field.cpp_type() == FieldDescriptor::CPPTYPE_UINT64;
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_INT64 || field.cpp_type() == FieldDescriptor::CPPTYPE_UINT64 ||
+         is_id(field);
 }
 
 /// Bytes of the text or number that `token` ends with; else 0. The parser hands over what came before it too, but not
@@ -161,7 +165,7 @@ bool RequestFields::number(const std::string& text) {
   if (place_ == Place::outside || place_ == Place::list) return no_request();
   if (place_ == Place::values) {
     values_ += (values_.empty() ? "" : ",") + text;
-  } else if (field_ != nullptr && is_text(*field_)) {
+  } else if (field_ != nullptr && is_text(*field_) && !is_id(*field_)) {
     refuse("is a number; a text is wanted");
   } else if (field_ != nullptr && field_->is_repeated()) {
     refuse("is a number; an array of numbers is wanted");

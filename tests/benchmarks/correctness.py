@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import cards, child, flux_dist  # noqa: E402
+from reference.exact_guidance import keep_exact  # noqa: E402
 
 child.prepare_environment()
 ALLOWED = 1.05
@@ -56,19 +57,6 @@ def draw_ours(program, model, request, seed, device, ranks):
                    "--output-dir", folder, "--device", device, "--dtype", "bf16", "--noise-dtype", "bf16", *flags])
         pictures = [np.asarray(Image.open(file)).astype(int) for file in sorted(Path(folder).glob("*.png"))]
         return np.stack(pictures)
-
-
-def keep_exact(pipe):
-    """Has the embeddings of timesteps and guidance see what FluxPipeline in fp32 gives them; returns how to undo it."""
-    import torch
-
-    def replace(_, arguments):
-        timestep, *guidance, pooled = arguments
-        exact = pipe.current_timestep.to(torch.float32).expand(timestep.shape) / 1000 * 1000
-        scales = [torch.full_like(scale, pipe.guidance_scale, dtype=torch.float32) * 1000 for scale in guidance]
-        return exact, *scales, pooled
-
-    return pipe.transformer.time_text_embed.register_forward_pre_hook(replace)
 
 
 def say_less():

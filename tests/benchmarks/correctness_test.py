@@ -9,6 +9,7 @@ import torch
 from benchmarks import correctness
 from diffusers import FluxPipeline
 from reference import pipeline
+from reference.exact_guidance import keep_exact
 from runtime.program import DEMO, PROGRAM, run
 
 REQUEST = dict(prompt="a red circle", height=64, width=64, num_inference_steps=3, guidance_scale=3.7,
@@ -31,7 +32,7 @@ class KeptExact(unittest.TestCase):
         pipe = FluxPipeline.from_pretrained(self.folder / model, dtype=dtype)
         pipe.set_progress_bar_config(disable=True)
         if exact:
-            correctness.keep_exact(pipe)
+            keep_exact(pipe)
         seen = []
         pipe.transformer.time_text_embed.register_forward_pre_hook(
             lambda _, arguments: seen.append([value.double().item() for value in arguments[:-1]]))

@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import child, correctness  # noqa: E402
+from reference.exact_guidance import keep_exact  # noqa: E402
 
 child.prepare_environment()
 ALLOWED = 1.05
@@ -122,7 +123,7 @@ def draw_theirs(model, request, seed, device):
     def draw():
         return as_pixels(pipe(**one, latents=start, output_type="np").images[0] for one, start in zip(requests, noise))
 
-    hook = correctness.keep_exact(pipe)
+    hook = keep_exact(pipe)
     pictures = {"bf16": draw()}
     for peer, quantize in QUANTIZE.items():
         if not importlib.util.find_spec(peer.split()[0]):

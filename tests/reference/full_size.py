@@ -1,7 +1,7 @@
 """A random FLUX.1-dev of the published size, and what FluxPipeline draws with it on a card: `full_size.py OUTDIR`.
 
 OUTDIR/model is the folder, 34 GB in bf16 with the tokenizers of configs/demo; OUTDIR/pictures.npz holds the picture of
-REQUEST drawn in bf16 and in fp32, uint8 [height, width, 3]. Needs a card of 75 GiB.
+REQUEST drawn in bf16 (timesteps and guidance in fp32) and in fp32, uint8 [height, width, 3]. Needs a card of 75 GiB.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from reference.exact_guidance import keep_exact
 from reference.pipeline import DEMO, randomize
 from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
@@ -55,11 +56,14 @@ def write_small_files(folder):
     FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True).save_pretrained(folder / "scheduler")
 
 
-def write_model(folder, *changes):
+COMPONENTS = (transformer, text_encoder, text_encoder_2, vae)
+
+
+def write_model(folder, *changes, components=COMPONENTS):
     """changes: functions of a component, before it is saved."""
     write_small_files(folder)
     torch.set_default_dtype(torch.bfloat16)
-    for component in (transformer, text_encoder, text_encoder_2, vae):
+    for component in components:
         torch.manual_seed(0)
         with torch.device("cuda"), torch.no_grad():
             made = randomize(component())
@@ -112,7 +116,9 @@ def write(folder):
     pipe = FluxPipeline.from_pretrained(folder / "model", torch_dtype=torch.bfloat16).to("cuda")
     pipe.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(SEED)
+    hook = keep_exact(pipe)
     bf16 = pipe(**REQUEST, generator=[generator], output_type="np").images[0]
+    hook.remove()
     pictures = {"bf16": bf16, "fp32": draw_fp32(pipe)}
     np.savez(folder / "pictures.npz", **{name: (image * 255).round().astype("uint8") for name, image in pictures.items()})
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from diffusers import FluxPipeline
 from reference import pipeline
+from reference.exact_guidance import keep_exact
 from runtime import pipeline_test
 from runtime.program import journal, mpirun, pixels
 
@@ -28,9 +29,10 @@ class PipelineOnCards(pipeline_test.Pipeline):
     device = "cuda"
 
     def reference_error(self, model, dtype):
-        """Of FluxPipeline in 16 bit on a card, from the same noise as in fp32."""
+        """Of FluxPipeline in 16 bit on a card, timesteps and guidance in fp32, from the same noise as in fp32."""
         pipe = FluxPipeline.from_pretrained(self.folder / model, torch_dtype=dtype).to("cuda")
         pipe.set_progress_bar_config(disable=True)
+        keep_exact(pipe)
         differences = []
         for line, request in enumerate(self.requests):
             if request["model"] != model:
@@ -60,6 +62,18 @@ class PipelineOnCards(pipeline_test.Pipeline):
 
     def test_16_bit_over_three_ranks(self):
         self.check_16_bit("three", mpirun(3), "nccl" if torch.cuda.device_count() > 1 else "mpi")
+
+    def test_three_ranks_draw_the_files_of_one(self):
+        for model in pipeline.MODELS:
+            for dtype in DTYPES:
+                with self.subTest(model=model, dtype=dtype):
+                    drawn = []
+                    for name, launcher in (("one", ()), ("three_ranks", mpirun(3))):
+                        out = self.folder / f"{model}-{name}-{dtype}-bits"
+                        result = self.draw(model, launcher, ["--replicas", 1], out, dtype)
+                        self.assertEqual(result.returncode, 0, result.stderr)
+                        drawn.append({file.name: pixels(file).tobytes() for file in out.glob("*.png")})
+                    self.assertEqual(*drawn)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ class TwoHosts(unittest.TestCase):
         found = errors(said)
         self.assertEqual(len(found), 1, said)
         self.assertRegex(found[0], rf"rank [12] (\({THERE}\) )?.*(within|for) 3 s")
+        self.assertNotIn("suspects", journal_lines(self.out)[-1], "a lost host is no request's fault")
         self.assertEqual(code, 3)
         self.assertEqual(processes_of(self.out), {})
 

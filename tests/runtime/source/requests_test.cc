@@ -186,15 +186,17 @@ TEST(Requests, BadJsonFailsAloneWithItsLine) {
 TEST(Requests, TablesAsPandasWritesThem) {
   const auto requests =
       drawn(dev_settings({{"prompts", "-"}}),
-            "{\"prompt\": \"a\", \"height\": 64.0, \"seed\": 42.0, \"prompt_2\": null, \"sigmas\": null}\n"
-            "{\"prompt\": \"b\", \"height\": null, \"seed\": null, \"prompt_2\": \"c\"}\n")
+            "{\"prompt\": \"a\", \"height\": 64.0, \"seed\": 42.0, \"prompt_2\": null, \"sigmas\": null, \"id\": 7}\n"
+            "{\"id\": 8.0, \"prompt\": \"b\", \"height\": null, \"seed\": null, \"prompt_2\": \"c\"}\n")
           .requests;
   ASSERT_EQ(requests.size(), 2u);
   EXPECT_EQ(requests[0].error, "");
   EXPECT_EQ(requests[0].prompt.picture.height, 64);
   EXPECT_EQ(requests[0].prompt.picture.seed, 42u);
   EXPECT_EQ(requests[0].prompt.prompt_2, std::nullopt);
+  EXPECT_EQ(requests[0].prompt.id, "7");
   EXPECT_EQ(requests[1].error, "");
+  EXPECT_EQ(requests[1].prompt.id, "8");
   EXPECT_EQ(requests[1].prompt.picture.height, 1024);
   EXPECT_EQ(requests[1].prompt.picture.seed, 101u) << "that of its position";
 }
