@@ -68,7 +68,10 @@ using By = Quantization::By;
 
 /// What `flux-dist quantize` writes.
 Quantization read_own_quantization(const ConfigFields& fields) {
-  const std::string rotation = fields.text("rotation", rotation_name);
+  if (fields.number("version", 0) != Quantization::own_version)
+    fields.fail("version", "must be " + std::to_string(Quantization::own_version) +
+                               "; quantize the model again with this program");
+  const std::string rotation = fields.text("rotation", "");
   if (rotation != rotation_name)
     fields.fail("rotation", quoted_name(rotation) + " is not the one computed with (" + rotation_name +
                                 "); quantize the model again with this program");

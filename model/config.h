@@ -18,6 +18,8 @@ namespace flux {
 struct Quantization {
   enum class By { nobody, bitsandbytes, flux_dist, fp8 };
 
+  static constexpr int own_version = 1;  // of what flux-dist quantize writes
+
   By by = By::nobody;
   Format format = Format::dense;      // of bitsandbytes nf4 or fp4, or int8_weights: its 8 bits
   Format modulation = Format::dense;  // of the transformer's

@@ -35,6 +35,8 @@ void require_complete(const ModelFolder& folder) {
 
 void say_how_ranks_are_shared(const Placement& placement) {
   if (placement.ranks.size() > 2) spdlog::info("{}", shared_out_as_text(placement));
+  if (placement.formats != Formats{}) spdlog::info("quantized: {}", as_text(placement.formats));
+  if (placement.encoder_residency == Residency::streamed) spdlog::info("text encoder and modulation streamed");
   if (const auto& shares = placement.demand.shares; !shares.empty()) spdlog::info("shares {}", fmt::join(shares, ", "));
   for (const std::string& line : placement.warnings()) spdlog::warn("{}", line);
 }

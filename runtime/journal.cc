@@ -61,6 +61,7 @@ std::string run_line(const RunFacts& facts, int64_t fence, const std::string& ta
                {"model", {{"name", facts.model}, {"identity", facts.identity}}},
                {"dtype", dtype_name(facts.placement.dtype)},
                {"quantize", as_text(facts.placement.formats)},
+               {"encoders_streamed", facts.placement.encoder_residency == Residency::streamed},
                {"seed", facts.seed},
                {"ranks", ranks},
                {"replicas", replicas},

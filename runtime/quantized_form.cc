@@ -127,7 +127,8 @@ Json config_for(QuantizeFor reader, const std::string& component, const Formats&
   const Format format = transformer ? formats.transformer : formats.text_encoder;
   if (reader == QuantizeFor::bitsandbytes)
     return bitsandbytes_config(format == Format::dense ? formats.modulation : format, tensors);
-  Json config = {{"quant_method", "flux-dist"}, {"format", format_name(format)}};
+  Json config = {
+      {"quant_method", "flux-dist"}, {"version", Quantization::own_version}, {"format", format_name(format)}};
   if (transformer) config["modulation"] = format_name(formats.modulation);
   config["rotation"] = rotation_name;
   return config;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "model/checkpoint/codes.h"
 #include "model/checkpoint/refuse_tensor.h"
 #include "model/checkpoint/tensor_views.h"
 #include "model/files/json_file.h"
@@ -193,7 +194,10 @@ void BitsAndBytes::add_eight_bit(const TensorInfo& codes) {
   const auto read_scales = [scales](int64_t row, const at::Tensor& into) {
     into.copy_(scales.narrow(0, row, into.size(0)));
   };
-  const auto read_codes = [this, &codes](int64_t row, const at::Tensor& into) { source().read(codes, row, into); };
+  const auto read_codes = [this, &codes](int64_t row, const at::Tensor& into) {
+    source().read(codes, row, into);
+    require_codes(codes, into);
+  };
   const auto read_values = [=](int64_t row, const at::Tensor& into) {
     const Activation some{at::empty(into.sizes(), at::kChar), scales.narrow(0, row, into.size(0))};
     read_codes(row, some.values);

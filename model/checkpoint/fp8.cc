@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "model/checkpoint/codes.h"
 #include "model/checkpoint/refuse_tensor.h"
 #include "model/checkpoint/tensor_views.h"
 #include "model/files/printable.h"
@@ -43,26 +43,6 @@ bool is_embedding(const std::string& name) {
 /// The part of `name` before `ending`; empty where it ends otherwise.
 std::string before(const std::string& name, std::string_view ending) {
   return name.ends_with(ending) ? name.substr(0, name.size() - ending.size()) : "";
-}
-
-/// Whether a code is 0x7f or 0xff, e4m3's only ones that are no numbers; eight at a time, since all of a file is asked.
-bool any_is_no_number(const uint8_t* codes, int64_t count) {
-  constexpr uint64_t each = 0x0101010101010101;
-  uint64_t found = 0;
-  const auto look = [&](int64_t at, int64_t bytes) {
-    uint64_t some = 0;
-    std::memcpy(&some, codes + at, static_cast<size_t>(bytes));
-    found |= (some & (0x7f * each)) + each;  // which carries into a code's sign where the rest is 0x7f
-  };
-  constexpr int64_t together = sizeof(found);
-  for (int64_t at = 0; at + together <= count; at += together) look(at, together);
-  if (count % together > 0) look(count - count % together, count % together);
-  return (found & (0x80 * each)) != 0;
-}
-
-void require_numbers(const TensorInfo& tensor, const at::Tensor& codes) {
-  if (any_is_no_number(static_cast<const uint8_t*>(codes.const_data_ptr()), codes.numel()))
-    refuse_tensor(tensor, "holds what is no number; download it again");
 }
 
 /// See fp8.h.
@@ -147,7 +127,7 @@ class Fp8 : public TensorViews {
     };
     const auto read_codes = [this, &tensor](int64_t row, const at::Tensor& into) {
       source().read(tensor, row, into);
-      require_numbers(tensor, into);
+      require_codes(tensor, into);
     };
     TensorInfo info = tensor;
     info.bytes = bytes;

@@ -4,7 +4,9 @@
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
+#include "model/checkpoint/codes.h"
 #include "model/checkpoint/refuse_tensor.h"
 #include "model/files/printable.h"
 #include "model/linear/four_bit.h"
@@ -13,7 +15,12 @@
 namespace flux {
 namespace {
 
-constexpr std::string_view kCodes = ".codes";
+constexpr std::string_view kCodes = ".codes", kRowScales = ".scales";
+
+std::vector<int64_t> indices_of_zeros(const at::Tensor& values) {
+  const at::Tensor found = (values == 0).nonzero().flatten().contiguous();
+  return {found.data_ptr<int64_t>(), found.data_ptr<int64_t>() + found.numel()};
+}
 
 class KeptCodes : public TensorSource {
  public:
@@ -45,13 +52,28 @@ class KeptCodes : public TensorSource {
   void read(const TensorInfo& tensor, int64_t row, const at::Tensor& into) const override {
     if (matrices_.contains(tensor.name)) refuse_tensor(tensor, "is kept as codes, and config.json asks for its values");
     source_->read(tensor, row, into);
+    if (tensor.name.ends_with(kCodes)) require_codes(tensor, into);
     if (!numbers_.contains(tensor.name)) return;
-    const bool scale = tensor.name.ends_with(".scales");
-    if (!into.isfinite().all().item<bool>() || (scale && (into < 0).any().item<bool>()))
+    const bool by_row = tensor.name.ends_with(kRowScales);
+    const at::Tensor scales = by_row ? into : FourBit{.codes = {}, .absmax = {}, .nested = into}.nested_absmax();
+    if (!into.isfinite().all().item<bool>() || (scales < 0).any().item<bool>())
       refuse_tensor(tensor, "holds a scale that is negative or not finite; quantize the model again");
+    if (by_row) require_zeros(tensor, row, into);
   }
 
  private:
+  /// Where a row's scale is zero, as a row of zeros has it.
+  void require_zeros(const TensorInfo& scales, int64_t row, const at::Tensor& values) const {
+    const std::string name = scales.name.substr(0, scales.name.size() - kRowScales.size());
+    const TensorInfo& codes = *source_->find(name + std::string(kCodes));
+    for (const int64_t zero : indices_of_zeros(values)) {
+      const at::Tensor one = at::empty({1, codes.shape[1]}, codes.dtype);
+      source_->read(codes, row + zero, one);
+      if (one.to(at::kFloat).any().item<bool>())
+        refuse_tensor(scales, "holds a scale of zero for codes that are not; quantize the model again");
+    }
+  }
+
   void add(const TensorInfo& codes) {
     const std::string name = codes.name.substr(0, codes.name.size() - kCodes.size());
     const bool four_bit = codes.dtype == at::kByte;

@@ -1,8 +1,8 @@
 #pragma once
 
 // Matrices that flux-dist quantized (`flux-dist quantize`), as its products keep them. Beside config.json's
-//   "quantization_config": {"quant_method": "flux-dist", "format": "int8", "modulation": "int8-weights",
-//                           "rotation": "pi-hadamard-256"}
+//   "quantization_config": {"quant_method": "flux-dist", "version": 1, "format": "int8",
+//                           "modulation": "int8-weights", "rotation": "pi-hadamard-256"}
 // (the rotation is model/kernels/rotation.h) NAME.weight is there as NAME.weight.codes and, of formats in
 // 8 bits, .scales; of nf4 and fp4 .absmax and .nested.
 

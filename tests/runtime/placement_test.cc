@@ -247,6 +247,14 @@ TEST(Placement, TheOldestCardDecidesTheDtype) {
   EXPECT_THAT(refusal({}, gpu_world(2, 1, 70)), HasSubstr("older than compute capability 7.5"));
 }
 
+TEST(Placement, ACardWithoutProductsInFp8IsRefusedThem) {
+  auto mixed = gpu_world(3, 2, 89);
+  EXPECT_EQ(place({.formats = {.transformer = Format::fp8}}, mixed).formats.transformer, Format::fp8);
+  for (auto& rank : mixed) rank.cards[1].capability = 86;
+  EXPECT_THAT(refusal({.formats = {.transformer = Format::fp8}}, mixed),
+              ::testing::AllOf(HasSubstr("--quantize fp8: "), HasSubstr("8.9 (Ada); give int8")));
+}
+
 TEST(Placement, AMissingCardIsNamed) {
   auto facts = gpu_world(3, 2);
   facts[1].cards.clear();

@@ -48,7 +48,9 @@ class Quantize(unittest.TestCase):
     def picture(self, model, *flags, launcher=()):
         result, out = self.generate(model, *flags, launcher=launcher)
         self.assertEqual(result.returncode, 0, result.stderr)
-        return journal_lines(out)[0]["quantize"], (out / "00000-1.png").read_bytes()
+        kept = journal_lines(out)[0]["quantize"]
+        self.assertEqual(f"quantized: {kept}\n" in result.stderr, kept != "none", result.stderr)
+        return kept, (out / "00000-1.png").read_bytes()
 
     def made(self, kind):
         """The folder, once."""
@@ -166,7 +168,18 @@ class Quantize(unittest.TestCase):
         def no_number(tensors, _):
             tensors[some + ".scales"][0] = float("nan")
 
+        def zero(tensors, _):
+            tensors[some + ".scales"][2] = 0
+
+        def out_of_range(tensors, _):
+            tensors[some + ".codes"][3, 5] = -128
+
         cases = (
+            (zero, "a scale of zero for codes that are not"),
+            (out_of_range, "a code out of range"),
+            (lambda _, config: config["quantization_config"].pop("rotation"), "is not the one computed with"),
+            (lambda _, config: config["quantization_config"].pop("version"), "version: must be 1"),
+            (lambda _, config: config["quantization_config"].update(version=2), "version: must be 1"),
             (lambda tensors, _: tensors.pop(some + ".scales"), "scales' is missing; quantize the model again"),
             (lambda tensors, _: tensors.pop(some + ".codes"), f"lacks {some}"),
             (lambda tensors, _: tensors.update({some + ".codes": tensors[some + ".codes"].astype("float32")}),

@@ -236,6 +236,7 @@ TEST(QuantizedInEightBits, IsRefusedWhereItIsNotWhatBitsandbytesWrites) {
       other("a.SCB", at::zeros({4}, at::kHalf), form),
       other("a.SCB", at::full({4}, -1.0), "a scale that is negative or not finite"),
       other("a.SCB", at::full({4}, no_number), "a scale that is negative or not finite"),
+      other("a.weight", at::full({4, 48}, -128, at::kChar), "a code out of range"),
       other("a.weight_format", at::ones({}, at::kByte), "is not 0, rows one after another"),
   };
   for (const Damage& one : cases) {

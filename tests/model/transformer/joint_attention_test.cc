@@ -58,7 +58,7 @@ at::Tensor of_one_rank(const at::Tensor& all, const Cut& cut, Format exchange) {
 TEST(JointAttention, HalvesOfTheHeadsGiveTheSameBits) {
   const Cut alone(48, 2800, 1, 1), halves(48, 2800, 2, 1), shares(48, 2800, 2, 1, {5, 3});
   const at::Tensor all = at::randn({alone.tokens(), 3, heads, head_dim});
-  for (const Format exchange : {Format::dense, Format::int8})
+  for (const Format exchange : {Format::dense, Format::int8, Format::fp8})
     expect_rows_of(of_one_rank(all, alone, exchange), {halves, shares}, [&](const Cut& cut, Communicator& sequence) {
       return attended(all, cut, sequence, GatheredMemory(shape, cut.tokens(), exchange, sequence), 2);
     });
