@@ -130,8 +130,7 @@ void publish(const Job& job, const Client& client, const RunFacts& facts, const 
                                   run.coordinating / static_cast<double>(client.load.load->asked().size())};
   std::vector<Json> results;
   for (size_t wave = 0; wave < waves.size(); ++wave) {
-    std::optional<double> rate;
-    if (!options.request_rates.empty()) rate = options.request_rates[wave];
+    const std::optional<double> rate = client.load.load->rate(client.load.first_measured + wave);
     results.push_back(throughput_json(waves[wave], rate, setting));
     std::cout << (job.operation.json ? json_line(results.back()) + "\n" : throughput_text(results.back()))
               << std::flush;

@@ -24,6 +24,7 @@ namespace {
 constexpr int64_t most_prompts = 1'000'000;
 constexpr size_t most_text = size_t{1} << 28;  // bytes of all requests, which stay in memory
 constexpr int64_t random_prompts = 100;
+constexpr std::array swept = {0.25, 0.5, 0.75, 0.9, 1.0, 1.2};  // of what is drawn where all come at once
 
 /// What the demo model knows, and any other draws.
 std::string random_prompt(std::mt19937_64& random) {
@@ -86,10 +87,20 @@ Wave measured_wave(std::vector<Request> requests, const Dataset& dataset, const 
                    size_t number) {
   const size_t count = requests.size();
   Wave wave{std::move(requests), {}, options.max_concurrency};
-  if (options.scenario == Scenario::offline) wave.arrivals.resize(count);
-  if (options.scenario == Scenario::server)
-    wave.arrivals =
-        arrivals(static_cast<int64_t>(count), options.request_rates[number], options.burstiness, options.seed + number);
+  const auto come = [&](double rate) {
+    return arrivals(static_cast<int64_t>(count), rate, options.burstiness, options.seed + number);
+  };
+  const bool sweeps = options.scenario == Scenario::sweep;
+  if (options.scenario == Scenario::offline || (sweeps && number == 0)) {
+    wave.arrivals.resize(count);
+  } else if (sweeps) {
+    wave.rate = swept[number - 1];
+    wave.of_capacity = true;
+    wave.arrivals = come(1);
+  } else if (options.scenario == Scenario::server) {
+    wave.rate = options.request_rates[number];
+    wave.arrivals = come(*wave.rate);
+  }
   for (size_t i = 0; i < count; ++i) {
     const TraceRequest& asked = dataset[i % dataset.size()];
     if (options.scenario == Scenario::trace)
@@ -106,7 +117,9 @@ ThroughputLoad throughput_load(const Settings& settings, const ModelFolder& mode
   Dataset dataset = dataset_of(settings, options, warn);
   if (options.scenario == Scenario::trace) dataset = replayed(std::move(dataset), options);
   const int64_t prompts = options.num_prompts.value_or(static_cast<int64_t>(dataset.size()));
-  const auto waves = static_cast<int64_t>(std::max<size_t>(1, options.request_rates.size()));
+  const auto waves = options.scenario == Scenario::sweep
+                         ? static_cast<int64_t>(1 + swept.size())
+                         : static_cast<int64_t>(std::max<size_t>(1, options.request_rates.size()));
   const int64_t warmup = options.warmup_requests.value_or(replicas);
   if (prompts * waves + warmup > most_prompts)
     throw Invalid("--num-prompts: over 1,000,000 requests in all; take fewer, or fewer rates");

@@ -1,5 +1,7 @@
 #include "runtime/bench/load.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 #include <variant>
 
@@ -16,14 +18,14 @@ std::optional<Time> Load::due() const {
     return beginnings_.size() == waves_.size() ? std::optional(Time{0}) : std::nullopt;
   const auto under_way = static_cast<int>(left_.size());
   if (under_way >= wave().max_concurrency.value_or(under_way + 1)) return std::nullopt;
-  if (!closed_loop()) return beginnings_.back() + wave().arrivals[handed_over_];
+  if (!closed_loop()) return next_arrival();
   return under_way > 0 ? std::nullopt : std::optional(last_done_);
 }
 
 std::optional<Request> Load::next() {
   if (handed_over_ == wave().requests.size()) return std::nullopt;
   const Request& request = wave().requests[handed_over_];
-  const Time arrival = closed_loop() ? last_done_ : beginnings_.back() + wave().arrivals[handed_over_];
+  const Time arrival = closed_loop() ? last_done_ : next_arrival();
   const std::optional<Time> slo = wave().slos.empty() ? std::nullopt : wave().slos[handed_over_];
   ++handed_over_;
   for (int64_t k = 0; k < request.pictures; ++k) owner_[request.first_picture + k] = asked_.size();
@@ -52,8 +54,19 @@ std::vector<std::pair<Time, Time>> Load::stretches() const {
   return all;
 }
 
+Time Load::next_arrival() const {
+  const Time arrival = wave().arrivals[handed_over_];
+  const double times_faster = wave().of_capacity ? *rates_.back() : 1;
+  return beginnings_.back() + Time(std::llround(static_cast<double>(arrival.count()) / times_faster));
+}
+
 void Load::begin_wave(Time now) {
+  if (!beginnings_.empty() && !wave().rate)
+    capacity_ = 1e3 * static_cast<double>(wave().requests.size()) /
+                static_cast<double>(std::max<int64_t>(1, (now - beginnings_.back()).count()));
   beginnings_.push_back(now);
+  const std::optional<double> rate = wave().rate;
+  rates_.push_back(rate && wave().of_capacity ? std::optional(*rate * capacity_) : rate);
   last_done_ = now;
   handed_over_ = 0;
 }

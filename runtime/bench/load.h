@@ -17,6 +17,8 @@ struct Wave {
   std::vector<Time> arrivals{};             // of each, since the wave's beginning; empty: when the one before is done
   std::optional<int> max_concurrency{};     // requests under way; others wait at the client
   std::vector<std::optional<Time>> slos{};  // of each, the latency to be kept; empty: there are none
+  std::optional<double> rate{};             // requests a second that the arrivals stand for
+  bool of_capacity = false;  // it is of what the last wave without one showed, and arrivals are those of one a second
 };
 
 /// A client: a source that hands requests over when they come, which it hears of in the run's log.
@@ -46,6 +48,9 @@ class Load : public Source, public Listener {
   /// When each wave that has begun began.
   const std::vector<Time>& beginnings() const { return beginnings_; }
 
+  /// Requests a second of a wave that has begun, if it has a rate.
+  std::optional<double> rate(size_t wave) const { return rates_[wave]; }
+
   /// When each wave that has begun began, and its last request was done: the next begins then.
   std::vector<std::pair<Time, Time>> stretches() const;
 
@@ -53,11 +58,14 @@ class Load : public Source, public Listener {
   void begin_wave(Time now);
   const Wave& wave() const { return waves_[beginnings_.size() - 1]; }
   bool closed_loop() const { return wave().arrivals.empty(); }
+  Time next_arrival() const;
 
   const std::vector<Wave> waves_;
   const Workload workload_;
   int64_t pictures_ = 0;
   std::vector<Time> beginnings_;
+  std::vector<std::optional<double>> rates_;
+  double capacity_ = 0;              // requests a second
   size_t handed_over_ = 0;           // of the wave
   Time last_done_{0};                // a request of the wave, or its beginning
   std::map<int64_t, size_t> owner_;  // by picture under way: in asked_

@@ -58,7 +58,7 @@ std::vector<double> of_completed(const WaveResult& wave, const auto& value) {
 
 Json asked_for(const ThroughputSetting& setting, std::optional<double> request_rate, size_t requests) {
   const ThroughputOptions& options = setting.options;
-  const bool server = options.scenario == Scenario::server;
+  const bool server = request_rate.has_value();
   return {{"scenario", scenario_name(options.scenario)},
           {"request_rate", or_null(request_rate)},
           {"burstiness", server ? Json(options.burstiness) : Json()},

@@ -19,6 +19,8 @@ Scenario plain(proto::Scenario::Value value) {
       return Scenario::single_stream;
     case proto::Scenario::trace:
       return Scenario::trace;
+    case proto::Scenario::sweep:
+      return Scenario::sweep;
   }
   throw std::logic_error("scenario");
 }
@@ -29,8 +31,8 @@ void demand_scenario(const Settings& settings, Scenario scenario) {
     throw Invalid("--scenario server: say how many requests come a second: --request-rate 2, or 1,2,4 to measure each");
   if (scenario != Scenario::server && rated)
     throw Invalid(settings.origin("request_rate") + ": is for --scenario server");
-  if (scenario != Scenario::server && settings.has("burstiness"))
-    throw Invalid(settings.origin("burstiness") + ": is for --scenario server");
+  if (scenario != Scenario::server && scenario != Scenario::sweep && settings.has("burstiness"))
+    throw Invalid(settings.origin("burstiness") + ": is for --scenario server or sweep");
   if (scenario == Scenario::single_stream && settings.has("max_concurrency"))
     throw Invalid(settings.origin("max_concurrency") + ": is always 1 in --scenario single-stream");
 }
@@ -47,6 +49,8 @@ std::string scenario_name(Scenario scenario) {
       return "single-stream";
     case Scenario::trace:
       return "trace";
+    case Scenario::sweep:
+      return "sweep";
   }
   throw std::logic_error("scenario");
 }

@@ -11,10 +11,11 @@
 
 namespace flux {
 
-/// How requests come: all at once, at random times, each when the one before is done, or when a trace says.
-enum class Scenario { offline, server, single_stream, trace };
+/// How requests come: all at once, at random times, each when the one before is done, when a trace says, or all at once
+/// and then at random times, at parts of the rate that this showed.
+enum class Scenario { offline, server, single_stream, trace, sweep };
 
-/// "offline", "server", "single-stream", "trace"
+/// "offline", "server", "single-stream", "trace", "sweep"
 std::string scenario_name(Scenario scenario);
 
 /// What bench throughput is asked for.

@@ -157,6 +157,16 @@ class Throughput(unittest.TestCase):
         self.assertGreater(slow["replicas"][0]["idle_by_cause"]["no_request"], 0.5 * slow["duration"])
         self.assertLess(fast["replicas"][0]["idle_by_cause"]["no_request"], 0.02 * fast["duration"])  # the first to come
 
+    def test_a_sweep_goes_up_to_more_than_is_drawn(self):
+        at_once, *rated = self.results("--num-prompts", 8, "--scenario", "sweep")
+        self.assertEqual((at_once["scenario"], at_once["request_rate"], len(rated)), ("sweep", None, 6))
+        for result, part in zip(rated, (0.25, 0.5, 0.75, 0.9, 1.0, 1.2)):
+            self.assertAlmostEqual(result["request_rate"] / rated[4]["request_rate"], part)
+        # The wave ends with its last picture, which its throughput counts to.
+        self.assertAlmostEqual(rated[4]["request_rate"] / at_once["throughput_qps"], 1, delta=0.02)
+        arrivals = [result["requests"][-1]["arrival"] for result in rated]
+        self.assertGreater(arrivals[0], arrivals[5])
+
     def simulated_and_drawn(self, ranks, *flags):
         """Images an hour, of a run and of the simulation of what it measured."""
         file = self.folder / f"{time.monotonic_ns()}.jsonl"
@@ -311,6 +321,7 @@ class Throughput(unittest.TestCase):
     def test_what_is_wrong_is_said_before_anything_is_loaded(self):
         self.refused("--scenario", "server", saying="say how many requests come a second")
         self.refused("--request-rate", 2, saying="--request-rate: is for --scenario server")
+        self.refused("--scenario", "sweep", "--request-rate", 2, saying="--request-rate: is for --scenario server")
         self.refused("--scenario", "single-stream", "--max-concurrency", 2, saying="is always 1")
         self.refused("--dataset", self.folder / "none.txt", saying="none.txt")
         self.refused("--output-file", self.folder / "none" / "a.jsonl", saying="none/a.jsonl")

@@ -44,6 +44,27 @@ TEST(Load, HoldsBackWhatIsMoreThanTheConcurrencyAndCountsFromTheArrivalAllTheSam
   EXPECT_EQ(load.asked().back().arrival, 200ms);
 }
 
+TEST(Load, ASweepAsksAtPartsOfWhatItDrewAtOnce) {
+  Wave half{numbered(2, 2), {0ms, 1000ms}};
+  half.rate = 0.5;
+  half.of_capacity = true;
+  Load load({{numbered(0, 2), {0ms, 0ms}}, half, half}, {{16, 32}});
+  begin(load, 1000ms);
+  load.next();
+  load.next();
+  finish(load, 0, 2000ms);
+  finish(load, 1, 1500ms + 1500ms);  // one a second
+  EXPECT_EQ(load.rate(0), std::nullopt);
+  EXPECT_EQ(load.rate(1), std::optional(0.5));
+  EXPECT_EQ(load.due(), Due(3000ms));
+  load.next();
+  EXPECT_EQ(load.due(), Due(5000ms));
+  load.next();
+  finish(load, 2, 9000ms);
+  finish(load, 3, 9000ms);
+  EXPECT_EQ(load.rate(2), std::optional(0.5)) << "not of a wave that came at a rate";
+}
+
 TEST(Load, AClosedLoopAsksWhenTheOneBeforeIsDone) {
   auto requests = numbered(0, 2);
   requests[0].pictures = 2;
