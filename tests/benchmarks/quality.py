@@ -18,6 +18,7 @@ Exit codes: 0 no format's error is over 1.05 times that of the library with the 
 import contextlib
 import copy
 import importlib.util
+import itertools
 import json
 import sys
 import tempfile
@@ -35,6 +36,8 @@ MODULATION = ("norm1.linear", "norm1_context.linear", ".norm.linear")  # of the 
 COLUMNS, TIMES = 16, 30
 PROMPTS = ("a red circle left of a blue square", "a green triangle on a white background", "two yellow circles",
            "a blue circle above a red triangle")
+MORE = [f"{number} {colour} {shape}s" for shape, colour, number in itertools.product(
+    ("circle", "square", "triangle"), ("red", "green", "blue", "yellow", "orange", "purple"), ("two", "three", "four"))]
 
 
 def add_outliers(component):
@@ -106,7 +109,7 @@ def as_pixels(pictures):
     return np.stack([(picture * 255).round().astype(int) for picture in pictures])
 
 
-def draw_theirs(model, request, seed, device):
+def draw_theirs(model, request, prompts, seed, device):
     """By peer (or why it has no picture), and bf16 and fp32."""
     import torch
     from diffusers import FluxPipeline
@@ -116,7 +119,7 @@ def draw_theirs(model, request, seed, device):
     torch.backends.cudnn.allow_tf32 = False
     pipe = FluxPipeline.from_pretrained(model, dtype=torch.bfloat16).to(device)
     pipe.set_progress_bar_config(disable=True)
-    requests = [{**request, "prompt": prompt} for prompt in PROMPTS]
+    requests = [{**request, "prompt": prompt} for prompt in prompts]
     noise = [pipeline.given_noise(pipe, {**one, "noise_dtype": "bf16"}, [torch.Generator().manual_seed(seed + i)])
              for i, one in enumerate(requests)]
 
@@ -139,22 +142,22 @@ def draw_theirs(model, request, seed, device):
     return pictures
 
 
-def draw_ours(program, model, request, seed, device, format):
+def draw_ours(program, model, request, prompts, seed, device, format):
     """Of all prompts, by one run."""
     request = {"quantize": format, "quantize_text_encoder": "none", "quantize_modulation": "none", **request}
     del request["prompt"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write("\n".join(PROMPTS))
+        file.write("\n".join(prompts))
         file.flush()
         return correctness.draw_ours(program, model, {**request, "prompts": file.name}, seed, device, 1)
 
 
-def compare(program, model, request, seed, device="cuda"):
+def compare(program, model, request, prompts, seed, device="cuda", formats=FORMATS):
     """RMS errors of 255: of flux-dist by format, of the peers, of all prompts together and of each; and how much the pictures
     in fp32 vary."""
-    ours = {format: draw_ours(program, model, request, seed, device, format)
-            for format in FORMATS if device == "cuda" or format != "fp8"}
-    theirs = draw_theirs(model, request, seed, device)
+    ours = {format: draw_ours(program, model, request, prompts, seed, device, format)
+            for format in formats if device == "cuda" or format != "fp8"}
+    theirs = draw_theirs(model, request, prompts, seed, device)
     exact = theirs.pop("fp32")
 
     def errors_of(pictures, error):
@@ -190,12 +193,20 @@ def report(errors):
 def main(words=None):
     parser = correctness.arguments_of(__doc__)
     parser.add_argument("--outliers", action="store_true", help="in a model that is written")
+    parser.add_argument("--num-prompts", type=int, default=len(PROMPTS), help=f"1 to {len(PROMPTS) + len(MORE)} [{len(PROMPTS)}]")
+    parser.add_argument("--formats", default=",".join(FORMATS), help=f"of flux-dist [{','.join(FORMATS)}]")
     arguments = parser.parse_args(words)
     try:
         if arguments.outliers and arguments.model.exists():
             raise child.Wrong(f"--outliers: {arguments.model} is there already, and stays as it is")
+        formats = arguments.formats.split(",")
+        if unknown := set(formats) - set(FORMATS):
+            raise child.Wrong(f"--formats: {', '.join(sorted(unknown))}: give some of {', '.join(FORMATS)}")
+        prompts = [*PROMPTS, *MORE][:arguments.num_prompts]
+        if not 0 < arguments.num_prompts == len(prompts):
+            raise child.Wrong(f"--num-prompts: from 1 to {len(PROMPTS) + len(MORE)}")
         program, request, seed = correctness.prepared(arguments, *([add_outliers] if arguments.outliers else []))
-        errors = compare(program, arguments.model, request, seed, arguments.device)
+        errors = compare(program, arguments.model, request, prompts, seed, arguments.device, formats)
     except (child.Wrong, RuntimeError, ImportError) as error:
         print(f"quality.py: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2

@@ -58,6 +58,13 @@ class Verdict(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (2, ""))
         self.assertIn("stays as it is", result.stderr)
 
+    def test_what_cannot_be_compared(self):
+        for flags, saying in ((("--formats", "int8,int3"), "--formats: int3: give some of none, int8"),
+                              (("--num-prompts", 0), "--num-prompts: from 1 to"), (("--num-prompts", 99), "--num-prompts: from 1 to")):
+            result = run([sys.executable, quality.__file__, DEMO, *flags, "--flux-dist", PROGRAM])
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertIn(saying, result.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
