@@ -91,8 +91,9 @@ def draw_all_fp32(pipe, requests, latents):
     for encoder in (pipe.text_encoder, pipe.text_encoder_2):
         encoder.to(torch.float32)
     fields = [dict(request) for request in requests]
-    encoded = [pipe.encode_prompt(one.pop("prompt"), None, device=pipe.device,
-                                  max_sequence_length=one["max_sequence_length"]) for one in fields]
+    with torch.no_grad():
+        encoded = [pipe.encode_prompt(one.pop("prompt"), None, device=pipe.device,
+                                      max_sequence_length=one["max_sequence_length"]) for one in fields]
     device = pipe.device
     pipe.text_encoder = pipe.text_encoder_2 = encoder = None
     torch.cuda.empty_cache()
