@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "model/checkpoint/component.h"
@@ -30,18 +31,20 @@ inline TransformerConfig transformer_config(const std::filesystem::path& folder)
   return config;
 }
 
-/// The folder's transformer over the inputs in its expected/model.safetensors, modulation hoisted: [steps, tokens,
-/// in_channels] fp32 on the CPU.
-inline at::Tensor forward(const std::filesystem::path& folder, const Placing& placing) {
+/// The folder's transformer, of weights from `source`, over the inputs in its expected/model.safetensors, modulation
+/// hoisted: [steps, tokens, in_channels] fp32 on the CPU.
+inline at::Tensor forward(const std::filesystem::path& folder, const std::shared_ptr<const TensorSource>& source,
+                          const Placing& placing) {
   const auto config = transformer_config(folder);
-  const Weights weights(open_component(folder), placing);
+  const Weights weights(source, placing);
   const auto expected = open_component(folder / "expected");
 
   const auto sigmas = stored(*expected, "sigmas") * 1000;
   const std::vector<float> timesteps(sigmas.const_data_ptr<float>(), sigmas.const_data_ptr<float>() + sigmas.numel());
   const auto table =
       Modulation(weights, config)(timesteps, stored(*expected, "guidance").item<double>(), stored(*expected, "pooled"));
-  const Linear context_embedder(weights, {"context_embedder"}, config.hidden_size(), config.joint_attention_dim);
+  const Weights dense(source, {placing.device, placing.compute});
+  const Linear context_embedder(dense, {"context_embedder"}, config.hidden_size(), config.joint_attention_dim);
   const auto txt = context_embedder(stored(*expected, "txt").to(placing.device, placing.compute));
   const auto latents = stored(*expected, "latents").to(placing.device);
 
@@ -57,6 +60,10 @@ inline at::Tensor forward(const std::filesystem::path& folder, const Placing& pl
     outputs.push_back(scratch.velocity.cpu().clone());
   }
   return at::stack(outputs);
+}
+
+inline at::Tensor forward(const std::filesystem::path& folder, const Placing& placing) {
+  return forward(folder, open_component(folder), placing);
 }
 
 }  // namespace flux
