@@ -1,5 +1,6 @@
 """The program from prompts to pictures, alone and under mpirun: what is drawn, what is written, what bad input gets."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -153,28 +154,38 @@ class Generate(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assert_said_once(result, "file/below")
 
-    def test_a_full_disk_ends_the_run(self):
-        """What is drawn is whole and journaled, what is not is not; once there is space again the folder is as good as any."""
-        disk = self.folder / "disk"
+    @contextlib.contextmanager
+    def small_disk(self, size):
+        """And how to make it larger."""
+        disk = self.folder / f"disk_{size}"
         disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", disk], capture_output=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True)
         if mounted.returncode != 0:
             self.skipTest("mounting a small disk needs root: " + mounted.stderr.decode().strip())
         try:
-            result = self.generate("-p", CAPTION, "--num-images-per-prompt", 6, out=disk / "out")
-            self.assertEqual(result.returncode, 3, result.stderr)
-            self.assert_said_once(result, "No space left on device")
-            pictures = {picture.name for picture in (disk / "out").glob("*.png")}
-            for picture in pictures:
-                Image.open(disk / "out" / picture).load()
-            self.assertEqual({line["file"] for line in journal(disk / "out")}, pictures)
-            self.assertEqual(list((disk / "out").glob(".*")), [], "nothing half written")
-            subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
-            again = self.generate("-p", CAPTION, "--overwrite", out=disk / "out")
-            self.assertEqual(again.returncode, 0, again.stderr)
-            self.assertEqual(len(list((disk / "out").glob("*.png"))), 1)
+            yield disk / "out", lambda: subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
         finally:
             subprocess.run(["umount", disk], check=True)
+
+    def test_a_full_disk_ends_the_run(self):
+        """What is drawn is whole and journaled, what is not is not; once there is space again the run goes on."""
+        asked = ("-p", CAPTION, "--num-images-per-prompt", 6)
+        self.assertEqual(self.generate(*asked).returncode, 0)
+        undisturbed = {picture.name: picture.read_bytes() for picture in self.out.glob("*.png")}
+        for size in ("12k", "16k", "20k", "24k", "28k"):
+            with self.subTest(size), self.small_disk(size) as (out, enlarge):
+                result = self.generate(*asked, out=out)
+                self.assertEqual(result.returncode, 3, result.stderr)
+                self.assert_said_once(result, "No space left on device")
+                pictures = {picture.name: picture.read_bytes() for picture in out.glob("*.png")}
+                self.assertEqual(pictures, {name: undisturbed[name] for name in pictures})
+                self.assertEqual({line["file"] for line in journal(out)}, set(pictures))
+                self.assertEqual(list(out.glob(".*")), [], "nothing half written")
+                enlarge()
+                again = self.generate(*asked, "--resume", out=out)
+                self.assertEqual(again.returncode, 0, again.stderr)
+                self.assertEqual({picture.name: picture.read_bytes() for picture in out.glob("*.png")}, undisturbed)
+                self.assertEqual(sorted(line["file"] for line in journal(out)), sorted(undisturbed))
 
     def start(self, *arguments, pictures=1):
         """A run of many pictures, of which so many are there when this returns."""
