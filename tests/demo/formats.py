@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,8 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     return float(map_.mean())
 
 
-def measure(captions: list[str], formats: list[str], *options: str) -> dict[str, dict[str, float]]:
-    """By format, `none` first: pictures that are right, and the means of PSNR and SSIM to those of `none`."""
-    results = {}
+def measure(captions: list[str], formats: list[str], *options: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """Format by format, `none` first: pictures that are right, and the means of PSNR and SSIM to those of `none`."""
     with tempfile.TemporaryDirectory() as folder:
         reference = None
         for name in ["none", *formats]:
@@ -68,9 +68,8 @@ def measure(captions: list[str], formats: list[str], *options: str) -> dict[str,
             drawn = pixels(pictures)
             reference = reference or drawn
             pairs = list(zip(drawn, reference, strict=True))
-            results[name] = {"right": right, "psnr": float(np.mean([min(psnr(*pair), 100) for pair in pairs])),
-                             "ssim": float(np.mean([ssim(*pair) for pair in pairs]))}
-    return results
+            yield name, {"right": right, "psnr": float(np.mean([min(psnr(*pair), 100) for pair in pairs])),
+                         "ssim": float(np.mean([ssim(*pair) for pair in pairs]))}
 
 
 def main() -> int:
@@ -81,10 +80,9 @@ def main() -> int:
     parser.add_argument("--dtype", default="fp32")
     arguments = parser.parse_args()
     captions = held_out_captions(arguments.captions, 500)
-    results = measure(captions, arguments.formats.split(","), "--device", arguments.device, "--dtype", arguments.dtype)
     print("format\tright\tof\tPSNR\tSSIM")
-    for name, result in results.items():
-        print(f"{name}\t{result['right']}\t{len(captions)}\t{result['psnr']:.2f}\t{result['ssim']:.4f}")
+    for name, result in measure(captions, arguments.formats.split(","), "--device", arguments.device, "--dtype", arguments.dtype):
+        print(f"{name}\t{result['right']}\t{len(captions)}\t{result['psnr']:.2f}\t{result['ssim']:.4f}", flush=True)
     return 0
 
 
