@@ -61,10 +61,10 @@ std::string load_text(const Json& rank) {
 /// What a step should have none of.
 std::string interruptions_text(const Json& rank) {
   if (!rank.contains("host_waits")) return "";
-  return fmt::format("; attention by {}; {} of {} steps replayed, {} waits of the host and {} allocations in those timed",
-                     rank["attention"].get<std::string>(), rank["steps_replayed"].get<int64_t>(),
-                     rank["steps"].get<int64_t>(), rank["host_waits"].get<int64_t>(),
-                     rank["device_allocations"].get<int64_t>());
+  return fmt::format(
+      "; attention by {}; {} of {} steps replayed, {} waits of the host and {} allocations in those timed",
+      rank["attention"].get<std::string>(), rank["steps_replayed"].get<int64_t>(), rank["steps"].get<int64_t>(),
+      rank["host_waits"].get<int64_t>(), rank["device_allocations"].get<int64_t>());
 }
 
 std::string gathers_text(const Json& rank) {
@@ -113,10 +113,9 @@ std::string rank_text(const Json& rank) {
 
 Found found_of_step(const Subject& subject, const Placement& placement, World& world) {
   const BenchOptions& options = subject.options;
-  const StepTimes times = measure_step(
-      subject.checkpoint, placement, world,
-      {subject.picture, options.max_sequence_length, options.repetitions, /*trace=*/!options.trace.empty(),
-       options.serialized});
+  const StepTimes times = measure_step(subject.checkpoint, placement, world,
+                                       {subject.picture, options.max_sequence_length, options.repetitions,
+                                        /*trace=*/!options.trace.empty(), options.serialized});
   together(world, [&] {
     if (!times.output_is_finite)
       throw Invalid("the latents are not finite: damaged weights, or a --dtype too narrow for them");
