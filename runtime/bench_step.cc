@@ -193,8 +193,8 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
     watch.tell(times);
     times.workspace = memory.peak() - memory.at_first();
   }
-  times.attention = attention_library(
-      at::empty({1, 1, config.attention_head_dim}, at::dtype(placement.dtype).device(place.device)));
+  times.attention =
+      attention_library(at::empty({1, 1, config.attention_head_dim}, at::dtype(placement.dtype).device(place.device)));
   times.floor_products = floor_products(placement, place);
   times.floor = floor_milliseconds(config, times.rows, cut.tokens(), at::dtype(placement.dtype).device(place.device),
                                    times.floor_products);

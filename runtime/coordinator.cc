@@ -338,6 +338,10 @@ bool Coordinator::host_is_gone(int rank) const {
   return silent > 1;
 }
 
+bool Coordinator::a_host_is_gone() const {
+  return std::ranges::any_of(placement_.ranks, [this](const RankPlace& place) { return host_is_gone(place.rank); });
+}
+
 void Coordinator::obey(const command::Abort& abort) {
   blames_a_request_ = !host_is_gone(abort.rank);
   end({kFailed, placement_.named(abort.rank) + " " + abort.why});

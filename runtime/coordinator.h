@@ -52,6 +52,9 @@ class Coordinator {
   /// Whether what the rank was working on that ended the run may be why.
   bool blames_a_request() const { return blames_a_request_; }
 
+  /// Several ranks of some host, all it has, are silent: no request's fault.
+  bool a_host_is_gone() const;
+
   /// After an early ending: takes from the sink what it still finishes, for at most `patience`, then everything is
   /// shown.
   void settle(std::chrono::milliseconds patience);

@@ -157,7 +157,7 @@ int coordinate(const GenerateRequest& request, const Placement& placement, Desk&
     }
   } catch (const Aborted& error) {  // by a rank that nobody can name
     ending = {kFailed, error.what()};
-    suspects = desk.suspects.of_all();
+    if (!coordinator.a_host_is_gone()) suspects = desk.suspects.of_all();
   } catch (const std::exception& error) {
     ending = {kFailed, error.what()};
   }

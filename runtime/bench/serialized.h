@@ -29,9 +29,7 @@ class Serialized : public Communicator {
   }
   Pending broadcast(const at::Tensor& value, int root) override { return done(group_->broadcast(value, root)); }
   Pending reduce(const at::Tensor& value) override { return done(group_->reduce(value)); }
-  std::string carrier(const at::Tensor& all, at::IntArrayRef rows) const override {
-    return group_->carrier(all, rows);
-  }
+  std::string carrier(const at::Tensor& all, at::IntArrayRef rows) const override { return group_->carrier(all, rows); }
   bool capturable() const override { return group_->capturable(); }
   void abort(std::string_view why) noexcept override { group_->abort(why); }
 

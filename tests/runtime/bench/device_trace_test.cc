@@ -28,7 +28,8 @@ TEST(DeviceTrace, TellsHowMuchOfTheGathersNothingHides) {
 }
 
 TEST(DeviceTrace, IsWhatChromeReads) {
-  const auto trace = nlohmann::json::parse(chrome_trace({{"rank 0", {{"product", 7, 1.5, 2}}}, {"rank 1", {{"Memcpy PtoP", 9, 2, 1}}}}));
+  const auto trace = nlohmann::json::parse(
+      chrome_trace({{"rank 0", {{"product", 7, 1.5, 2}}}, {"rank 1", {{"Memcpy PtoP", 9, 2, 1}}}}));
   const auto& events = trace["traceEvents"];
   EXPECT_EQ(events.size(), 6);
   EXPECT_EQ(events[2],
