@@ -21,8 +21,8 @@ REQUEST = dict(prompt="a red circle left of a blue square", height=1024, width=1
 SEED = 11
 
 
-def transformer():
-    return FluxTransformer2DModel(guidance_embeds=True)  # the defaults are FLUX.1's sizes
+def transformer(**other):
+    return FluxTransformer2DModel(guidance_embeds=True, **other)  # the defaults are FLUX.1's sizes
 
 
 def text_encoder():
@@ -31,9 +31,9 @@ def text_encoder():
         bos_token_id=0, eos_token_id=2, projection_dim=768))
 
 
-def text_encoder_2():
+def text_encoder_2(num_layers=24):
     return T5EncoderModel(T5Config(
-        vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
+        vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=num_layers, num_heads=64,
         feed_forward_proj="gated-gelu"))
 
 

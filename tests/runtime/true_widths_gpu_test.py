@@ -8,19 +8,16 @@ from runtime import cards
 
 cards.require()
 
-from diffusers import FluxTransformer2DModel
 from reference import full_size
 from runtime.program import PROGRAM, mpirun, pixels, run
-from transformers import T5Config, T5EncoderModel
 
 
 def transformer():
-    return FluxTransformer2DModel(guidance_embeds=True, num_layers=2, num_single_layers=2)
+    return full_size.transformer(num_layers=2, num_single_layers=2)
 
 
 def text_encoder_2():
-    return T5EncoderModel(T5Config(vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=2, num_heads=64,
-                                   feed_forward_proj="gated-gelu"))
+    return full_size.text_encoder_2(num_layers=2)
 
 
 class TrueWidths(unittest.TestCase):
