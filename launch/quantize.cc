@@ -32,7 +32,7 @@ int quantize(const Settings& settings) {
   // Of bitsandbytes the transformer has one format; and T5's alone is to leave the transformer as it is.
   if (!asked.formats.modulation && (how.reader == QuantizeFor::bitsandbytes || !asked.formats.transformer))
     asked.formats.modulation = asked.formats.transformer.value_or(Format::dense);
-  asked.formats.exchange = Format::dense;  // which no folder keeps
+  asked.formats.exchange = asked.formats.attention = Format::dense;  // which no folder keeps
   how.formats = asked.formats.resolved(Format::dense);
   if (!settings.has("output_dir")) throw Invalid("--output-dir: say where the new folder is to be");
   if (how.formats == Formats{})

@@ -19,6 +19,7 @@ constexpr const char* context_parallel_name(ContextParallel context) {
 struct Exchange {
   ContextParallel context = ContextParallel::gather;
   Format keys_values = Format::dense;  // dense, or int8 or fp8: rounded before they travel
+  Format attention = Format::dense;    // dense, or fp8: codes travel, which are attended to (attention_codes.h)
 };
 
 }  // namespace flux

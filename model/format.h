@@ -30,6 +30,7 @@ struct Formats {
   Format text_encoder = Format::dense;  // text_encoder_2, T5
   Format modulation = Format::dense;    // the AdaLN linears of the transformer
   Format exchange = Format::dense;      // not kept: keys and values on their way between ranks; dense, int8 or fp8
+  Format attention = Format::dense;     // not kept: queries, keys and values as they are attended to; dense or fp8
 
   bool operator==(const Formats&) const = default;
 };

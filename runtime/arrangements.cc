@@ -54,6 +54,7 @@ std::string flags(const Plan& plan) {
   add(formats.text_encoder != text_by_default, "--quantize-text-encoder", format_name(formats.text_encoder));
   add(formats.modulation != modulation_by_default, "--quantize-modulation", format_name(formats.modulation));
   add(formats.exchange != Format::dense, "--exchange", format_name(formats.exchange));
+  add(formats.attention != Format::dense, "--quantize-attention", format_name(formats.attention));
   add(placement.encoder_residency == Residency::streamed, "--encoder-residency", "streamed");
   return text;
 }

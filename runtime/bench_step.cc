@@ -16,6 +16,7 @@
 #include "model/checkpoint/counted.h"
 #include "model/denoiser.h"
 #include "model/kernels/attention.h"
+#include "model/kernels/quantize_operand.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/flop.h"
 #include "model/transformer/modulation_layout.h"
@@ -193,8 +194,10 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
     watch.tell(times);
     times.workspace = memory.peak() - memory.at_first();
   }
+  const at::ScalarType attended =
+      placement.formats.attention == Format::dense ? placement.dtype : code_dtype(placement.formats.attention);
   times.attention =
-      attention_library(at::empty({1, 1, config.attention_head_dim}, at::dtype(placement.dtype).device(place.device)));
+      attention_library(at::empty({1, 1, config.attention_head_dim}, at::dtype(attended).device(place.device)));
   times.floor_products = floor_products(placement, place);
   times.floor = floor_milliseconds(config, times.rows, cut.tokens(), at::dtype(placement.dtype).device(place.device),
                                    times.floor_products);

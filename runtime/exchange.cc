@@ -22,6 +22,18 @@ namespace {
       ranks, heads, fmt::join(sizes, ", ")));
 }
 
+/// cuDNN's kernel reads 16 codes at once; elsewhere heads may have any size.
+void require_whole_codes(const Placement& placement, const Replica& replica, const TransformerConfig& config) {
+  constexpr int64_t together = 16, largest = 128;
+  if (placement.formats.attention == Format::dense) return;
+  const bool on_cards = !placement.ranks[static_cast<size_t>(replica.ranks.front())].card.empty();
+  const int64_t head_dim = config.attention_head_dim;
+  if (on_cards && (head_dim % together != 0 || head_dim > largest))
+    throw Invalid(
+        fmt::format("--quantize-attention fp8: heads of {} are not a multiple of {}, of at most {}; leave it out",
+                    head_dim, together, largest));
+}
+
 /// Through the host's memory, where a rank writes its keys and values once and the others read them: of P ranks each
 /// writes and reads 2 keys in all, where keys are what those of all tokens take. Shares of the heads go to one rank
 /// each and back, and queries and what is attended to are never rounded. Four H200s without peer access took 0.9
@@ -41,11 +53,13 @@ Exchange exchange_of(const Placement& placement, const Replica& replica, const T
   const auto ranks = static_cast<int64_t>(replica.ranks.size());
   const int64_t heads = config.num_attention_heads;
   const bool divide = heads % ranks == 0;
+  require_whole_codes(placement, replica, config);
   if (placement.context_parallel == ulysses && !divide) refuse_ulysses(ranks, heads);
   const ContextParallel best =
       divide && !replica.nvlinked && ulysses_moves_less(placement, replica, config) ? ulysses : gather;
   return {.context = ranks == 1 ? gather : placement.context_parallel.value_or(best),
-          .keys_values = placement.formats.exchange};
+          .keys_values = placement.formats.exchange,
+          .attention = placement.formats.attention};
 }
 
 }  // namespace flux

@@ -115,7 +115,8 @@ FormatChoices with_stored_formats(const FormatChoices& asked, const ModelFolder&
                                    "--quantize-text-encoder", "text_encoder_2"),
           .modulation = followed(asked.modulation, stored(transformer, transformer.modulation, asked.modulation),
                                  "--quantize-modulation", "transformer"),
-          .exchange = asked.exchange};
+          .exchange = asked.exchange,
+          .attention = asked.attention};
 }
 
 std::map<std::string, int64_t> card_memory(const std::vector<RankFacts>& facts, int64_t limit) {

@@ -27,7 +27,7 @@ enum class ProgressStyle { automatic, bar, lines, none };
 /// What --quantize and the like say; absent: auto.
 struct FormatChoices {
   std::optional<Format> transformer{}, text_encoder{}, modulation{};
-  Format exchange = Format::dense;
+  Format exchange = Format::dense, attention = Format::dense;
 
   /// `transformer_else`: where the transformer's is left open. The others follow it: their products have few rows, and
   /// weights alone lose less; in 4 bits, fp8-weights or int8-outliers only
@@ -37,7 +37,7 @@ struct FormatChoices {
     const Format followed = chosen == Format::dense ? Format::dense : Format::int8_weights;
     const Format text = text_encoder.value_or(followed);
     const bool apart = is_four_bit(text) || text == Format::fp8_weights || text == Format::int8_outliers;
-    return {chosen, text, modulation.value_or(apart ? followed : text), exchange};
+    return {chosen, text, modulation.value_or(apart ? followed : text), exchange, attention};
   }
 };
 

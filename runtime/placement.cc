@@ -19,7 +19,7 @@
 namespace flux {
 namespace {
 
-constexpr int kOldestWithFp8 = 89;
+constexpr int kOldestWithFp8 = 89, kWithFp8Attention = 90;
 
 std::string named(const std::vector<RankFacts>& facts, int rank) {
   return "rank " + std::to_string(rank) + " (" + facts[rank].host + ")";
@@ -133,9 +133,18 @@ void require_formats(const Placement& placement, const std::vector<RankFacts>& f
                       flag, oldest->name));
   };
   const auto encodes = [](const RankPlace& place) { return place.encodes; };
-  require("--quantize", placement.formats.transformer, [](const RankPlace& place) { return place.replica >= 0; });
+  const auto denoises = [](const RankPlace& place) { return place.replica >= 0; };
+  require("--quantize", placement.formats.transformer, denoises);
   require("--quantize-text-encoder", placement.formats.text_encoder, encodes);
   require("--quantize-modulation", placement.formats.modulation, encodes);
+  if (placement.formats.attention == Format::dense) return;
+  for (const RankPlace& place : placement.ranks)
+    for (const Card& card : facts[place.rank].cards)
+      if (denoises(place) && card.uuid == place.card && card.capability != kWithFp8Attention)
+        throw Invalid(fmt::format(
+            "--quantize-attention fp8: there is a kernel for compute capability 9.0 (Hopper) alone, and {} has {}.{}; "
+            "leave it out",
+            card.name, card.capability / 10, card.capability % 10));
 }
 
 at::ScalarType dtype_of(DtypeChoice choice, const Placement& placement, const std::vector<RankFacts>& facts,
@@ -293,6 +302,7 @@ std::string as_text(const Formats& formats) {
     text += std::string(", text encoder ") + format_name(formats.text_encoder);
   if (formats.modulation != formats.transformer) text += std::string(", modulation ") + format_name(formats.modulation);
   if (formats.exchange != Format::dense) text += std::string(", exchange ") + format_name(formats.exchange);
+  if (formats.attention != Format::dense) text += std::string(", attention ") + format_name(formats.attention);
   return text;
 }
 

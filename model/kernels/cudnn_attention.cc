@@ -21,6 +21,9 @@
 #include <mutex>
 #include <tuple>
 #include <unordered_map>
+#include <vector>
+
+#include "model/kernels/attention_codes.h"
 
 namespace cudnn_frontend {
 void* cudnn_dlhandle = ::dlopen("libcudnn.so.9", RTLD_NOW | RTLD_GLOBAL);  // which the header declares and uses
@@ -31,7 +34,12 @@ namespace {
 
 namespace fe = cudnn_frontend;
 
-enum Uid : int64_t { queries = 1, keys, values, attended };
+enum Uid : int64_t { queries = 1, keys, values, attended, code_scale, code_descale, weight_scale, weight_descale };
+
+fe::DataType_t data_type(const at::Tensor& x) {
+  if (x.scalar_type() == at::kFloat8_e4m3fn) return fe::DataType_t::FP8_E4M3;
+  return x.scalar_type() == at::kHalf ? fe::DataType_t::HALF : fe::DataType_t::BFLOAT16;
+}
 
 void check(const fe::error_t& error) { TORCH_CHECK(error.is_good(), "cuDNN: attention: ", error.err_msg); }
 
@@ -43,19 +51,23 @@ fe::graph::Tensor_attributes described(const at::Tensor& x, Uid uid) {
       .set_stride({x.size(0) * x.stride(0), x.stride(1), x.stride(0), x.stride(2)});
 }
 
+using TensorOfGraph = std::shared_ptr<fe::graph::Tensor_attributes>;
+
 /// A kernel that is chosen and built.
 class Plan {
  public:
   Plan(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out, cudnnHandle_t handle) {
-    graph_.set_io_data_type(q.scalar_type() == at::kHalf ? fe::DataType_t::HALF : fe::DataType_t::BFLOAT16)
+    graph_.set_io_data_type(data_type(q))
         .set_intermediate_data_type(fe::DataType_t::FLOAT)
         .set_compute_data_type(fe::DataType_t::FLOAT);
+    const TensorOfGraph in[] = {graph_.tensor(described(q, queries)), graph_.tensor(described(k, keys)),
+                                graph_.tensor(described(v, values))};
+    const bool codes = q.scalar_type() == at::kFloat8_e4m3fn;
     const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(q.size(2))));
-    const auto [result, unused] = graph_.sdpa(
-        graph_.tensor(described(q, queries)), graph_.tensor(described(k, keys)), graph_.tensor(described(v, values)),
-        fe::graph::SDPA_attributes().set_name("attention").set_generate_stats(false).set_attn_scale(scale));
+    const TensorOfGraph result = codes ? of_codes(in, scale) : of_values(in, scale);
     const fe::graph::Tensor_attributes as = described(out, attended);
     result->set_output(true).set_uid(attended).set_dim(as.get_dim()).set_stride(as.get_stride());
+    if (codes) scales_ = at::tensor(std::vector<float>{s, 1 / s, w, 1 / w}, q.options().dtype(at::kFloat));
     check(graph_.build(handle, {fe::HeurMode_t::A}));
     check(graph_.get_workspace_size(workspace_bytes_));
   }
@@ -65,11 +77,41 @@ class Plan {
     const at::Tensor workspace = at::empty({workspace_bytes_}, q.options().dtype(at::kByte));
     std::unordered_map<int64_t, void*> data = {
         {queries, q.data_ptr()}, {keys, k.data_ptr()}, {values, v.data_ptr()}, {attended, out.data_ptr()}};
+    for (int64_t index = 0; scales_.defined() && index < scales_.size(0); ++index)
+      data.emplace(code_scale + index, scales_.data_ptr<float>() + index);
     check(graph_.execute(handle, data, workspace.data_ptr()));
   }
 
  private:
+  /// Of codes, and of the softmax's weights, which are at most 1.
+  static constexpr float s = attention_code_scale, w = 448;
+
+  TensorOfGraph of_values(const TensorOfGraph (&in)[3], float scale) {
+    return graph_.sdpa(
+        in[0], in[1], in[2],
+        fe::graph::SDPA_attributes().set_name("attention").set_generate_stats(false).set_attn_scale(scale))[0];
+  }
+
+  TensorOfGraph of_codes(const TensorOfGraph (&in)[3], float scale) {
+    const auto number = [&](Uid uid) {
+      return graph_.tensor(fe::graph::Tensor_attributes()
+                               .set_uid(uid)
+                               .set_dim({1, 1, 1, 1})
+                               .set_stride({1, 1, 1, 1})
+                               .set_data_type(fe::DataType_t::FLOAT));
+    };
+    const TensorOfGraph descale = number(code_descale);
+    const auto [result, unused, largest_weight, largest_result] = graph_.sdpa_fp8(
+        in[0], in[1], in[2], descale, descale, descale, number(weight_descale), number(weight_scale),
+        number(code_scale),
+        fe::graph::SDPA_fp8_attributes().set_name("attention").set_generate_stats(false).set_attn_scale(scale));
+    for (const TensorOfGraph& largest : {largest_weight, largest_result})
+      largest->set_output(false).set_dim({1, 1, 1, 1}).set_stride({1, 1, 1, 1}).set_data_type(fe::DataType_t::FLOAT);
+    return result;
+  }
+
   fe::graph::Graph graph_;
+  at::Tensor scales_;  // [4] fp32, in the order of their ids; or undefined
   int64_t workspace_bytes_ = 0;
 };
 
@@ -97,10 +139,9 @@ class Plans {
 }  // namespace
 
 bool cudnn_attends(const at::Tensor& q) {
-  constexpr int64_t eight = 8, largest_head = 128;
-  const bool sixteen_bit = q.scalar_type() == at::kHalf || q.scalar_type() == at::kBFloat16;
-  return sixteen_bit && at::cuda::getDeviceProperties(q.get_device())->major == 9 && q.size(2) % eight == 0 &&
-         q.size(2) <= largest_head;
+  constexpr int64_t aligned_bytes = 16, largest_head = 128;
+  return q.scalar_type() != at::kFloat && at::cuda::getDeviceProperties(q.get_device())->major == 9 &&
+         q.size(2) * q.element_size() % aligned_bytes == 0 && q.size(2) <= largest_head;
 }
 
 void cudnn_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out) {

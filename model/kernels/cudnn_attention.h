@@ -4,7 +4,8 @@
 
 namespace flux {
 
-/// Whether attention of such queries goes by cuDNN: in 16 bit on Hopper, where its kernel is the fastest there is.
+/// Whether attention of such queries goes by cuDNN: in 16 bit and in fp8 on Hopper, where its kernels are the fastest
+/// there are.
 bool cudnn_attends(const at::Tensor& q);
 
 /// attention.h by cuDNN, queued on ATen's current stream; a CUDA graph can hold it. Throws what cuDNN says where it

@@ -17,12 +17,12 @@ namespace {
 std::unique_ptr<const AttentionMemory> attention_memory(const AttentionShape& shape, const Demand& demand,
                                                         const Exchange& exchange, Communicator& sequence) {
   const int64_t tokens = demand.image_tokens + demand.text_tokens;
-  if (exchange.context == ContextParallel::gather)
-    return std::make_unique<GatheredMemory>(shape, tokens, exchange.keys_values, sequence);
   int64_t rows = 0;  // of any rank: all have as much memory
   for (int rank = 0; rank < sequence.size(); ++rank)
     rows = std::max(rows, most_rows(tokens, rank, sequence.size(), demand.shares));
-  return std::make_unique<UlyssesMemory>(shape, tokens, rows, exchange.keys_values, sequence);
+  if (exchange.context == ContextParallel::gather)
+    return std::make_unique<GatheredMemory>(shape, tokens, rows, exchange, sequence);
+  return std::make_unique<UlyssesMemory>(shape, tokens, rows, exchange, sequence);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "built_with.h"
 #include "model/kernels/attention.h"
+#include "model/kernels/attention_codes.h"
 #include "model/kernels/quantize_operand.h"
 #include "model/transformer/rounded_rows.h"
 
@@ -39,7 +40,8 @@ int64_t parts_of(const at::Tensor& keys_values, const std::vector<int64_t>& rows
 struct GatheredPart {
   int64_t first, heads;
   at::Tensor all;                      // [tokens, 2, heads, head_dim]
-  at::Tensor mine;                     // this rank's rows
+  at::Tensor own;                      // this rank's rows of them
+  at::Tensor written;                  // where this rank's are written: own, or what becomes their codes
   at::Tensor travels;                  // everybody's: all, or what that is rounded to
   std::vector<RoundedRows> rounded{};  // by rank; empty where nothing is rounded
   std::optional<Pending> travelling{};
@@ -47,44 +49,55 @@ struct GatheredPart {
 
 class GatheredAttention : public JointAttention {
  public:
-  GatheredAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut, Communicator& sequence);
+  GatheredAttention(const GatheredMemory::Buffers& buffers, const Cut& cut, Communicator& sequence);
 
   size_t parts() const override { return parts_.size(); }
-  const at::Tensor& keys_values(size_t part) const override { return parts_[part].mine; }
+  const at::Tensor& keys_values(size_t part) const override { return parts_[part].written; }
   void send(size_t part) override;
-  void send_queries(const at::Tensor& q) override { q_ = q; }
+  void send_queries(const at::Tensor& q) override;
   void attend(const at::Tensor& out) override;
 
  private:
   Communicator& sequence_;
   std::vector<int64_t> rows_;  // by rank
   std::vector<GatheredPart> parts_;
-  at::Tensor q_;
+  at::Tensor q_, q_codes_, attended_codes_;  // [rows, heads, head_dim]
 };
 
-GatheredAttention::GatheredAttention(const at::Tensor& keys_values, const at::Tensor& rounded, const Cut& cut,
-                                     Communicator& sequence)
+GatheredAttention::GatheredAttention(const GatheredMemory::Buffers& buffers, const Cut& cut, Communicator& sequence)
     : sequence_(sequence), rows_(cut.rows_by_rank()) {
+  const auto& [keys_values, rounded, own, q, attended] = buffers;
   const int64_t heads = keys_values.size(2), head_dim = keys_values.size(3), tokens = cut.tokens();
-  const int64_t parts = parts_of(keys_values, rows_), each = heads / parts;
+  const int64_t parts = parts_of(keys_values, rows_), each = heads / parts, rows = cut.rows(sequence.rank());
   const at::Tensor all = keys_values.narrow(0, 0, tokens).view({parts, tokens, 2, each, head_dim});
   for (int64_t index = 0; index < parts; ++index) {
-    const at::Tensor own = all[index].narrow(0, cut.begin(sequence.rank()), cut.rows(sequence.rank()));
-    GatheredPart& part = parts_.emplace_back(index * each, each, all[index], own, all[index]);
+    const at::Tensor mine = all[index].narrow(0, cut.begin(sequence.rank()), rows);
+    GatheredPart& part = parts_.emplace_back(index * each, each, all[index], mine, mine, all[index]);
+    if (own.defined()) part.written = own.narrow(0, 0, rows).view({parts, rows, 2, each, head_dim})[index];
     if (!rounded.defined()) continue;
     part.travels = rounded.narrow(0, 0, tokens).view({parts, tokens, -1})[index];
     part.rounded = rounded_by_rank(part.all, part.travels, rows_);
   }
+  if (!own.defined()) return;
+  q_codes_ = q.narrow(0, 0, rows);
+  attended_codes_ = attended.narrow(0, 0, rows);
 }
 
 void GatheredAttention::send(size_t index) {
   GatheredPart& part = parts_[index];
+  if (q_codes_.defined()) attention_codes(part.written, part.own);
   if (!part.rounded.empty()) part.rounded[static_cast<size_t>(sequence_.rank())].round();
   part.travelling.emplace(sequence_.all_gather(part.travels, rows_));
 }
 
+void GatheredAttention::send_queries(const at::Tensor& q) {
+  q_ = q_codes_.defined() ? q_codes_ : q;
+  if (q_codes_.defined()) attention_codes(q, q_codes_);
+}
+
 void GatheredAttention::attend(const at::Tensor& out) {
-  const at::Tensor attended = out.unflatten(1, {q_.size(1), q_.size(2)});
+  const at::Tensor values = out.unflatten(1, {q_.size(1), q_.size(2)});
+  const at::Tensor attended = attended_codes_.defined() ? attended_codes_ : values;
   for (GatheredPart& part : parts_) {
     part.travelling->wait();
     part.travelling.reset();
@@ -92,23 +105,36 @@ void GatheredAttention::attend(const at::Tensor& out) {
     attention(q_.narrow(1, part.first, part.heads), part.all.select(1, 0), part.all.select(1, 1),
               attended.narrow(1, part.first, part.heads));
   }
+  if (attended_codes_.defined()) attention_codes(attended_codes_, values);
 }
 
 }  // namespace
 
-GatheredMemory::GatheredMemory(const AttentionShape& shape, int64_t tokens, Format exchange, Communicator& sequence) {
+GatheredMemory::GatheredMemory(const AttentionShape& shape, int64_t tokens, int64_t rows, const Exchange& exchange,
+                               Communicator& sequence) {
   const auto& [heads, head_dim, options] = shape;
-  if (exchange != Format::dense) {
-    keys_values_ = at::empty({tokens, 2, heads, head_dim}, options);
-    rounded_ = sequence.buffer({tokens, rounded_bytes(heads, head_dim)}, options.dtype(code_dtype(exchange)));
+  const auto counted = [&](at::Tensor memory) {
+    bytes_ += static_cast<int64_t>(memory.nbytes());
+    return memory;
+  };
+  const std::vector<int64_t> all{tokens, 2, heads, head_dim};
+  if (exchange.attention != Format::dense) {
+    const at::TensorOptions codes = options.dtype(code_dtype(exchange.attention));
+    buffers_.keys_values = counted(sequence.buffer(all, codes));
+    buffers_.own = counted(at::empty({rows, 2, heads, head_dim}, options));
+    buffers_.q = counted(at::empty({rows, heads, head_dim}, codes));
+    buffers_.attended = counted(at::empty({rows, heads, head_dim}, codes));
+  } else if (exchange.keys_values != Format::dense) {
+    buffers_.keys_values = counted(at::empty(all, options));
+    buffers_.rounded = counted(
+        sequence.buffer({tokens, rounded_bytes(heads, head_dim)}, options.dtype(code_dtype(exchange.keys_values))));
   } else {
-    keys_values_ = sequence.buffer({tokens, 2, heads, head_dim}, options);
+    buffers_.keys_values = counted(sequence.buffer(all, options));
   }
-  bytes_ = static_cast<int64_t>(keys_values_.nbytes() + (rounded_.defined() ? rounded_.nbytes() : 0));
 }
 
 std::unique_ptr<JointAttention> GatheredMemory::attention(const Cut& cut, Communicator& sequence) const {
-  return std::make_unique<GatheredAttention>(keys_values_, rounded_, cut, sequence);
+  return std::make_unique<GatheredAttention>(buffers_, cut, sequence);
 }
 
 }  // namespace flux

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/kernels/attention.h"
+#include "model/kernels/attention_codes.h"
 #include "model/kernels/quantize_operand.h"
 #include "model/transformer/rounded_rows.h"
 
@@ -68,7 +69,7 @@ UlyssesAttention::UlyssesAttention(const AttentionShape& shape, const Buffers& b
 }
 
 void UlyssesAttention::send(size_t /*part*/) {
-  sent_keys_values_.copy_(by_rank(own_, sequence_.size()));
+  attention_codes(by_rank(own_, sequence_.size()), sent_keys_values_);
   for (const RoundedRows& rank : to_) rank.round();
   keys_values_come_.emplace(
       to_.empty() ? sequence_.all_to_all(keys_values_, all_rows_, sent_keys_values_.flatten(0, 1), own_rows_)
@@ -76,7 +77,7 @@ void UlyssesAttention::send(size_t /*part*/) {
 }
 
 void UlyssesAttention::send_queries(const at::Tensor& q) {
-  sent_q_.copy_(by_rank(q, sequence_.size()));
+  attention_codes(by_rank(q, sequence_.size()), sent_q_);
   queries_come_.emplace(sequence_.all_to_all(q_, all_rows_, sent_q_.flatten(0, 1), own_rows_));
 }
 
@@ -86,12 +87,12 @@ void UlyssesAttention::attend(const at::Tensor& out) {
   queries_come_->wait();
   attention(q_, keys_values_.select(1, 0), keys_values_.select(1, 1), attended_);
   sequence_.all_to_all(returned_.flatten(0, 1), own_rows_, attended_, all_rows_).wait();
-  by_rank(out.unflatten(1, {-1, q_.size(2)}), sequence_.size()).copy_(returned_);
+  attention_codes(returned_, by_rank(out.unflatten(1, {-1, q_.size(2)}), sequence_.size()));
 }
 
 }  // namespace
 
-UlyssesMemory::UlyssesMemory(const AttentionShape& shape, int64_t tokens, int64_t rows, Format exchange,
+UlyssesMemory::UlyssesMemory(const AttentionShape& shape, int64_t tokens, int64_t rows, const Exchange& exchange,
                              Communicator& sequence)
     : shape_(shape) {
   const auto& [heads, d, options] = shape;
@@ -103,17 +104,18 @@ UlyssesMemory::UlyssesMemory(const AttentionShape& shape, int64_t tokens, int64_
   const auto travels = [&](int64_t values, at::ScalarType dtype) {
     return counted(sequence.buffer({values}, options.dtype(dtype)));
   };
-  const at::ScalarType compute = c10::typeMetaToScalarType(options.dtype());
+  const at::ScalarType as =
+      exchange.attention == Format::dense ? c10::typeMetaToScalarType(options.dtype()) : code_dtype(exchange.attention);
   buffers_.own = counted(at::empty({rows * 2 * heads * d}, options));
-  buffers_.sent_keys_values = travels(rows * 2 * heads * d, compute);
-  buffers_.sent_q = travels(rows * heads * d, compute);
-  buffers_.keys_values = travels(tokens * 2 * of_rank * d, compute);
-  buffers_.q = travels(tokens * of_rank * d, compute);
-  buffers_.attended = travels(tokens * of_rank * d, compute);
+  buffers_.sent_keys_values = travels(rows * 2 * heads * d, as);
+  buffers_.sent_q = travels(rows * heads * d, as);
+  buffers_.keys_values = travels(tokens * 2 * of_rank * d, as);
+  buffers_.q = travels(tokens * of_rank * d, as);
+  buffers_.attended = travels(tokens * of_rank * d, as);
   buffers_.returned = buffers_.sent_keys_values;
-  if (exchange == Format::dense) return;
-  buffers_.sent_rounded = travels(ranks * rows * rounded_bytes(of_rank, d), code_dtype(exchange));
-  buffers_.rounded = travels(tokens * rounded_bytes(of_rank, d), code_dtype(exchange));
+  if (exchange.keys_values == Format::dense) return;
+  buffers_.sent_rounded = travels(ranks * rows * rounded_bytes(of_rank, d), code_dtype(exchange.keys_values));
+  buffers_.rounded = travels(tokens * rounded_bytes(of_rank, d), code_dtype(exchange.keys_values));
 }
 
 std::unique_ptr<JointAttention> UlyssesMemory::attention(const Cut& cut, Communicator& sequence) const {

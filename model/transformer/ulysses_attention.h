@@ -10,16 +10,17 @@ namespace flux {
 /// they are.
 class UlyssesMemory : public AttentionMemory {
  public:
-  /// Of at most so many tokens, of which a rank has at most `rows`. `exchange`: as GatheredMemory. Collective over
-  /// `sequence`.
-  UlyssesMemory(const AttentionShape& shape, int64_t tokens, int64_t rows, Format exchange, Communicator& sequence);
+  /// Of at most so many tokens, of which a rank has at most `rows`. `exchange`: as GatheredMemory; in fp8
+  /// queries, keys, values and what is attended to are codes wherever they travel. Collective over `sequence`.
+  UlyssesMemory(const AttentionShape& shape, int64_t tokens, int64_t rows, const Exchange& exchange,
+                Communicator& sequence);
 
   int64_t bytes() const override { return bytes_; }
   std::unique_ptr<JointAttention> attention(const Cut& cut, Communicator& sequence) const override;
 
   /// A rank's memory: of so many values, or bytes, at least.
   struct Buffers {
-    at::Tensor own;                       // keys and values of its tokens, all heads
+    at::Tensor own;                       // keys and values of its tokens, all heads, as they are written
     at::Tensor sent_keys_values, sent_q;  // of its tokens, by the rank they go to
     at::Tensor keys_values, q;            // of its heads, all tokens
     at::Tensor attended;                  // of its heads, all tokens

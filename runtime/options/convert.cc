@@ -78,6 +78,16 @@ Format plain(proto::Exchange::Value value) {
   throw std::logic_error("exchange");
 }
 
+Format plain(proto::AttentionFormat::Value value) {
+  switch (value) {
+    case proto::AttentionFormat::none:
+      return Format::dense;
+    case proto::AttentionFormat::fp8:
+      return Format::fp8;
+  }
+  throw std::logic_error("attention");
+}
+
 std::optional<ContextParallel> plain(proto::ContextParallel::Value value) {
   switch (value) {
     case proto::ContextParallel::auto_:
@@ -234,12 +244,17 @@ PlacementOptions placement_options(const Settings& settings) {
   placement.device = plain(options.device());
   placement.dtype = plain(options.dtype());
   placement.formats = {plain(options.quantize()), plain(options.quantize_text_encoder()),
-                       plain(options.quantize_modulation()), plain(options.exchange())};
+                       plain(options.quantize_modulation()), plain(options.exchange()),
+                       plain(options.quantize_attention())};
   placement.context_parallel = plain(options.context_parallel());
   if (placement.formats.modulation == Format::int8_outliers)
     throw Invalid(
         "--quantize-modulation int8-outliers: outliers are found in the rows of one step, and the modulation is "
         "computed for all steps at once; give int8-weights");
+  if (placement.formats.attention != Format::dense && placement.formats.exchange != Format::dense)
+    throw Invalid(
+        "--exchange and --quantize-attention: keys and values travel as the codes that are attended to; leave out "
+        "--exchange");
   placement.encoder_residency = plain(options.encoder_residency());
   if (options.has_memory_limit()) placement.memory_limit = parse_memory(options.memory_limit());
   placement.transport = plain(options.transport());

@@ -104,10 +104,10 @@ class DenoiserRanks : public testing::TestWithParam<std::tuple<int, Setting>> {
 
 /// A code that comes out otherwise on a card changes a value by a rounding to 8 bits, the sums of fp32 by less. Those
 /// of LLM.int8 come out otherwise of the same values; rounding to e4m3's three bits is 1/16 of a value.
-inline double difference_on_cards(Format exchange, Format format = Format::dense) {
-  if (format == Format::fp8) return 1.0 / 16;
+inline double difference_on_cards(const Exchange& exchange, Format format = Format::dense) {
+  if (format == Format::fp8 || exchange.attention == Format::fp8) return 1.0 / 16;
   if (format == Format::int8_outliers) return 3e-2;
-  return format == Format::int8 || exchange == Format::int8 ? 1e-2 : 1e-5;
+  return format == Format::int8 || exchange.keys_values == Format::int8 ? 1e-2 : 1e-5;
 }
 
 /// Of those that are widened for a product, rows know nothing of the others: one number of ranks stands for all.
@@ -131,11 +131,17 @@ constexpr std::pair<Format, Exchange> formats[] = {{Format::dense, {}},
                                                    {Format::dense, {ulysses}},
                                                    {Format::dense, {ulysses, Format::int8}},
                                                    {Format::int8, {ulysses, Format::int8}},
-                                                   {Format::int8_outliers, {ulysses}}};
+                                                   {Format::int8_outliers, {ulysses}},
+                                                   {Format::dense, {.attention = Format::fp8}},
+                                                   {Format::int8, {.attention = Format::fp8}},
+                                                   {Format::dense, {ulysses, Format::dense, Format::fp8}}};
+
+/// The same on one rank.
+inline Exchange alone_in(const Exchange& exchange) { return {gather, exchange.keys_values, exchange.attention}; }
 
 inline std::string words(const Exchange& exchange) {
   return std::string(context_parallel_name(exchange.context)) + " of keys and values in " +
-         format_name(exchange.keys_values);
+         format_name(exchange.keys_values) + ", attention in " + format_name(exchange.attention);
 }
 
 inline bool possible(const Exchange& exchange, const TransformerConfig& config, int ranks) {
@@ -149,7 +155,7 @@ TEST_P(DenoiserRanks, EqualOneRank) {
     if (!possible(exchange, config, ranks()) || (told_by_one_number_of_ranks(format) && ranks() != 2)) continue;
     std::vector<at::Tensor> expected;
     const OneRank alone;
-    Denoiser denoiser(checkpoint, {at::kCPU, at::kFloat, format}, *alone, largest, {gather, exchange.keys_values});
+    Denoiser denoiser(checkpoint, {at::kCPU, at::kFloat, format}, *alone, largest, alone_in(exchange));
     for (const auto& request : requests) expected.push_back(draw(denoiser, request, config, at::kCPU));
 
     run_ranks(ranks(), [&](World& world) {
@@ -160,8 +166,7 @@ TEST_P(DenoiserRanks, EqualOneRank) {
         const auto latents = draw(shared, requests[index], config, device);
         const auto where = testing::Message()
                            << "request " << index << " in " << format_name(format) << ", " << words(exchange);
-        EXPECT_LE(relative_to_largest(latents, expected[index]), difference_on_cards(exchange.keys_values, format))
-            << where;
+        EXPECT_LE(relative_to_largest(latents, expected[index]), difference_on_cards(exchange, format)) << where;
         EXPECT_TRUE(device.is_cuda() || at::equal(latents, expected[index])) << "not the same bits: " << where;
       }
     });
@@ -173,11 +178,12 @@ TEST_P(DenoiserRanks, OfUnequalSharesEqualOneRank) {
   const auto& config = checkpoint.folder.transformer;
   Demand uneven = largest;
   for (int rank = 0; rank < ranks(); ++rank) uneven.shares.push_back(1 + (rank * 5 + 2) % 4);
-  for (const Exchange& exchange : {Exchange{}, Exchange{gather, Format::int8}, Exchange{ulysses, Format::int8}}) {
+  for (const Exchange& exchange : {Exchange{}, Exchange{gather, Format::int8}, Exchange{ulysses, Format::int8},
+                                   Exchange{gather, Format::dense, Format::fp8}}) {
     if (!possible(exchange, config, ranks())) continue;
     std::vector<at::Tensor> expected;
     const OneRank alone;
-    Denoiser denoiser(checkpoint, {}, *alone, largest, {gather, exchange.keys_values});
+    Denoiser denoiser(checkpoint, {}, *alone, largest, alone_in(exchange));
     for (const auto& request : requests) expected.push_back(draw(denoiser, request, config, at::kCPU));
 
     run_ranks(ranks(), [&](World& world) {
@@ -186,7 +192,7 @@ TEST_P(DenoiserRanks, OfUnequalSharesEqualOneRank) {
       Denoiser shared(checkpoint, {device}, *sequence, uneven, exchange);
       for (size_t index = 0; index < requests.size(); ++index) {
         const auto latents = draw(shared, requests[index], config, device);
-        EXPECT_LE(relative_to_largest(latents, expected[index]), difference_on_cards(exchange.keys_values));
+        EXPECT_LE(relative_to_largest(latents, expected[index]), difference_on_cards(exchange));
         EXPECT_TRUE(device.is_cuda() || at::equal(latents, expected[index])) << "not the same bits: request " << index;
       }
     });
@@ -222,7 +228,8 @@ TEST_P(DenoiserRanks, ReplayedStepsHaveTheSameBits) {
     const auto sequence = setting().group(world);
     for (const auto& [format, exchange] :
          {std::pair(Format::dense, Exchange{}), std::pair(Format::int8_outliers, Exchange{}),
-          std::pair(Format::dense, Exchange{ulysses}), std::pair(Format::dense, Exchange{ulysses, Format::int8})}) {
+          std::pair(Format::dense, Exchange{ulysses}), std::pair(Format::dense, Exchange{ulysses, Format::int8}),
+          std::pair(Format::dense, Exchange{gather, Format::dense, Format::fp8})}) {
       if (!possible(exchange, config, ranks())) continue;
       Denoiser denoiser(checkpoint, {device, at::kFloat, format}, *sequence, largest, exchange);
       std::vector<at::Tensor> expected;

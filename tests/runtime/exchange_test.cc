@@ -57,6 +57,19 @@ TEST(Exchange, RoundedKeysAndValuesAreGatheredByMoreRanks) {
   EXPECT_EQ(chosen(replica_of(all_linked(6, 30)), {}, Format::int8), ulysses);
 }
 
+/// What cuDNN's kernel reads at once.
+TEST(Exchange, AttentionInFp8OnCardsIsOfHeadsOfSixteens) {
+  Placement placement{.formats = {.attention = Format::fp8}};
+  placement.ranks.resize(1);
+  const Replica alone{.ranks = {0}};
+  TransformerConfig config;
+  EXPECT_EQ(exchange_of(placement, alone, config).attention, Format::fp8);
+  config.attention_head_dim = 24;
+  EXPECT_EQ(exchange_of(placement, alone, config).attention, Format::fp8);
+  placement.ranks[0].card = "GPU-0";
+  EXPECT_THROW(exchange_of(placement, alone, config), Invalid);
+}
+
 TEST(Exchange, WhatIsAskedForIsTaken) {
   EXPECT_EQ(chosen(replica_of(all_linked(2, kNvlink)), ulysses), ulysses);
   EXPECT_EQ(chosen(replica_of(all_linked(3, 30)), gather), gather);

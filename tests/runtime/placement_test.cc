@@ -255,6 +255,14 @@ TEST(Placement, ACardWithoutProductsInFp8IsRefusedThem) {
               ::testing::AllOf(HasSubstr("--quantize fp8: "), HasSubstr("8.9 (Ada); give int8")));
 }
 
+TEST(Placement, AttentionInFp8IsForHopperAlone) {
+  const PlacementOptions asked{.formats = {.attention = Format::fp8}};
+  EXPECT_EQ(place(asked, gpu_world(3, 2, 90)).formats.attention, Format::fp8);
+  EXPECT_EQ(place(asked, cpu_world(3)).formats.attention, Format::fp8);
+  EXPECT_THAT(refusal(asked, gpu_world(3, 2, 89)),
+              ::testing::AllOf(HasSubstr("--quantize-attention fp8: "), HasSubstr("8.9; leave it out")));
+}
+
 TEST(Placement, AMissingCardIsNamed) {
   auto facts = gpu_world(3, 2);
   facts[1].cards.clear();

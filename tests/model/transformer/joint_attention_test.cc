@@ -49,18 +49,23 @@ void expect_rows_of(const at::Tensor& expected, const std::vector<Cut>& cuts, co
     });
 }
 
-at::Tensor of_one_rank(const at::Tensor& all, const Cut& cut, Format exchange) {
+/// How keys and values travel, and are attended to.
+const Exchange exchanges[] = {
+    {}, {.keys_values = Format::int8}, {.keys_values = Format::fp8}, {.attention = Format::fp8}};
+
+at::Tensor of_one_rank(const at::Tensor& all, const Cut& cut, const Exchange& exchange) {
   const OneRank one;
-  return attended(all, cut, *one, GatheredMemory(shape, cut.tokens(), exchange, *one), 1);
+  return attended(all, cut, *one, GatheredMemory(shape, cut.tokens(), cut.tokens(), exchange, *one), 1);
 }
 
 /// Ranks with as many rows as here attend to half of the heads while the others travel.
 TEST(JointAttention, HalvesOfTheHeadsGiveTheSameBits) {
   const Cut alone(48, 2800, 1, 1), halves(48, 2800, 2, 1), shares(48, 2800, 2, 1, {5, 3});
   const at::Tensor all = at::randn({alone.tokens(), 3, heads, head_dim});
-  for (const Format exchange : {Format::dense, Format::int8, Format::fp8})
+  for (const Exchange& exchange : exchanges)
     expect_rows_of(of_one_rank(all, alone, exchange), {halves, shares}, [&](const Cut& cut, Communicator& sequence) {
-      return attended(all, cut, sequence, GatheredMemory(shape, cut.tokens(), exchange, sequence), 2);
+      const int64_t rows = std::ranges::max(cut.rows_by_rank());
+      return attended(all, cut, sequence, GatheredMemory(shape, cut.tokens(), rows, exchange, sequence), 2);
     });
 }
 
@@ -69,7 +74,7 @@ TEST(JointAttention, RanksThatShareTheHeadsGiveTheSameBits) {
   for (const int64_t image : {2800, 90}) {
     const Cut alone(48, image, 1, 1);
     const at::Tensor all = at::randn({alone.tokens(), 3, heads, head_dim});
-    for (const Format exchange : {Format::dense, Format::int8, Format::fp8})
+    for (const Exchange& exchange : exchanges)
       expect_rows_of(
           of_one_rank(all, alone, exchange),
           {{48, image, 2, 1}, {48, image, 2, 1, {5, 3}}, {48, image, 4, 2, {1, 900, 900, 1}}, {48, image, 8, 1}},
@@ -87,11 +92,16 @@ TEST(JointAttention, RanksThatShareTheHeadsGiveTheSameBits) {
 TEST(JointAttention, MemoryIsWhatIsCounted) {
   const OneRank one;
   const int64_t tokens = 96, rows = 48, value = 4;
-  EXPECT_EQ(GatheredMemory(shape, tokens, Format::dense, *one).bytes(), tokens * 2 * heads * head_dim * value);
+  const int64_t all = tokens * 2 * heads * head_dim;
+  EXPECT_EQ(GatheredMemory(shape, tokens, rows, {}, *one).bytes(), all * value);
+  EXPECT_EQ(GatheredMemory(shape, tokens, rows, {.attention = Format::fp8}, *one).bytes(),
+            all + rows * 2 * heads * head_dim * (value + 1));
   run_ranks(2, [&](World& world) {
     const auto sequence = world.group({0, 1}, Transport::thread, at::kCPU);
-    EXPECT_EQ(UlyssesMemory(shape, tokens, rows, Format::dense, *sequence).bytes(),
+    EXPECT_EQ(UlyssesMemory(shape, tokens, rows, {}, *sequence).bytes(),
               (5 * rows * heads + 4 * tokens * heads / 2) * head_dim * value);
+    EXPECT_EQ(UlyssesMemory(shape, tokens, rows, {.attention = Format::fp8}, *sequence).bytes(),
+              (5 * rows * heads + 4 * tokens * heads / 2 + (value - 1) * 2 * rows * heads) * head_dim);
   });
 }
 
