@@ -1,5 +1,7 @@
 #include <cuda_fp8.h>
 
+#include <cstdint>
+
 #include "model/kernels/attention_codes_cuda.h"
 #include "model/kernels/vector.cuh"
 
@@ -12,9 +14,13 @@ struct Code {
   __nv_fp8_storage_t bits;
 };
 
+/// The card's instruction takes what is too large for the largest code.
 template <typename T>
 __device__ void convert(T value, float scale, Code& code) {
-  code.bits = __nv_cvt_float_to_fp8(static_cast<float>(value) * scale, __NV_NOSAT, __NV_E4M3);
+  constexpr float rounds_to_largest = 464;
+  const float scaled = static_cast<float>(value) * scale;
+  code.bits = __nv_cvt_float_to_fp8(scaled, __NV_SATFINITE, __NV_E4M3);
+  if (!(fabsf(scaled) <= rounds_to_largest)) code.bits = signbit(scaled) ? 0xff : 0x7f;
 }
 
 template <typename T>
@@ -26,15 +32,18 @@ __device__ void convert(Code code, float scale, T& value) {
 
 /// A vector of N neighbours a thread.
 template <typename From, typename To, int N>
-__global__ void converted(ValuesAndCodes rows, float scale) {
-  const int64_t vector = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
-  const int64_t vectors = rows.width / N, column = vector % vectors * N;
-  int64_t row = vector / vectors;
-  if (row >= rows.sizes[0] * rows.sizes[1] * rows.sizes[2]) return;
+__global__ void converted(ValuesAndCodes rows, unsigned all, float scale) {
+  const unsigned vector = blockIdx.x * threads + threadIdx.x;
+  if (vector >= all) return;
+  const auto vectors = static_cast<unsigned>(rows.width / N);
+  unsigned row = vector / vectors;
+  const unsigned column = (vector - row * vectors) * N;
   int64_t from = column, to = column;
+#pragma unroll
   for (int dim = 2; dim >= 0; --dim) {
-    const int64_t index = row % rows.sizes[dim];
-    row /= rows.sizes[dim];
+    const auto size = static_cast<unsigned>(rows.sizes[dim]);
+    const unsigned index = row % size;
+    row /= size;
     from += index * rows.from_strides[dim];
     to += index * rows.to_strides[dim];
   }
@@ -47,10 +56,11 @@ __global__ void converted(ValuesAndCodes rows, float scale) {
 
 template <typename From, typename To, int N>
 cudaError_t launch(const ValuesAndCodes& rows, float scale, cudaStream_t stream) {
-  const int64_t vectors = rows.sizes[0] * rows.sizes[1] * rows.sizes[2] * (rows.width / N);
-  if (vectors == 0) return cudaSuccess;
-  const auto blocks = static_cast<unsigned>((vectors + threads - 1) / threads);
-  converted<From, To, N><<<blocks, threads, 0, stream>>>(rows, scale);
+  const int64_t all = rows.sizes[0] * rows.sizes[1] * rows.sizes[2] * (rows.width / N);
+  if (all == 0) return cudaSuccess;
+  if (all > INT32_MAX) return cudaErrorInvalidValue;
+  const auto blocks = static_cast<unsigned>((all + threads - 1) / threads);
+  converted<From, To, N><<<blocks, threads, 0, stream>>>(rows, static_cast<unsigned>(all), scale);
   return cudaGetLastError();
 }
 

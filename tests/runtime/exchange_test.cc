@@ -59,7 +59,8 @@ TEST(Exchange, RoundedKeysAndValuesAreGatheredByMoreRanks) {
 
 /// What cuDNN's kernel reads at once.
 TEST(Exchange, AttentionInFp8OnCardsIsOfHeadsOfSixteens) {
-  Placement placement{.formats = {.attention = Format::fp8}};
+  Placement placement;
+  placement.formats.attention = Format::fp8;
   placement.ranks.resize(1);
   const Replica alone{.ranks = {0}};
   TransformerConfig config;
