@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "built_with.h"
-#include "model/kernels/attention_codes.h"
+#include "model/kernels/attention_code_scale.h"
 #include "model/kernels/cudnn_attention.h"
 
 namespace flux {

@@ -1,6 +1,7 @@
 #include "model/kernels/attention_codes.h"
 
 #include "built_with.h"
+#include "model/kernels/attention_code_scale.h"
 
 #if FLUX_CUDA
 #include <c10/cuda/CUDAException.h>
@@ -39,7 +40,7 @@ void attention_codes_cuda(const at::Tensor& from, const at::Tensor& to) {
   }
   const c10::cuda::CUDAGuard device(x.device());
   const auto launch = is_codes(x) ? launch_from_attention_codes : launch_to_attention_codes;
-  C10_CUDA_CHECK(launch(rows, attention_code_scale, c10::cuda::getCurrentCUDAStream()));
+  C10_CUDA_CHECK(launch(rows, c10::cuda::getCurrentCUDAStream()));
 }
 #endif
 

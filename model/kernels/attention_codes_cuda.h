@@ -19,7 +19,7 @@ struct ValuesAndCodes {
 };
 
 /// attention_codes (see attention_codes.h) queued on the stream: values to codes, or codes to values.
-cudaError_t launch_to_attention_codes(const ValuesAndCodes& rows, float scale, cudaStream_t stream);
-cudaError_t launch_from_attention_codes(const ValuesAndCodes& rows, float scale, cudaStream_t stream);
+cudaError_t launch_to_attention_codes(const ValuesAndCodes& rows, cudaStream_t stream);
+cudaError_t launch_from_attention_codes(const ValuesAndCodes& rows, cudaStream_t stream);
 
 }  // namespace flux

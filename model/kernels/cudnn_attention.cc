@@ -23,7 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/kernels/attention_codes.h"
+#include "model/kernels/attention_code_scale.h"
 
 namespace cudnn_frontend {
 void* cudnn_dlhandle = ::dlopen("libcudnn.so.9", RTLD_NOW | RTLD_GLOBAL);  // which the header declares and uses

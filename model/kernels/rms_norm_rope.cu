@@ -1,5 +1,6 @@
 #include <cstdint>
 
+#include "model/kernels/attention_code.cuh"
 #include "model/kernels/rms_norm_rope_cuda.h"
 #include "model/kernels/vector.cuh"
 
@@ -23,11 +24,24 @@ __device__ void rotate(Vector<T, 2 * Pairs>& vector, float scale, const Vector<f
   }
 }
 
+template <typename T, int N>
+__device__ void write(T* to, const Vector<T, N>& vector) {
+  store(to, vector);
+}
+
+template <typename T, int N>
+__device__ void write(AttentionCode* to, const Vector<T, N>& vector) {
+  Vector<AttentionCode, N> codes;
+#pragma unroll
+  for (int i = 0; i < N; ++i) convert(vector.values[i], codes.values[i]);
+  store(to, codes);
+}
+
 /// `lanes` threads of a warp normalise and rotate `heads_together` heads of one token, a vector of each in a thread:
 /// what belongs to the token is read once, and the heads' loads are under way at once.
-template <typename T, int Pairs>
+template <typename T, typename Out, int Pairs>
 __global__ void rms_norm_rope_heads(HeadsOnDevice x, const float* weight, const float* cos, const float* sin,
-                                    int lanes) {
+                                    HeadsOut out, int lanes) {
   constexpr int N = 2 * Pairs;
   const int64_t group =
       (static_cast<int64_t>(blockIdx.x) * warps_per_block + threadIdx.y) * (warp / lanes) + threadIdx.x / lanes;
@@ -35,7 +49,9 @@ __global__ void rms_norm_rope_heads(HeadsOnDevice x, const float* weight, const 
   const int64_t token = group / groups;
   const bool inside = token < x.tokens;  // the warp sums together
   const int64_t first = threadIdx.x % lanes * N;
-  T* heads = static_cast<T*>(x.values) + token * x.token_stride + group % groups * heads_together * x.head_dim + first;
+  const int64_t within = group % groups * heads_together * x.head_dim + first;
+  const T* heads = static_cast<const T*>(x.values) + token * x.token_stride + within;
+  Out* to = static_cast<Out*>(out.values) + token * out.token_stride + within;
 
   Vector<T, N> vectors[heads_together];
   float squares[heads_together] = {};
@@ -56,19 +72,22 @@ __global__ void rms_norm_rope_heads(HeadsOnDevice x, const float* weight, const 
   for (int h = 0; h < heads_together; ++h) {
     const float scale = rsqrtf(squares[h] / static_cast<float>(x.head_dim) + 1e-6F);
     rotate<T, Pairs>(vectors[h], scale, w, c, s);
-    store(heads + h * x.head_dim, vectors[h]);
+    write(to + h * x.head_dim, vectors[h]);
   }
 }
 
 /// `lanes` threads of a warp normalise and rotate one head of one token, each `Pairs` pairs of neighbours at a time.
-template <typename T, int Pairs>
-__global__ void rms_norm_rope(HeadsOnDevice x, const float* weight, const float* cos, const float* sin, int lanes) {
+template <typename T, typename Out, int Pairs>
+__global__ void rms_norm_rope(HeadsOnDevice x, const float* weight, const float* cos, const float* sin, HeadsOut out,
+                              int lanes) {
   constexpr int N = 2 * Pairs;
   const int64_t row =
       (static_cast<int64_t>(blockIdx.x) * warps_per_block + threadIdx.y) * (warp / lanes) + threadIdx.x / lanes;
   const int64_t token = row / x.heads;
   const int64_t end = row < x.tokens * x.heads ? x.head_dim : 0;  // the warp sums together
-  T* head = static_cast<T*>(x.values) + token * x.token_stride + row % x.heads * x.head_dim;
+  const int64_t within = row % x.heads * x.head_dim;
+  const T* head = static_cast<const T*>(x.values) + token * x.token_stride + within;
+  Out* to = static_cast<Out*>(out.values) + token * out.token_stride + within;
   const int64_t first = threadIdx.x % lanes * N;
 
   float squares = 0;
@@ -85,22 +104,24 @@ __global__ void rms_norm_rope(HeadsOnDevice x, const float* weight, const float*
     const auto c = load<float, Pairs>(cos + (token * x.head_dim + i) / 2);
     const auto s = load<float, Pairs>(sin + (token * x.head_dim + i) / 2);
     rotate<T, Pairs>(vector, scale, w, c, s);
-    store(head + i, vector);
+    write(to + i, vector);
   }
 }
 
 /// Whether all vectors of `pairs` pairs are aligned.
-template <typename T>
-bool fits(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin, int64_t pairs) {
+template <typename T, typename Out>
+bool fits(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin, const HeadsOut& out,
+          int64_t pairs) {
   const int64_t n = 2 * pairs;
-  return x.head_dim % n == 0 && x.token_stride % n == 0 && aligned(x.values, n * sizeof(T)) &&
+  return x.head_dim % n == 0 && x.token_stride % n == 0 && out.token_stride % n == 0 &&
+         aligned(x.values, n * sizeof(T)) && aligned(out.values, n * sizeof(Out)) &&
          aligned(weight, n * sizeof(float)) && aligned(cos, pairs * sizeof(float)) &&
          aligned(sin, pairs * sizeof(float));
 }
 
-template <typename T, int Pairs>
+template <typename T, typename Out, int Pairs>
 cudaError_t launch_pairs(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
-                         cudaStream_t stream) {
+                         const HeadsOut& out, cudaStream_t stream) {
   const int64_t vectors = x.head_dim / (2 * Pairs);
   const bool whole = vectors < warp && (vectors & (vectors - 1)) == 0;  // a part of a warp does a head in one go
   const int lanes = whole ? static_cast<int>(vectors) : warp;
@@ -108,25 +129,29 @@ cudaError_t launch_pairs(const HeadsOnDevice& x, const float* weight, const floa
   const int64_t rows = x.tokens * x.heads / (together ? heads_together : 1);
   const int64_t rows_per_block = static_cast<int64_t>(warps_per_block) * (warp / lanes);
   const auto blocks = static_cast<unsigned>((rows + rows_per_block - 1) / rows_per_block);
-  const auto kernel = together ? rms_norm_rope_heads<T, Pairs> : rms_norm_rope<T, Pairs>;
-  kernel<<<blocks, dim3(warp, warps_per_block), 0, stream>>>(x, weight, cos, sin, lanes);
+  const auto kernel = together ? rms_norm_rope_heads<T, Out, Pairs> : rms_norm_rope<T, Out, Pairs>;
+  kernel<<<blocks, dim3(warp, warps_per_block), 0, stream>>>(x, weight, cos, sin, out, lanes);
   return cudaGetLastError();
 }
 
-template <typename T>
-cudaError_t launch(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
+template <typename T, typename Out>
+cudaError_t launch(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin, const HeadsOut& out,
                    cudaStream_t stream) {
   if (x.tokens * x.heads == 0) return cudaSuccess;
-  if (fits<T>(x, weight, cos, sin, 4)) return launch_pairs<T, 4>(x, weight, cos, sin, stream);
-  if (fits<T>(x, weight, cos, sin, 2)) return launch_pairs<T, 2>(x, weight, cos, sin, stream);
-  return launch_pairs<T, 1>(x, weight, cos, sin, stream);
+  if (fits<T, Out>(x, weight, cos, sin, out, 4)) return launch_pairs<T, Out, 4>(x, weight, cos, sin, out, stream);
+  if (fits<T, Out>(x, weight, cos, sin, out, 2)) return launch_pairs<T, Out, 2>(x, weight, cos, sin, out, stream);
+  return launch_pairs<T, Out, 1>(x, weight, cos, sin, out, stream);
 }
 
 }  // namespace
 
 cudaError_t launch_rms_norm_rope(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
-                                 cudaStream_t stream) {
-  return with_type(x.precision, [&](auto type) { return launch<decltype(type)>(x, weight, cos, sin, stream); });
+                                 const HeadsOut& out, cudaStream_t stream) {
+  return with_type(x.precision, [&](auto type) {
+    using T = decltype(type);
+    return out.codes ? launch<T, AttentionCode>(x, weight, cos, sin, out, stream)
+                     : launch<T, T>(x, weight, cos, sin, out, stream);
+  });
 }
 
 }  // namespace flux

@@ -16,8 +16,15 @@ struct HeadsOnDevice {
   int64_t token_stride;  // elements
 };
 
+/// Where they go: the same place, or that of their codes, heads packed.
+struct HeadsOut {
+  void* values;
+  bool codes;
+  int64_t token_stride;
+};
+
 /// rms_norm_rope (see rms_norm_rope.h) queued on the stream. All pointers are to device memory.
 cudaError_t launch_rms_norm_rope(const HeadsOnDevice& x, const float* weight, const float* cos, const float* sin,
-                                 cudaStream_t stream);
+                                 const HeadsOut& out, cudaStream_t stream);
 
 }  // namespace flux

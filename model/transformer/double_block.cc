@@ -54,7 +54,7 @@ void DoubleBlock::operator()(Scratch& scratch, const Modulations& modulations, c
   if (txt_) beside.run([&] { txt_->queries(txt); });
   img_.queries(img);
   beside.join();
-  attention->send_queries(joint.q);
+  attention->send_queries(joint.normed_q);
   attention->attend(joint.attended.values);  // ... to here
 
   if (txt_)

@@ -54,7 +54,11 @@ class GatheredAttention : public JointAttention {
   size_t parts() const override { return parts_.size(); }
   const at::Tensor& keys_values(size_t part) const override { return parts_[part].written; }
   void send(size_t part) override;
-  void send_queries(const at::Tensor& q) override;
+  at::Tensor keys(size_t part) const override { return parts_[part].own.select(1, 0); }
+  at::Tensor queries(const at::Tensor& q, int64_t begin) const override {
+    return q_codes_.defined() ? q_codes_.narrow(0, begin, q.size(0)) : q;
+  }
+  void send_queries(const at::Tensor& q) override { q_ = q; }
   void attend(const at::Tensor& out) override;
 
  private:
@@ -85,14 +89,9 @@ GatheredAttention::GatheredAttention(const GatheredMemory::Buffers& buffers, con
 
 void GatheredAttention::send(size_t index) {
   GatheredPart& part = parts_[index];
-  if (q_codes_.defined()) attention_codes(part.written, part.own);
+  if (q_codes_.defined()) attention_codes(part.written.select(1, 1), part.own.select(1, 1));
   if (!part.rounded.empty()) part.rounded[static_cast<size_t>(sequence_.rank())].round();
   part.travelling.emplace(sequence_.all_gather(part.travels, rows_));
-}
-
-void GatheredAttention::send_queries(const at::Tensor& q) {
-  q_ = q_codes_.defined() ? q_codes_ : q;
-  if (q_codes_.defined()) attention_codes(q, q_codes_);
 }
 
 void GatheredAttention::attend(const at::Tensor& out) {

@@ -20,14 +20,19 @@ class JointAttention {
   /// Heads whose keys and values travel together: all of them, or either half.
   virtual size_t parts() const = 0;
 
-  /// This rank's keys, normalised and rotated, and values of a part, to be written before send: [rows, 2, heads of the
-  /// part, head_dim].
+  /// This rank's keys and values of a part, to be written before send: [rows, 2, heads of the part, head_dim]; and
+  /// where the keys are to be once they are normalised and rotated, [rows, heads of the part, head_dim]: there, or as
+  /// codes.
   virtual const at::Tensor& keys_values(size_t part) const = 0;
+  virtual at::Tensor keys(size_t part) const { return keys_values(part).select(1, 0); }
+
+  /// Where queries from row `begin` on are to be once they are normalised and rotated: where they are, or as codes.
+  virtual at::Tensor queries(const at::Tensor& q, int64_t /*begin*/) const { return q; }
 
   /// They start to travel.
   virtual void send(size_t part) = 0;
 
-  /// This rank's queries are there, [rows, heads, head_dim], until attend returns.
+  /// All of this rank's queries are there, [rows, heads, head_dim], until attend returns.
   virtual void send_queries(const at::Tensor& q) = 0;
 
   /// Waits for everybody's. out: [rows, heads * head_dim], may be a column range.

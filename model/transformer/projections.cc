@@ -19,13 +19,13 @@ Projections::Projections(const Weights& attention, const TransformerConfig& conf
 
 void Projections::queries(const TokenRows& rows) const {
   q_(rows.normed, rows.q.flatten(1));
-  norm_q_(rows.q, rows.pe);
+  norm_q_(rows.q, rows.pe, rows.normed_q);
 }
 
 void Projections::keys(const TokenRows& rows, size_t part) const {
   const at::Tensor keys = rows.kv[part].select(1, 0);
   k_.of(rows.kv.size(), part)(rows.normed, keys.flatten(1));
-  norm_k_(keys, rows.pe);
+  norm_k_(keys, rows.pe, rows.normed_k[part]);
 }
 
 void Projections::values(const TokenRows& rows, size_t part) const {

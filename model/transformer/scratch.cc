@@ -18,13 +18,17 @@ TokenRows rows_of(const Arena& arena, const JointAttention& attention, int64_t b
     const auto codes = arena.codes.narrow(0, begin * 5 * d, rows * width).view({rows, width});
     return {values, {codes, of(arena.code_scales)}};
   };
-  std::vector<at::Tensor> kv;
-  for (size_t part = 0; part < attention.parts(); ++part)
+  std::vector<at::Tensor> kv, normed_k;
+  for (size_t part = 0; part < attention.parts(); ++part) {
     kv.push_back(attention.keys_values(part).narrow(0, begin, rows));
+    normed_k.push_back(attention.keys(part).narrow(0, begin, rows));
+  }
   return {.residual = of(arena.residual),
           .normed = {of(arena.normed), arena.normed_scales.defined() ? of(arena.normed_scales) : at::Tensor()},
           .kv = std::move(kv),
           .q = of(arena.q),
+          .normed_k = std::move(normed_k),
+          .normed_q = attention.queries(of(arena.q), begin),
           .joined = operand(0, 5 * d),
           .attended = operand(0, d),
           .hidden = operand(d, 4 * d),

@@ -26,14 +26,16 @@ struct Operand {
 
 /// Some of a rank's rows of the joint sequence (all, its text, its image) and the blocks' buffers for them.
 struct TokenRows {
-  at::Tensor residual;         // [rows, d], the residual stream
-  Activation normed;           // [rows, d], normalised and modulated
-  std::vector<at::Tensor> kv;  // of each part that travels: [rows, 2, heads of the part, head_dim]
-  at::Tensor q;                // [rows, heads, head_dim]
-  Operand joined;              // [rows, 5 d] = [attended | hidden], which a single block multiplies in one go
-  Operand attended;            // [rows, d]
-  Operand hidden;              // [rows, 4 d], of the MLP
-  at::Tensor branch;           // [rows, d], what a branch adds to the residual
+  at::Tensor residual;               // [rows, d], the residual stream
+  Activation normed;                 // [rows, d], normalised and modulated
+  std::vector<at::Tensor> kv;        // of each part that travels: [rows, 2, heads of the part, head_dim]
+  at::Tensor q;                      // [rows, heads, head_dim]
+  std::vector<at::Tensor> normed_k;  // of each part, the keys once they are normalised: there, or their codes
+  at::Tensor normed_q;
+  Operand joined;     // [rows, 5 d] = [attended | hidden], which a single block multiplies in one go
+  Operand attended;   // [rows, d]
+  Operand hidden;     // [rows, 4 d], of the MLP
+  at::Tensor branch;  // [rows, d], what a branch adds to the residual
   Rotary pe;
 
   int64_t rows() const { return residual.size(0); }

@@ -23,7 +23,7 @@ void SingleBlock::operator()(Scratch& scratch, const at::Tensor& gate, const Nex
 
   beside.run([&] {
     queries(joint);
-    attention.send_queries(joint.q);
+    attention.send_queries(joint.normed_q);
   });
   up_(joint.normed, joint.hidden.values, Epilogue::gelu);
   beside.join();

@@ -1,5 +1,5 @@
 """What weights in 8 and 4 bits cost a picture of FLUX.1's true size: flux-dist's formats beside other libraries', on the
-same weights and from the same noise, each held against FluxPipeline in fp32.
+same weights and from the same noise, each held against FluxPipeline in fp32. FORMAT+attention: and attention in fp8.
 
   python tests/benchmarks/quality.py MODEL_FOLDER
   python tests/benchmarks/quality.py OTHER_FOLDER --outliers
@@ -30,7 +30,7 @@ from reference.exact_guidance import keep_exact  # noqa: E402
 
 child.prepare_environment()
 ALLOWED = 1.05
-FORMATS = ("none", "int8", "int8-weights", "int8-outliers", "fp8", "nf4")
+FORMATS = ("none", "int8", "int8-weights", "int8-outliers", "fp8", "nf4", "none+attention", "int8+attention", "fp8+attention")
 PEERS = {"bitsandbytes nf4": "nf4", "torchao fp8": "fp8", "bitsandbytes LLM.int8": "int8-outliers"}  # and our format like it
 MODULATION = ("norm1.linear", "norm1_context.linear", ".norm.linear")  # of the blocks
 COLUMNS, TIMES = 16, 30
@@ -144,7 +144,9 @@ def draw_theirs(model, request, prompts, seed, device):
 
 def draw_ours(program, model, request, prompts, seed, device, format):
     """Of all prompts, by one run."""
-    request = {"quantize": format, "quantize_text_encoder": "none", "quantize_modulation": "none", **request}
+    quantize, _, attention = format.partition("+")
+    request = {"quantize": quantize, "quantize_text_encoder": "none", "quantize_modulation": "none",
+               "quantize_attention": "fp8" if attention else "none", **request}
     del request["prompt"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(prompts))
@@ -156,7 +158,7 @@ def compare(program, model, request, prompts, seed, device="cuda", formats=FORMA
     """RMS errors of 255: of flux-dist by format, of the peers, of all prompts together and of each; and how much the pictures
     in fp32 vary."""
     ours = {format: draw_ours(program, model, request, prompts, seed, device, format)
-            for format in formats if device == "cuda" or format != "fp8"}
+            for format in formats if device == "cuda" or not format.startswith("fp8")}
     theirs = draw_theirs(model, request, prompts, seed, device)
     exact = theirs.pop("fp32")
 

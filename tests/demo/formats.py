@@ -3,7 +3,8 @@
   python tests/demo/formats.py [--captions 500] [--formats int8,int8-weights,int8-outliers,fp8,nf4] [--device cpu] [--dtype fp32]
 
 A line a format: pictures that show what their captions say (checker.py), and how close they are to those drawn in the same
-dtype without quantization: PSNR in dB and SSIM (Wang and others, 2004), means over the pictures. FLUX_DIST names the program.
+dtype without quantization (FORMAT+attention: and attention in fp8): PSNR in dB and SSIM (Wang and others, 2004), means
+over the pictures. FLUX_DIST names the program.
 """
 
 import argparse
@@ -63,7 +64,9 @@ def measure(captions: list[str], formats: list[str], *options: str) -> Iterator[
     with tempfile.TemporaryDirectory() as folder:
         reference = None
         for name in ["none", *formats]:
-            pictures = draw(Path(folder) / name, captions, "--quantize", name, *options)
+            quantize, _, attention = name.partition("+")
+            flags = ("--quantize", quantize, "--quantize-attention", "fp8" if attention else "none")
+            pictures = draw(Path(folder) / name, captions, *flags, *options)
             right = sum(not faults for _, faults in judge(pictures, captions))
             drawn = pixels(pictures)
             reference = reference or drawn

@@ -49,7 +49,7 @@ class Step(unittest.TestCase):
     @unittest.skipIf(torch.cuda.device_count() < 2, "fewer than two CUDA devices")
     def test_of_two_cards(self):
         for context in ("gather", "ulysses"):
-            for more in ((), ("--serialized",), ("--exchange", "int8")):
+            for more in ((), ("--serialized",), ("--exchange", "int8"), ("--quantize-attention", "fp8")):
                 with self.subTest(context=context, more=more):
                     measured = self.measured("--context-parallel", context, *more, launcher=mpirun(2))
                     self.check(measured)

@@ -37,8 +37,8 @@ class TrueWidths(unittest.TestCase):
         [file] = out.glob("*.png")
         return pixels(file)
 
-    def check(self, quantize, exchange="none"):
-        flags = ("--dtype", "bf16", "--quantize", quantize, "--exchange", exchange)
+    def check(self, quantize, *more):
+        flags = ("--dtype", "bf16", "--quantize", quantize, *more)
         alone = self.picture("alone", (), *flags, "--overwrite")
         self.assertGreater(alone.std(), 25, "no picture worth comparing")
         for ranks, context in ((1, "gather"), (2, "ulysses"), (3, "gather"), (5, "gather"), (8, "gather"), (8, "ulysses")):
@@ -60,7 +60,10 @@ class TrueWidths(unittest.TestCase):
         self.check("nf4")
 
     def test_keys_and_values_that_travel_as_int8(self):
-        self.check("int8", "int8")
+        self.check("int8", "--exchange", "int8")
+
+    def test_attention_in_fp8(self):
+        self.check("int8", "--quantize-attention", "fp8")
 
 
 if __name__ == "__main__":

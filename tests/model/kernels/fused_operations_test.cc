@@ -57,7 +57,7 @@ TEST_P(FusedOperations, RmsNormRope) {
   const auto turn = at::polar(at::ones({5, 1, 4}, at::kDouble), angle.to(at::kDouble).unsqueeze(1));
   const auto rotated = at::view_as_real(at::view_as_complex(normed.unflatten(-1, {4, 2})) * turn).flatten(-2);
 
-  rms_norm_rope_aten(x, weight, angle.cos(), angle.sin());
+  rms_norm_rope_aten(x, weight, angle.cos(), angle.sin(), x);
   EXPECT_LE(relative_to_largest(x.to(at::kDouble), rotated), rounding(GetParam()));
   EXPECT_TRUE(at::equal(buffer.select(1, 1), values));
 }
@@ -66,7 +66,8 @@ TEST_P(FusedOperations, TakeNoRows) {
   const auto none = at::empty({0, 24}, GetParam());
   modulated_norm(none, {random({24}), random({24})}, {none});
   add_and_norm(none, random({24}), none, {random({24}), random({24})}, {none});
-  rms_norm_rope(none.view({0, 3, 8}), random({8}), at::empty({0, 4}), at::empty({0, 4}));
+  const at::Tensor heads = none.view({0, 3, 8});
+  rms_norm_rope(heads, random({8}), at::empty({0, 4}), at::empty({0, 4}), heads);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, FusedOperations, testing::Values(at::kFloat, at::kBFloat16, at::kHalf));

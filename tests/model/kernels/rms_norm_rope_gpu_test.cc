@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "model/kernels/attention_codes.h"
 #include "model/kernels/rms_norm_rope.h"
 #include "tests/model/comparison.h"
 
@@ -26,10 +27,18 @@ TEST_P(RmsNormRopeGpu, EqualsItsTwin) {
     const auto here = on_card.cpu();
     const auto weight = at::randn({head_dim});
     const auto angle = at::randn({tokens, head_dim / 2}) * 10;
-    rms_norm_rope_aten(here.select(1, 0), weight, angle.cos(), angle.sin());
-    rms_norm_rope(on_card.select(1, 0), weight.cuda(), angle.cos().cuda(), angle.sin().cuda());
+    const auto by_card = [&, weight = weight](const at::Tensor& out) {
+      rms_norm_rope(on_card.select(1, 0), weight.cuda(), angle.cos().cuda(), angle.sin().cuda(), out);
+    };
+    const auto codes = at::empty({tokens, 2, heads, head_dim}, on_card.options().dtype(at::kFloat8_e4m3fn));
+    by_card(codes.select(1, 1));
+    rms_norm_rope_aten(here.select(1, 0), weight, angle.cos(), angle.sin(), here.select(1, 0));
+    by_card(on_card.select(1, 0));
     if (tokens == 0) continue;
     EXPECT_LE(relative_to_largest(on_card.cpu().to(at::kFloat), here.to(at::kFloat)), rounding) << tokens;
+    const auto expected = at::empty({tokens, heads, head_dim}, codes.options());
+    attention_codes(on_card.select(1, 0), expected);
+    EXPECT_TRUE(at::equal(codes.select(1, 1).view(at::kByte), expected.view(at::kByte))) << "codes of " << tokens;
   }
 }
 

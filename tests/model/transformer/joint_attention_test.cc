@@ -6,6 +6,7 @@
 #include <functional>
 #include <numeric>
 
+#include "model/kernels/attention_codes.h"
 #include "model/transformer/gathered_attention.h"
 #include "model/transformer/ulysses_attention.h"
 #include "tests/model/transformer/one_rank.h"
@@ -26,11 +27,15 @@ at::Tensor attended(const at::Tensor& all, const Cut& cut, Communicator& sequenc
   EXPECT_EQ(attention->parts(), parts);
   const int64_t each = heads / static_cast<int64_t>(parts);
   for (size_t part = 0; part < parts; ++part) {
-    attention->keys_values(part).copy_(mine.narrow(1, 1, 2).narrow(2, static_cast<int64_t>(part) * each, each));
+    const auto written = attention->keys_values(part);
+    written.copy_(mine.narrow(1, 1, 2).narrow(2, static_cast<int64_t>(part) * each, each));
+    attention_codes(written.select(1, 0), attention->keys(part));
     attention->send(part);
   }
   const auto out = at::empty({cut.rows(rank), 5 * heads * head_dim}, all.options()).narrow(1, 0, heads * head_dim);
-  attention->send_queries(mine.select(1, 0));
+  const auto q = mine.select(1, 0).contiguous(), normed_q = attention->queries(q, 0);
+  attention_codes(q, normed_q);
+  attention->send_queries(normed_q);
   attention->attend(out);
   return out;
 }

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace flux {
+
+/// What a value is multiplied with before attention in fp8 rounds it to e4m3.
+constexpr float attention_code_scale = 4;
+
+}  // namespace flux
