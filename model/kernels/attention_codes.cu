@@ -27,8 +27,7 @@ __global__ void converted(ValuesAndCodes rows, unsigned all) {
   }
   const auto values = load<From, N>(static_cast<const From*>(rows.from) + from);
   Vector<To, N> results;
-#pragma unroll
-  for (int i = 0; i < N; ++i) convert(values.values[i], results.values[i]);
+  convert(values, results);
   store(static_cast<To*>(rows.to) + to, results);
 }
 

@@ -32,8 +32,7 @@ __device__ void write(T* to, const Vector<T, N>& vector) {
 template <typename T, int N>
 __device__ void write(AttentionCode* to, const Vector<T, N>& vector) {
   Vector<AttentionCode, N> codes;
-#pragma unroll
-  for (int i = 0; i < N; ++i) convert(vector.values[i], codes.values[i]);
+  convert(vector, codes);
   store(to, codes);
 }
 
