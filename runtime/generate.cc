@@ -18,7 +18,6 @@
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/identity.h"
-#include "model/files/printable.h"
 #include "model/reproducible_arithmetic.h"
 #include "parallel/rank/errors.h"
 #include "runtime/agreement.h"
@@ -66,8 +65,9 @@ RunFacts facts_of(const GenerateRequest& request, const Agreement& agreement, Wo
 
 /// What rank 0 has besides its own part: where pictures go, and who hears of them.
 struct Desk {
-  Desk(const GenerateRequest& request, const RunFacts& facts, World& world)
+  Desk(const GenerateRequest& request, const RunFacts& facts, World& world, Departure& departure)
       : journal(*request.output, facts),
+        suspects([&departure](int rank, const std::string& what) { departure.works_on(rank, what); }),
         progress(request.operation.progress, request.source->pictures(), request.source->pictures_there(),
                  facts.placement),
         results(facts, request.output->path(), request.operation.json),
@@ -152,8 +152,7 @@ int coordinate(const GenerateRequest& request, const Placement& placement, Desk&
     ending = RankLoop{world, departure, placement, request.operation, worker, &coordinator}.run();
     if (coordinator.blames_a_request()) {
       suspects = desk.suspects.of_the_culprit();
-      if (const std::string origins = desk.suspects.origins_of_the_culprit(); !origins.empty())
-        ending.why += "; it worked on " + printable_line(origins);
+      if (const std::optional<int> culprit = desk.suspects.culprit()) ending.why += departure.work_of(*culprit);
     }
   } catch (const Aborted& error) {  // by a rank that nobody can name
     ending = {kFailed, error.what()};
@@ -194,7 +193,7 @@ int run_generate(GenerateRequest& request, World& world, Departure& departure) {
   demand_reproducible_arithmetic();
   std::unique_ptr<Desk> desk;
   together(world, [&] {
-    if (request.output != nullptr) desk = std::make_unique<Desk>(request, facts, world);
+    if (request.output != nullptr) desk = std::make_unique<Desk>(request, facts, world, departure);
   });
   if (desk != nullptr) {
     say_how_ranks_are_shared(facts.placement);

@@ -26,7 +26,7 @@ std::vector<int> all_ranks(int size) {
 void Notices::end_job(const Ending& ending, int speaker) {
   const std::lock_guard lock(gate_->mutex);
   if (job_) return;
-  know({{kJob, ending.exit_code, speaker, engine_.rank(), ending.why.empty()}, ending.why});
+  know({{kJob, ending.exit_code, speaker, engine_.rank(), ending.why.empty(), ending.about}, ending.why});
 }
 
 /// The reason that a rank has given its own callers stays; who says what, and the exit code, is agreed on.
@@ -44,7 +44,7 @@ void Notices::form_group(int tag, const std::vector<int>& ranks) {
   const std::lock_guard lock(gate_->mutex);
   Group& group = groups_[tag];
   group.ranks = ranks;
-  if (!group.why.empty()) pass_on({{tag, 0, 0, 0, false}, group.why}, ranks);
+  if (!group.why.empty()) pass_on({{tag, 0, 0, 0, false, -1}, group.why}, ranks);
 }
 
 void Notices::abort_group(int tag, const std::string& why) {
@@ -56,7 +56,7 @@ void Notices::end_group(int tag, const std::string& why) {
   Group& group = groups_[tag];
   if (!group.why.empty()) return;
   group.why = why;
-  pass_on({{tag, 0, 0, 0, false}, why}, group.ranks);
+  pass_on({{tag, 0, 0, 0, false, -1}, why}, group.ranks);
   gate_->changed.notify_all();
 }
 
@@ -132,7 +132,7 @@ void Notices::say_in_turn() {
   const bool speaker = engine_.rank() == head.speaker;
   const bool deputy = engine_.rank() == head.noticed_by && Clock::now() >= end_ - kGrace + kSpeakersTime;
   if (head.said || (!speaker && !deputy)) return;
-  engine_.departure().say(job_->why);
+  engine_.departure().say(job_->why + engine_.departure().work_of(head.about));
   Notice said = *job_;
   said.head.said = true;
   know(said);

@@ -48,6 +48,7 @@ class Notices : public Activity {
     int speaker;
     int noticed_by;  // the lowest rank that noticed
     bool said;
+    int about;  // as Ending
   };
   struct Notice {
     Head head;

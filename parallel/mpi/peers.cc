@@ -49,7 +49,7 @@ bool Peers::progress() {
     pollfd watched{peer.descriptor, POLLIN, 0};
     if (poll(&watched, 1, 0) != 1) continue;
     const std::string why = peer.spoke ? "" : fmt::format("rank {} died (on {})", peer.rank, host_name());
-    notices_.end_job({kFailed, why}, peer.rank == 0 ? 1 : 0);
+    notices_.end_job({kFailed, why, peer.rank}, peer.rank == 0 ? 1 : 0);
     return true;
   }
   return false;

@@ -219,6 +219,17 @@ void Departure::say(const std::string& line) const noexcept {
   }
 }
 
+void Departure::works_on(int rank, const std::string& what) {
+  const std::lock_guard lock(mutex_);
+  work_[rank] = what;
+}
+
+std::string Departure::work_of(int rank) const {
+  const std::lock_guard lock(mutex_);
+  const auto work = work_.find(rank);
+  return work == work_.end() || work->second.empty() ? "" : "; it was " + work->second;
+}
+
 /// The last words of a thread that cannot go on: the world says them, or this process itself.
 void Departure::fail(const std::string& line) noexcept {
   std::function<void(const Ending&)> end_of_world;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -64,6 +65,12 @@ class Departure {
 
   void say(const std::string& line) const noexcept;
 
+  /// From any thread: what a rank is doing, in words ("drawing prompts.txt:3"); empty: nothing.
+  void works_on(int rank, const std::string& what);
+
+  /// "; it was drawing prompts.txt:3", for a line that names the rank; or empty.
+  std::string work_of(int rank) const;
+
   /// What a library's exit() comes to.
   [[noreturn]] static void exited(int exit_code);
 
@@ -88,11 +95,12 @@ class Departure {
   std::atomic<Clock::time_point> no_news_{Clock::now()};    // until then
   std::atomic<bool> leaving_ = false;
   std::atomic<bool> in_order_ = false;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Clock::time_point deadline_ = Clock::time_point::max();  // under the mutex
   Ending last_;                                            // under the mutex
   std::vector<std::function<void()>> last_acts_;           // under the mutex
   std::function<void(const Ending&)> end_of_world_;        // under the mutex
+  std::map<int, std::string> work_;                        // by rank, under the mutex
   std::atomic<bool> over_ = false;
   std::thread thread_;
 };

@@ -12,6 +12,7 @@ inline constexpr int kFailed = 3;
 struct Ending {
   int exit_code = kFailed;
   std::string why;  // said once for the whole job; empty: there is nothing to say
+  int about = -1;   // the rank that it names, whose work is said too (Departure::works_on)
 };
 
 /// A job that drained: it has drawn what it had begun, and can be gone on with (EX_TEMPFAIL of sysexits.h).

@@ -65,7 +65,7 @@ class Faults(unittest.TestCase):
                 run = self.start(3)
                 os.kill(processes_of(self.out)[rank], signal.SIGKILL)
                 said = self.end(run)
-                self.assertRegex(self.error(said), rf"rank {rank} (\(.*\) )?died")
+                self.assertRegex(self.error(said), rf"rank {rank} (\(.*\) )?died.*; it was drawing --prompt$")
                 self.assertIn(run.returncode, (3, 137))
                 self.assertTrue((self.out / "index.html").exists())
                 self.check_what_is_left()

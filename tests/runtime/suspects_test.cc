@@ -29,7 +29,8 @@ class SuspectsTest : public testing::Test {
     return later.of_the_culprit();
   }
 
-  Suspects suspects;
+  std::map<int, std::string> doing;
+  Suspects suspects{[this](int rank, const std::string& what) { doing[rank] = what; }};
 };
 
 TEST_F(SuspectsTest, ARankIsWorkingOnWhatItEncodesDrawsAndDecodes) {
@@ -42,15 +43,14 @@ TEST_F(SuspectsTest, ARankIsWorkingOnWhatItEncodesDrawsAndDecodes) {
   EXPECT_THAT(when_fails(2), ElementsAre("a"));
   EXPECT_THAT(when_fails(0), ElementsAre("b"));
   EXPECT_THAT(suspects.of_all(), ElementsAre("a", "b"));
+  EXPECT_EQ(doing[2], "drawing prompts.txt:a");
   tell(Event(event::Denoised{0}));
   EXPECT_THAT(when_fails(2), IsEmpty());
   tell(Command(command::Decode{0, 0}));
   EXPECT_THAT(when_fails(0), ElementsAre("a", "b"));
-  Suspects later = suspects;
-  EXPECT_EQ(later.origins_of_the_culprit(), "");
-  later.on(Time{0}, Command(command::Abort{0, "died"}));
-  EXPECT_EQ(later.origins_of_the_culprit(), "prompts.txt:a, prompts.txt:b");
+  EXPECT_EQ(doing[0], "decoding prompts.txt:a and encoding prompts.txt:b");
   tell(Event(event::Decoded{0}));
+  EXPECT_EQ(doing[0], "encoding prompts.txt:b");
   EXPECT_THAT(when_fails(0), ElementsAre("b"));
 }
 

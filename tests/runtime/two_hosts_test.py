@@ -116,7 +116,7 @@ class TwoHosts(unittest.TestCase):
                 said, code = self.strike(here, there, [rank], signal.SIGKILL)
                 found = errors(said)
                 self.assertEqual(len(found), 1, said)
-                self.assertRegex(found[0], rf"rank {rank} (\({host}\) died|died \(on {host}\))(; it worked on --prompt)?$")
+                self.assertRegex(found[0], rf"rank {rank} (\({host}\) died|died \(on {host}\))(; it was (encoding|drawing|decoding) --prompt)?$")
                 self.assertIn(code, (3, 137))
                 pictures = {picture.name for picture in self.out.glob("*.png")}
                 done = {line["file"] for line in journal(self.out)}
