@@ -107,18 +107,5 @@ TEST(ThreadFaults, ATransportThatIsNotThereIsRefused) {
               HasSubstr(FLUX_CUDA ? "--transport nccl: rank 0 has no card" : "build it with -DFLUX_CUDA=ON"));
 }
 
-#if FLUX_CUDA
-/// NCCL, which reads this once in a process, finds no interface to introduce ranks by: rank 0 hears of it, the others
-/// wait for rank 0.
-TEST(NcclThatCannotBegin, EndsTheGroupOnAllRanks) {
-  setenv("NCCL_SOCKET_IFNAME", "=no-such-interface", 1);
-  const auto worlds = thread_worlds(3, {});
-  on_threads(worlds, [&](World& world) {
-    const std::string why = thrown_by<Aborted>([&] { world.group({0, 1, 2}, Transport::nccl, at::kCPU); });
-    EXPECT_THAT(why, HasSubstr("NCCL: "));
-  });
-}
-#endif
-
 }  // namespace
 }  // namespace flux
