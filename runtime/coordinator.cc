@@ -357,7 +357,7 @@ std::optional<int> Coordinator::silent_rank() const {
 
 void Coordinator::answer(int signal) {
   if (const auto rank = silent_rank()) return tell_scheduler(event::RankFailed{*rank, "died"});
-  end({128 + signal, told_to_end(signal)});
+  end({128 + signal, parts_.departure.was_woken() ? "" : told_to_end(signal)});
 }
 
 }  // namespace flux
