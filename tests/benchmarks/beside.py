@@ -4,7 +4,8 @@
   python tests/benchmarks/beside.py diffusers-ulysses --gpus 2 -o ulysses.json
 
 PEER is diffusers-eager or diffusers-compiled (one card), diffusers-ulysses or diffusers-ring, each also -compiled (--gpus
-cards through torchrun), or none: flux-dist and the floor alone. In this order, each in processes of its own: the floor (what
+cards through torchrun), or none: flux-dist and the floor alone. bitsandbytes-nf4, bitsandbytes-int8 and torchao-fp8-compiled
+are diffusers on one card with the matrices of the blocks quantized, beside flux-dist in the formats like it. In this order, each in processes of its own: the floor (what
 the step's matrix products and attention take by torch's library kernels, in bf16 and with fp8 products), flux-dist's
 `bench step`, the peer's transformer, and the floor again, as clocks drift. The output has versions, cards, clocks, power,
 warnings, and of each measurement the median of a step, how many times the floor that is, and its peak memory. Without
@@ -30,7 +31,10 @@ from benchmarks.child import Wrong  # noqa: E402
 
 PEERS = {"diffusers-eager": False, "diffusers-compiled": False, "diffusers-ulysses": True,
          "diffusers-ulysses-compiled": True, "diffusers-ring": True, "diffusers-ring-compiled": True,
+         "bitsandbytes-nf4": False, "bitsandbytes-int8": False, "torchao-fp8-compiled": False,
          "none": None}  # whether it takes several cards
+LIKE = {"bitsandbytes-nf4": ["nf4"], "bitsandbytes-int8": ["int8", "int8-outliers"],
+        "torchao-fp8-compiled": ["fp8", "int8"]}  # our formats; others: bf16
 DRIFT = 0.03
 
 
@@ -66,6 +70,9 @@ def read_arguments(words):
         raise Wrong(f"{arguments.model}: no model folder in diffusers' layout")
     if (arguments.peer != "none" or not arguments.model) and not importlib.util.find_spec("diffusers"):
         raise Wrong("diffusers is not installed: launch/setup.sh tests does it")
+    library = arguments.peer.split("-")[0]
+    if arguments.peer in LIKE and not importlib.util.find_spec(library):
+        raise Wrong(f"{library} is not installed")
     program = flux_dist.find(arguments.flux_dist)
     if not program:
         raise Wrong(f"no program {arguments.flux_dist}" if arguments.flux_dist else "no flux-dist: --flux-dist names it")
@@ -124,7 +131,8 @@ def measure_flux_dist(job, program, ids):
             text = child.run(flux_dist.command(program, job), env=child.environment(ids))
             measurement, versions = flux_dist.parse(text)
         except RuntimeError as error:
-            measurement, versions = {"name": "flux-dist", "error": str(error)}, {}
+            measurement, versions = {"error": str(error)}, {}
+    measurement["name"] = f"flux-dist --quantize {job['quantize']}" if "quantize" in job else "flux-dist"
     return {**measurement, "cards": cards.summary(watch.samples)}, versions
 
 
@@ -174,13 +182,17 @@ def measure(arguments, model):
               "rows": step_sizes.rows(arguments.gpus)}
     output["cards"], driver = cards.describe(ids) if ids else ([], None)
     first = floor_pass(job, step_sizes, ids)
-    ours, versions = measure_flux_dist(job, arguments.flux_dist, ids)
-    said("flux-dist", ours)
-    output["measurements"] = [ours]
+    output["measurements"] = []
+    for format in LIKE.get(arguments.peer, [None]):
+        of_format = {**job, "quantize": format} if format else job
+        ours, versions = measure_flux_dist(of_format, arguments.flux_dist, ids)
+        said(ours["name"], ours)
+        output["measurements"].append(ours)
     if arguments.peer != "none":
         output["measurements"].append(measure_peer(job, ids))
         said(arguments.peer, output["measurements"][-1])
-        versions["diffusers"] = version("diffusers")
+        for library in {"diffusers", *([arguments.peer.split("-")[0]] if arguments.peer in LIKE else [])}:
+            versions[library] = version(library)
     output["floor"] = join_floors([first, floor_pass(job, step_sizes, ids)])
     output["versions"] = {**versions, "torch": version("torch"), "cuda": first["cuda"], "driver": driver}
     output["warnings"] = warnings_of(add_ratios(output))

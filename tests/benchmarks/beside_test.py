@@ -46,6 +46,17 @@ class OnACpu(unittest.TestCase):
         self.assertGreater(measurement["own_floor_ms"], 0)
         self.assertRegex(versions["flux-dist"], r"^\d+\.\d+\.\d+ \([-\w]+\)$")
 
+    def test_quantized(self):
+        job = {"peer": "bitsandbytes-nf4", "gpus": 1, "model": str(DEMO), "random_weights": False, "steps": 2, "height": 64,
+               "width": 64, "text_tokens": 32, "device": "cpu"}
+        theirs = beside.measure_peer(job, [])
+        self.assertNotIn("error", theirs)
+        self.assertGreater(theirs["ms"], 0)
+        ours, _ = beside.measure_flux_dist({**job, "quantize": "nf4"}, PROGRAM, [])
+        self.assertEqual((ours["name"], ours["rows"]), ("flux-dist --quantize nf4", [48]))
+        dense, _ = beside.measure_flux_dist(job, PROGRAM, [])
+        self.assertLess(ours["peak_bytes"], dense["peak_bytes"])
+
     def test_a_peer_that_fails_is_in_the_output(self):
         result = child.measure("peer.py", {"peer": "diffusers-eager", "model": "/nowhere", "device": "cpu",
                                            "random_weights": False}, child.environment([]))
@@ -102,6 +113,7 @@ class Refusals(unittest.TestCase):
     def test_requests(self):
         for arguments, said in ((["diffusers-fast"], "none of diffusers-eager"), ([], "PEER"),
                                 (["diffusers-eager", "--gpus", "2"], "on one card"),
+                                (["torchao-fp8-compiled", "--gpus", "2"], "on one card"),
                                 (["diffusers-ulysses"], "--gpus 2 or more"), (["none", "--gpus", "0"], "count from 1"),
                                 (["none", "--model", "/nowhere"], "no model folder"),
                                 (["none", "--flux-dist", "/nowhere"], "no program /nowhere")):

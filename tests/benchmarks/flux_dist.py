@@ -23,7 +23,7 @@ def command(program, job):
     return [*mpirun(job["gpus"]), program, "bench", "step", "--json", "--model", job["model"],
             *(["--random-weights"] if job["random_weights"] else []), "--repetitions", job["steps"],
             "--height", job["height"], "--width", job["width"], "--max-sequence-length", job["text_tokens"],
-            "--dtype", "bf16", "--device", job["device"]]
+            "--dtype", "bf16", "--device", job["device"], *(["--quantize", job["quantize"]] if "quantize" in job else [])]
 
 
 def parse(text):
@@ -33,7 +33,7 @@ def parse(text):
         ranks = said["ranks"]
         slowest = max(ranks, key=lambda rank: rank["step"]["median_ms"])
         measurement = {
-            "name": "flux-dist", "ms": slowest["step"]["median_ms"], "p5_ms": slowest["step"]["p5_ms"],
+            "ms": slowest["step"]["median_ms"], "p5_ms": slowest["step"]["p5_ms"],
             "p95_ms": slowest["step"]["p95_ms"], "launch_ms": slowest["launch_ms"], "rows": [r["rows"] for r in ranks],
             "own_floor_ms": max(rank["floor_ms"] for rank in ranks), "transport": said["transport"],
             "peak_bytes": max(rank["weights_bytes"] + rank["buffers_bytes"] + rank["workspace_bytes"] for rank in ranks),

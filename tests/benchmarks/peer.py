@@ -1,4 +1,5 @@
-"""diffusers' FluxTransformer2DModel, one step: on one card, or on several with Ulysses or a ring. Started by beside.py.
+"""diffusers' FluxTransformer2DModel, one step: on one card, also quantized, or on several with Ulysses or a ring. Started by
+beside.py.
 
 Compiled: block by block (compile_repeated_blocks) with fused QKV projections, which is diffusers' own advice for FLUX.1.
 Attention is cuDNN's where it takes the model, else torch's choice. A step includes the modulation of its timestep, as in
@@ -11,12 +12,15 @@ import time
 import torch
 import torch.distributed as dist
 from benchmarks.child import answer
+from benchmarks.quantized_peers import quantize_blocks, with_bitsandbytes_int8, with_bitsandbytes_nf4, with_torchao_fp8
 from benchmarks.sizes import read_config, token_grid
 from benchmarks.timing import milliseconds
 from diffusers import ContextParallelConfig, FluxTransformer2DModel
 from diffusers.utils.logging import set_verbosity_error
 
 ATTENTION = ("_native_cudnn", "native")
+QUANTIZE = {"bitsandbytes-nf4": with_bitsandbytes_nf4, "bitsandbytes-int8": with_bitsandbytes_int8,
+            "torchao-fp8-compiled": with_torchao_fp8}  # by peer
 
 
 def load(job, device):
@@ -99,6 +103,8 @@ def work(job):
         attention = first_step(model, arguments, ATTENTION if cuda else ATTENTION[-1:])
         if compiled:
             model.fuse_qkv_projections()
+        if job["peer"] in QUANTIZE:
+            quantize_blocks(model, QUANTIZE[job["peer"]])
         if ranks > 1:
             model.enable_parallelism(config=context_parallel(job, ranks))
         if compiled:

@@ -15,8 +15,6 @@ Exit codes: 0 no format's error is over 1.05 times that of the library with the 
 2 the request is wrong, or there are no cards.
 """
 
-import contextlib
-import copy
 import importlib.util
 import itertools
 import json
@@ -26,13 +24,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import child, correctness  # noqa: E402
+from benchmarks.quantized_peers import (MODULATION, quantized, with_bitsandbytes_int8, with_bitsandbytes_nf4,  # noqa: E402
+                                        with_torchao_fp8)
 from reference.exact_guidance import keep_exact  # noqa: E402
 
 child.prepare_environment()
 ALLOWED = 1.05
 FORMATS = ("none", "int8", "int8-weights", "int8-outliers", "fp8", "nf4", "none+attention", "int8+attention", "fp8+attention")
 PEERS = {"bitsandbytes nf4": "nf4", "torchao fp8": "fp8", "bitsandbytes LLM.int8": "int8-outliers"}  # and our format like it
-MODULATION = ("norm1.linear", "norm1_context.linear", ".norm.linear")  # of the blocks
 COLUMNS, TIMES = 16, 30
 PROMPTS = ("a red circle left of a blue square", "a green triangle on a white background", "two yellow circles",
            "a blue circle above a red triangle")
@@ -52,55 +51,8 @@ def add_outliers(component):
     return component
 
 
-def with_bitsandbytes_nf4(linear):
-    import bitsandbytes as bnb
-
-    new = bnb.nn.Linear4bit(linear.in_features, linear.out_features, linear.bias is not None, quant_type="nf4",
-                            compute_dtype=linear.weight.dtype, compress_statistics=True)
-    new.weight = bnb.nn.Params4bit(linear.weight.data.cpu(), requires_grad=False, quant_type="nf4", compress_statistics=True)
-    new.bias = linear.bias
-    return new.to(linear.weight.device)
-
-
-def with_bitsandbytes_int8(linear):
-    import bitsandbytes as bnb
-
-    new = bnb.nn.Linear8bitLt(linear.in_features, linear.out_features, linear.bias is not None, has_fp16_weights=False,
-                              threshold=6.0)
-    new.weight = bnb.nn.Int8Params(linear.weight.data.cpu(), requires_grad=False, has_fp16_weights=False)
-    new.bias = linear.bias
-    return new.to(linear.weight.device)
-
-
-def with_torchao_fp8(linear):
-    import torch
-    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
-
-    holder = torch.nn.Sequential(copy.copy(linear))
-    holder[0]._parameters = dict(linear._parameters)
-    quantize_(holder, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()))
-    return holder[0]
-
-
 QUANTIZE = {"bitsandbytes nf4": with_bitsandbytes_nf4, "torchao fp8": with_torchao_fp8,
             "bitsandbytes LLM.int8": with_bitsandbytes_int8}
-
-
-@contextlib.contextmanager
-def quantized(transformer, quantize):
-    import torch
-
-    changed = []
-    for name, module in list(transformer.named_modules()):
-        if isinstance(module, torch.nn.Linear) and "transformer_blocks." in name and not name.endswith(MODULATION):
-            parent = transformer.get_submodule(name.rpartition(".")[0])
-            changed.append((parent, name.rpartition(".")[2], module))
-            setattr(parent, changed[-1][1], quantize(module))
-    try:
-        yield
-    finally:
-        for parent, name, module in changed:
-            setattr(parent, name, module)
 
 
 def as_pixels(pictures):

@@ -18,7 +18,7 @@ def rows_of(output):
         if output["format"] != FORMAT:
             raise BadOutput(f"format {output['format']}, not {FORMAT}")
         floor, rows = output["floor"], []
-        ours = next((one.get("ms") for one in output["measurements"] if one["name"] == "flux-dist"), None)
+        ours = next((one.get("ms") for one in output["measurements"] if one["name"].startswith("flux-dist")), None)
         names = sorted({card["name"] for card in output["cards"]}) or ["CPU"]
         for one in output["measurements"]:
             ms, state = one.get("ms"), one.get("cards", {})

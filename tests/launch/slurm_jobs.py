@@ -18,6 +18,18 @@ PROMPTS = ["a red circle on a white background", "a blue square on a yellow back
 UNDER_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED", "PREEMPTED")
 
 
+def steps_of(number):
+    """Processes that hold steps of a job on its nodes, all of this machine."""
+    title = f"slurmstepd: [{number}."
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found += [process.name] * (process / "cmdline").read_text(errors="replace").startswith(title)
+        except OSError:  # it has ended
+            continue
+    return found
+
+
 class SlurmJobs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -66,10 +78,13 @@ class SlurmJobs(unittest.TestCase):
 
     def hurried(self, number):
         """The job. Slurm lets one that is queued again wait for two minutes, for its nodes to be done with the start
-        before; here some seconds do."""
+        before; here it is seen when they are, and some seconds later they have told the controller."""
         job = self.cluster.job(number)
         if job["JobState"] == "PENDING" and job["Restarts"] != "0":
-            time.sleep(3)
+            deadline = time.monotonic() + 60
+            while steps_of(number) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(2)
             self.cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
         return job
 

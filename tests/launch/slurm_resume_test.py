@@ -40,8 +40,8 @@ class SlurmResume(SlurmJobs):
         return [line["exit_code"] for line in journal_lines(self.out) if line["event"] == "end"]
 
     def test_drains_before_its_time_is_up(self):
-        self.pictures = 120
-        number = self.start(slurm=("--time=1", "--signal=B:USR1@40"))
+        self.pictures = 300  # for more than the quarter of a minute that is left before the signal
+        number = self.start(slurm=("--time=1", "--signal=B:USR1@45"))
         said = self.complete(number)
         drained = self.endings()[:-1]
         self.assertEqual(drained, [75] * len(drained))

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -97,6 +99,22 @@ TEST_F(JournalTest, AnOwnerThatLostTheFolderCannotAppend) {
   write(".lock-2", "");
   EXPECT_THROW(writer.on(Time{0}, drawn(0, "a cat")), Aborted);
   EXPECT_EQ(journal().size(), 1u);
+}
+
+TEST_F(JournalTest, SaysWhomTheFolderWasTakenFrom) {
+  const std::filesystem::path other = path / "other";
+  const pid_t child = fork();
+  if (child == 0) {
+    const OutputFolder left{{other, ImageFormat::png}};
+    raise(SIGKILL);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  OutputFolder taken{{other, ImageFormat::png}};
+  Journal(taken, one_rank()).on(Time{0}, Command(command::Begin{}));
+  const Json run = Json::parse(lines("other/journal.jsonl").at(0));
+  EXPECT_EQ(run["fence"], 2);
+  EXPECT_THAT(run["taken_from"].get<std::string>(), HasSubstr("process " + std::to_string(child)));
 }
 
 TEST_F(JournalTest, NamesOfPicturesMayHoldAnId) {
