@@ -21,8 +21,8 @@ std::vector<int64_t> keys_values_bytes(const TransformerConfig& config, const Pl
                                        const Picture& picture, int64_t text_tokens) {
   const Replica& replica = placement.replicas.front();
   const int64_t heads = config.num_attention_heads, head_dim = config.attention_head_dim;
-  const bool codes = placement.formats.attention != Format::dense;
-  const int64_t of_value = codes ? 1 : static_cast<int64_t>(c10::elementSize(placement.dtype));
+  const auto of_value =
+      static_cast<int64_t>(c10::elementSize(attended_dtype(placement.formats.attention, placement.dtype)));
   const int64_t of_token =
       placement.formats.exchange != Format::dense ? rounded_bytes(heads, head_dim) : 2 * heads * head_dim * of_value;
   const Cut cut(text_tokens, picture.tokens(), static_cast<int>(replica.ranks.size()), replica.text_ranks,

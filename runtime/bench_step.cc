@@ -16,9 +16,9 @@
 #include "model/checkpoint/counted.h"
 #include "model/denoiser.h"
 #include "model/kernels/attention.h"
-#include "model/kernels/quantize_operand.h"
 #include "model/transformer/cut.h"
 #include "model/transformer/flop.h"
+#include "model/transformer/joint_attention.h"
 #include "model/transformer/modulation_layout.h"
 #include "parallel/rank/device.h"
 #include "parallel/rank/stage_stream.h"
@@ -194,8 +194,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
     watch.tell(times);
     times.workspace = memory.peak() - memory.at_first();
   }
-  const at::ScalarType attended =
-      placement.formats.attention == Format::dense ? placement.dtype : code_dtype(placement.formats.attention);
+  const at::ScalarType attended = attended_dtype(placement.formats.attention, placement.dtype);
   times.attention =
       attention_library(at::empty({1, 1, config.attention_head_dim}, at::dtype(attended).device(place.device)));
   times.floor_products = floor_products(placement, place);

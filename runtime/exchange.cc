@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/kernels/cudnn_attention.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -22,16 +23,14 @@ namespace {
       ranks, heads, fmt::join(sizes, ", ")));
 }
 
-/// cuDNN's kernel reads 16 codes at once; elsewhere heads may have any size.
-void require_whole_codes(const Placement& placement, const Replica& replica, const TransformerConfig& config) {
-  constexpr int64_t together = 16, largest = 128;
+/// On cards cuDNN attends; elsewhere heads may have any size.
+void require_heads_of_codes(const Placement& placement, const Replica& replica, const TransformerConfig& config) {
   if (placement.formats.attention == Format::dense) return;
   const bool on_cards = !placement.ranks[static_cast<size_t>(replica.ranks.front())].card.empty();
-  const int64_t head_dim = config.attention_head_dim;
-  if (on_cards && (head_dim % together != 0 || head_dim > largest))
+  if (on_cards && !cudnn_takes_heads(config.attention_head_dim, /*bytes=*/1))
     throw Invalid(
-        fmt::format("--quantize-attention fp8: heads of {} are not a multiple of {}, of at most {}; leave it out",
-                    head_dim, together, largest));
+        fmt::format("--quantize-attention fp8: heads of {} are not a multiple of 16, of at most 128; leave it out",
+                    config.attention_head_dim));
 }
 
 /// Through the host's memory, where a rank writes its keys and values once and the others read them: of P ranks each
@@ -53,7 +52,7 @@ Exchange exchange_of(const Placement& placement, const Replica& replica, const T
   const auto ranks = static_cast<int64_t>(replica.ranks.size());
   const int64_t heads = config.num_attention_heads;
   const bool divide = heads % ranks == 0;
-  require_whole_codes(placement, replica, config);
+  require_heads_of_codes(placement, replica, config);
   if (placement.context_parallel == ulysses && !divide) refuse_ulysses(ranks, heads);
   const ContextParallel best =
       divide && !replica.nvlinked && ulysses_moves_less(placement, replica, config) ? ulysses : gather;

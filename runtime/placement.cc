@@ -111,15 +111,22 @@ bool nvlinked(const Placement& placement, const Replica& replica, const std::vec
   });
 }
 
-/// The oldest card of the ranks that a role says.
+/// Of the ranks that a role says.
 template <typename Role>
-const Card* oldest_card(const Placement& placement, const std::vector<RankFacts>& facts, const Role& role) {
-  const Card* oldest = nullptr;
+std::vector<const Card*> cards_of(const Placement& placement, const std::vector<RankFacts>& facts, const Role& role) {
+  std::vector<const Card*> cards;
   for (const RankPlace& place : placement.ranks)
     for (const Card& card : facts[place.rank].cards)
-      if (role(place) && card.uuid == place.card && (oldest == nullptr || card.capability < oldest->capability))
-        oldest = &card;
-  return oldest;
+      if (role(place) && card.uuid == place.card) cards.push_back(&card);
+  return cards;
+}
+
+/// The first of the oldest; or null.
+template <typename Role>
+const Card* oldest_card(const Placement& placement, const std::vector<RankFacts>& facts, const Role& role) {
+  const std::vector<const Card*> cards = cards_of(placement, facts, role);
+  const auto oldest = std::ranges::min_element(cards, {}, &Card::capability);
+  return oldest == cards.end() ? nullptr : *oldest;
 }
 
 /// Of what is said to be in fp8; what is left open never comes to that.
@@ -138,13 +145,12 @@ void require_formats(const Placement& placement, const std::vector<RankFacts>& f
   require("--quantize-text-encoder", placement.formats.text_encoder, encodes);
   require("--quantize-modulation", placement.formats.modulation, encodes);
   if (placement.formats.attention == Format::dense) return;
-  for (const RankPlace& place : placement.ranks)
-    for (const Card& card : facts[place.rank].cards)
-      if (denoises(place) && card.uuid == place.card && card.capability != kWithFp8Attention)
-        throw Invalid(fmt::format(
-            "--quantize-attention fp8: there is a kernel for compute capability 9.0 (Hopper) alone, and {} has {}.{}; "
-            "leave it out",
-            card.name, card.capability / 10, card.capability % 10));
+  for (const Card* card : cards_of(placement, facts, denoises))
+    if (card->capability != kWithFp8Attention)
+      throw Invalid(fmt::format(
+          "--quantize-attention fp8: there is a kernel for compute capability 9.0 (Hopper) alone, and {} has {}.{}; "
+          "leave it out",
+          card->name, card->capability / 10, card->capability % 10));
 }
 
 at::ScalarType dtype_of(DtypeChoice choice, const Placement& placement, const std::vector<RankFacts>& facts,

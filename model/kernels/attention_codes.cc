@@ -13,11 +13,10 @@
 #endif
 
 namespace flux {
-namespace {
-
-bool is_codes(const at::Tensor& x) { return x.scalar_type() == at::kFloat8_e4m3fn; }
 
 #if FLUX_CUDA
+namespace {
+
 /// [3 dimensions, width]: heads are one row, and missing dimensions come first.
 at::Tensor as_rows(const at::Tensor& x) {
   TORCH_CHECK(x.dim() <= 5 && x.stride(-1) == 1 && x.stride(-2) == x.size(-1), "heads must be packed");
@@ -31,7 +30,7 @@ void attention_codes_cuda(const at::Tensor& from, const at::Tensor& to) {
   TORCH_CHECK(x.sizes() == y.sizes(), "as many codes as values");
   ValuesAndCodes rows{.from = x.const_data_ptr(),
                       .to = y.data_ptr(),
-                      .precision = precision_of(is_codes(x) ? y : x),
+                      .precision = precision_of(are_attention_codes(x) ? y : x),
                       .width = x.size(3)};
   for (int64_t dim = 0; dim < 3; ++dim) {
     rows.sizes[dim] = x.size(dim);
@@ -39,17 +38,17 @@ void attention_codes_cuda(const at::Tensor& from, const at::Tensor& to) {
     rows.to_strides[dim] = y.stride(dim);
   }
   const c10::cuda::CUDAGuard device(x.device());
-  const auto launch = is_codes(x) ? launch_from_attention_codes : launch_to_attention_codes;
+  const auto launch = are_attention_codes(x) ? launch_from_attention_codes : launch_to_attention_codes;
   C10_CUDA_CHECK(launch(rows, c10::cuda::getCurrentCUDAStream()));
 }
-#endif
 
 }  // namespace
+#endif
 
 void attention_codes_aten(const at::Tensor& from, const at::Tensor& to) {
-  if (is_codes(from) == is_codes(to))
+  if (are_attention_codes(from) == are_attention_codes(to))
     to.copy_(from);
-  else if (is_codes(to))
+  else if (are_attention_codes(to))
     to.copy_(from.to(at::kFloat) * attention_code_scale);
   else
     to.copy_(from.to(at::kFloat) / attention_code_scale);
@@ -57,7 +56,7 @@ void attention_codes_aten(const at::Tensor& from, const at::Tensor& to) {
 
 void attention_codes(const at::Tensor& from, const at::Tensor& to) {
 #if FLUX_CUDA
-  if (from.is_cuda() && is_codes(from) != is_codes(to)) return attention_codes_cuda(from, to);
+  if (from.is_cuda() && are_attention_codes(from) != are_attention_codes(to)) return attention_codes_cuda(from, to);
 #endif
   attention_codes_aten(from, to);
 }

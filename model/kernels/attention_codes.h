@@ -13,4 +13,6 @@ namespace flux {
 void attention_codes(const at::Tensor& from, const at::Tensor& to);
 void attention_codes_aten(const at::Tensor& from, const at::Tensor& to);
 
+inline bool are_attention_codes(const at::Tensor& x) { return x.scalar_type() == at::kFloat8_e4m3fn; }
+
 }  // namespace flux

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "model/kernels/attention_code_scale.h"
+#include "model/kernels/attention_codes.h"
 
 namespace cudnn_frontend {
 void* cudnn_dlhandle = ::dlopen("libcudnn.so.9", RTLD_NOW | RTLD_GLOBAL);  // which the header declares and uses
@@ -37,7 +38,7 @@ namespace fe = cudnn_frontend;
 enum Uid : int64_t { queries = 1, keys, values, attended, code_scale, code_descale, weight_scale, weight_descale };
 
 fe::DataType_t data_type(const at::Tensor& x) {
-  if (x.scalar_type() == at::kFloat8_e4m3fn) return fe::DataType_t::FP8_E4M3;
+  if (are_attention_codes(x)) return fe::DataType_t::FP8_E4M3;
   return x.scalar_type() == at::kHalf ? fe::DataType_t::HALF : fe::DataType_t::BFLOAT16;
 }
 
@@ -62,7 +63,7 @@ class Plan {
         .set_compute_data_type(fe::DataType_t::FLOAT);
     const TensorOfGraph in[] = {graph_.tensor(described(q, queries)), graph_.tensor(described(k, keys)),
                                 graph_.tensor(described(v, values))};
-    const bool codes = q.scalar_type() == at::kFloat8_e4m3fn;
+    const bool codes = are_attention_codes(q);
     const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(q.size(2))));
     const TensorOfGraph result = codes ? of_codes(in, scale) : of_values(in, scale);
     const fe::graph::Tensor_attributes as = described(out, attended);
@@ -83,8 +84,7 @@ class Plan {
   }
 
  private:
-  /// Of codes, and of the softmax's weights, which are at most 1.
-  static constexpr float s = attention_code_scale, w = 448;
+  static constexpr float s = attention_code_scale, w = attention_weight_scale;
 
   TensorOfGraph of_values(const TensorOfGraph (&in)[3], float scale) {
     return graph_.sdpa(
@@ -139,9 +139,8 @@ class Plans {
 }  // namespace
 
 bool cudnn_attends(const at::Tensor& q) {
-  constexpr int64_t aligned_bytes = 16, largest_head = 128;
   return q.scalar_type() != at::kFloat && at::cuda::getDeviceProperties(q.get_device())->major == 9 &&
-         q.size(2) * q.element_size() % aligned_bytes == 0 && q.size(2) <= largest_head;
+         cudnn_takes_heads(q.size(2), q.element_size());
 }
 
 void cudnn_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out) {

@@ -2,7 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+
 namespace flux {
+
+/// Of so many values of so many bytes.
+constexpr bool cudnn_takes_heads(int64_t head_dim, int64_t bytes) {
+  return head_dim * bytes % 16 == 0 && head_dim <= 128;
+}
 
 /// Whether attention of such queries goes by cuDNN: in 16 bit and in fp8 on Hopper, where its kernels are the fastest
 /// there are.

@@ -34,16 +34,16 @@ void rms_norm_rope_cuda(const at::Tensor& x, const at::Tensor& weight, const at:
   TORCH_CHECK(packed(x) && packed(out) && out.sizes() == x.sizes(), "heads must be packed");
   TORCH_CHECK(cos.is_contiguous() && sin.is_contiguous() && weight.is_contiguous(), "tables must be contiguous");
   const c10::cuda::CUDAGuard device(x.device());
-  C10_CUDA_CHECK(launch_rms_norm_rope(
-      {.values = x.data_ptr(),
-       .precision = precision_of(x),
-       .tokens = x.size(0),
-       .heads = x.size(1),
-       .head_dim = x.size(2),
-       .token_stride = x.stride(0)},
-      weight.const_data_ptr<float>(), cos.const_data_ptr<float>(), sin.const_data_ptr<float>(),
-      {.values = out.data_ptr(), .codes = out.scalar_type() == at::kFloat8_e4m3fn, .token_stride = out.stride(0)},
-      c10::cuda::getCurrentCUDAStream()));
+  C10_CUDA_CHECK(
+      launch_rms_norm_rope({.values = x.data_ptr(),
+                            .precision = precision_of(x),
+                            .tokens = x.size(0),
+                            .heads = x.size(1),
+                            .head_dim = x.size(2),
+                            .token_stride = x.stride(0)},
+                           weight.const_data_ptr<float>(), cos.const_data_ptr<float>(), sin.const_data_ptr<float>(),
+                           {.values = out.data_ptr(), .codes = are_attention_codes(out), .token_stride = out.stride(0)},
+                           c10::cuda::getCurrentCUDAStream()));
 }
 
 }  // namespace

@@ -55,9 +55,7 @@ class GatheredAttention : public JointAttention {
   const at::Tensor& keys_values(size_t part) const override { return parts_[part].written; }
   void send(size_t part) override;
   at::Tensor keys(size_t part) const override { return parts_[part].own.select(1, 0); }
-  at::Tensor queries(const at::Tensor& q, int64_t begin) const override {
-    return q_codes_.defined() ? q_codes_.narrow(0, begin, q.size(0)) : q;
-  }
+  at::Tensor queries(const at::Tensor& q) const override { return q_codes_.defined() ? q_codes_ : q; }
   void send_queries(const at::Tensor& q) override { q_ = q; }
   void attend(const at::Tensor& out) override;
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "model/format.h"
+#include "model/kernels/quantize_operand.h"
 #include "model/transformer/cut.h"
 #include "parallel/communicator.h"
 
@@ -26,8 +28,8 @@ class JointAttention {
   virtual const at::Tensor& keys_values(size_t part) const = 0;
   virtual at::Tensor keys(size_t part) const { return keys_values(part).select(1, 0); }
 
-  /// Where queries from row `begin` on are to be once they are normalised and rotated: where they are, or as codes.
-  virtual at::Tensor queries(const at::Tensor& q, int64_t /*begin*/) const { return q; }
+  /// Where this rank's queries are to be once they are normalised and rotated: where they are, or as codes.
+  virtual at::Tensor queries(const at::Tensor& q) const { return q; }
 
   /// They start to travel.
   virtual void send(size_t part) = 0;
@@ -52,6 +54,11 @@ struct AttentionShape {
   int64_t heads, head_dim;
   at::TensorOptions options;  // dtype and device of queries, keys and values
 };
+
+/// Of queries, keys and values as they are attended to, and as ulysses sends them.
+inline at::ScalarType attended_dtype(Format attention, at::ScalarType compute) {
+  return attention == Format::dense ? compute : code_dtype(attention);
+}
 
 /// Of a token's keys and values rounded, and their scales: one for each head.
 constexpr int64_t rounded_bytes(int64_t heads, int64_t head_dim) { return 2 * heads * (head_dim + 4); }

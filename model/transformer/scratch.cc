@@ -28,7 +28,7 @@ TokenRows rows_of(const Arena& arena, const JointAttention& attention, int64_t b
           .kv = std::move(kv),
           .q = of(arena.q),
           .normed_k = std::move(normed_k),
-          .normed_q = attention.queries(of(arena.q), begin),
+          .normed_q = of(attention.queries(arena.q)),
           .joined = operand(0, 5 * d),
           .attended = operand(0, d),
           .hidden = operand(d, 4 * d),

@@ -104,8 +104,7 @@ UlyssesMemory::UlyssesMemory(const AttentionShape& shape, int64_t tokens, int64_
   const auto travels = [&](int64_t values, at::ScalarType dtype) {
     return counted(sequence.buffer({values}, options.dtype(dtype)));
   };
-  const at::ScalarType as =
-      exchange.attention == Format::dense ? c10::typeMetaToScalarType(options.dtype()) : code_dtype(exchange.attention);
+  const at::ScalarType as = attended_dtype(exchange.attention, c10::typeMetaToScalarType(options.dtype()));
   buffers_.own = counted(at::empty({rows * 2 * heads * d}, options));
   buffers_.sent_keys_values = travels(rows * 2 * heads * d, as);
   buffers_.sent_q = travels(rows * heads * d, as);

@@ -5,9 +5,10 @@
 
 PEER is diffusers-eager or diffusers-compiled (one card), diffusers-ulysses or diffusers-ring, each also -compiled (--gpus
 cards through torchrun), or none: flux-dist and the floor alone. bitsandbytes-nf4, bitsandbytes-int8 and torchao-fp8-compiled
-are diffusers on one card with the matrices of the blocks quantized, beside flux-dist in the formats like it. In this order, each in processes of its own: the floor (what
-the step's matrix products and attention take by torch's library kernels, in bf16 and with fp8 products), flux-dist's
-`bench step`, the peer's transformer, and the floor again, as clocks drift. The output has versions, cards, clocks, power,
+are diffusers on one card with the matrices of the blocks quantized, beside flux-dist in the formats like it. In this order,
+each in processes of its own: the floor (what the step's matrix products and attention take by torch's library kernels, in
+bf16 and with fp8 products), flux-dist's `bench step`, the peer's transformer, and the floor again, as clocks drift. The
+output has versions, cards, clocks, power,
 warnings, and of each measurement the median of a step, how many times the floor that is, and its peak memory. Without
 --model all draw random weights of FLUX.1-dev's sizes. merge.py makes one table of several outputs.
 
@@ -43,6 +44,10 @@ class OneLine(argparse.ArgumentParser):
         raise Wrong(message)
 
 
+def library_of(peer):
+    return peer.split("-")[0]
+
+
 def read_arguments(words):
     parser = OneLine(prog="beside.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer", metavar="PEER", help=", ".join(PEERS))
@@ -70,9 +75,8 @@ def read_arguments(words):
         raise Wrong(f"{arguments.model}: no model folder in diffusers' layout")
     if (arguments.peer != "none" or not arguments.model) and not importlib.util.find_spec("diffusers"):
         raise Wrong("diffusers is not installed: launch/setup.sh tests does it")
-    library = arguments.peer.split("-")[0]
-    if arguments.peer in LIKE and not importlib.util.find_spec(library):
-        raise Wrong(f"{library} is not installed")
+    if arguments.peer in LIKE and not importlib.util.find_spec(library_of(arguments.peer)):
+        raise Wrong(f"{library_of(arguments.peer)} is not installed")
     program = flux_dist.find(arguments.flux_dist)
     if not program:
         raise Wrong(f"no program {arguments.flux_dist}" if arguments.flux_dist else "no flux-dist: --flux-dist names it")
@@ -191,7 +195,7 @@ def measure(arguments, model):
     if arguments.peer != "none":
         output["measurements"].append(measure_peer(job, ids))
         said(arguments.peer, output["measurements"][-1])
-        for library in {"diffusers", *([arguments.peer.split("-")[0]] if arguments.peer in LIKE else [])}:
+        for library in {"diffusers", library_of(arguments.peer)}:
             versions[library] = version(library)
     output["floor"] = join_floors([first, floor_pass(job, step_sizes, ids)])
     output["versions"] = {**versions, "torch": version("torch"), "cuda": first["cuda"], "driver": driver}

@@ -1,4 +1,4 @@
-"""flux-dist draws 32 captions that were never trained on, on three ranks; at least 28 pictures show what they say."""
+"""flux-dist draws 32 captions that were never trained on, on three ranks; at least 29 pictures show what they say."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ class Sample(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             verdicts = generate(Path(folder), held_out_captions(32, 64))
         wrong = [f"{caption!r}: {'; '.join(faults)}" for caption, faults in verdicts if faults]
-        self.assertGreaterEqual(len(verdicts) - len(wrong), 28, "\n".join(wrong))
+        self.assertGreaterEqual(len(verdicts) - len(wrong), 29, "\n".join(wrong))
 
     def test_a_wrong_checkpoint_is_noticed(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -18,16 +18,16 @@ PROMPTS = ["a red circle on a white background", "a blue square on a yellow back
 UNDER_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED", "PREEMPTED")
 
 
-def steps_of(number):
-    """Processes that hold steps of a job on its nodes, all of this machine."""
+def has_steps(number):
+    """Whether nodes, all of this machine, hold a step of the job."""
     title = f"slurmstepd: [{number}."
-    found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            found += [process.name] * (process / "cmdline").read_text(errors="replace").startswith(title)
+            if (process / "cmdline").read_text(errors="replace").startswith(title):
+                return True
         except OSError:  # it has ended
             continue
-    return found
+    return False
 
 
 class SlurmJobs(unittest.TestCase):
@@ -82,7 +82,7 @@ class SlurmJobs(unittest.TestCase):
         job = self.cluster.job(number)
         if job["JobState"] == "PENDING" and job["Restarts"] != "0":
             deadline = time.monotonic() + 60
-            while steps_of(number) and time.monotonic() < deadline:
+            while has_steps(number) and time.monotonic() < deadline:
                 time.sleep(0.1)
             time.sleep(2)
             self.cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <limits>
 
 #include "model/kernels/attention.h"
 #include "model/kernels/attention_codes.h"

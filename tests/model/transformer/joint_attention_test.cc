@@ -36,7 +36,7 @@ at::Tensor attended(const at::Tensor& all, const Cut& cut, Communicator& sequenc
     attention->send(part);
   }
   const auto out = at::empty({cut.rows(rank), 5 * heads * head_dim}, all.options()).narrow(1, 0, heads * head_dim);
-  const auto q = mine.select(1, 0).contiguous(), normed_q = attention->queries(q, 0);
+  const auto q = mine.select(1, 0).contiguous(), normed_q = attention->queries(q);
   attention_codes(q, normed_q);
   attention->send_queries(normed_q);
   attention->attend(out);
