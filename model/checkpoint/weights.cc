@@ -9,6 +9,7 @@
 
 #include "model/checkpoint/refuse_tensor.h"
 #include "model/files/printable.h"
+#include "model/kernels/compiled_code.h"
 #include "parallel/rank/errors.h"
 
 namespace flux {
@@ -43,6 +44,7 @@ bool is_weight_dtype(at::ScalarType dtype) {
 Weights::Weights(std::shared_ptr<const TensorSource> source, Placing placing)
     : source_(std::move(source)), staging_(std::make_shared<Staging>()), placing_(placing) {
   if (!source_->has_values()) placing_.device = at::kMeta;
+  require_code_for(placing_.device);
   memory_ = std::make_shared<WeightMemory>(placing_.device);
 }
 

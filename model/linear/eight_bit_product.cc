@@ -26,10 +26,16 @@ constexpr int64_t kMultiple = 16;    // of columns: what a tensor core takes at 
 constexpr int64_t kWidest = 16'384;  // what the kernel that rotates a row holds
 
 #if FLUX_CUDA
+/// For the current card.
+int architecture_of(EightBit codes) {
+  CompiledCode code;
+  C10_CUDA_CHECK(compiled_code(&code));
+  return eight_bit_architecture(codes, code);
+}
+
 /// The kernel's gelu is not as exact as fp32.
 void launch(const Activation& x, const Activation& weight, const at::Tensor& bias, const at::Tensor& out, bool gelu) {
   const c10::cuda::CUDAGuard device(out.device());
-  const auto* card = at::cuda::getCurrentDeviceProperties();
   const EightBit codes = eight_bit_of(weight.values);
   C10_CUDA_CHECK(launch_eight_bit_product({.codes = codes,
                                            .x = x.values.const_data_ptr(),
@@ -44,10 +50,20 @@ void launch(const Activation& x, const Activation& weight, const at::Tensor& bia
                                            .out = out.size(1),
                                            .in = x.values.size(1),
                                            .gelu = gelu},
-                                          eight_bit_architecture(codes, 10 * card->major + card->minor),
-                                          at::cuda::getCurrentCUDAStream()));
+                                          architecture_of(codes), at::cuda::getCurrentCUDAStream()));
 }
 #endif
+
+void require_kernel_for([[maybe_unused]] const Activation& weight) {
+#if FLUX_CUDA
+  if (!weight.values.is_cuda()) return;
+  const c10::cuda::CUDAGuard device(weight.values.device());
+  if (architecture_of(eight_bit_of(weight.values)) == 0)
+    throw Invalid(
+        "this build has no products in fp8 for this card: build it where that card is, or for all of them with "
+        "cmake -C .cmake/release.cmake");
+#endif
+}
 
 }  // namespace
 
@@ -71,6 +87,7 @@ EightBitProduct::EightBitProduct(const Matrix& matrix) {
   const Weights& weights = matrix.weights;
   weight_ = {weights.memory({matrix.out, matrix.in}, code_dtype(matrix.format())),
              weights.memory({matrix.out}, at::kFloat)};
+  require_kernel_for(weight_);
   matrix.each_part([&](const std::string& part, int64_t first, int64_t rows) {
     read_eight_bit(weights, part, weight_.narrow(first, rows));
   });

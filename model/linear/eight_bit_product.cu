@@ -37,12 +37,12 @@ cudaError_t PreparedKernel::prepare(const void* kernel, int architecture, int sh
   return error;
 }
 
-int eight_bit_architecture(EightBit codes, int capability) {
+int eight_bit_architecture(EightBit codes, const CompiledCode& code) {
 #ifdef FLUX_HOPPER
-  if (capability == 90) return 90;
+  if (code.runs_on == 90) return 90;
 #endif
-  if (codes == EightBit::e4m3) return 89;
-  return capability >= 80 ? 80 : 75;
+  if (codes == EightBit::e4m3) return code.written_for >= 89 ? 89 : 0;
+  return code.written_for >= 80 ? 80 : 75;
 }
 
 cudaError_t launch_eight_bit_product(const EightBitProductOnDevice& product, int architecture, cudaStream_t stream) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "model/kernels/compiled_code_cuda.h"
 #include "model/kernels/precision.h"
 
 namespace flux {
@@ -31,7 +32,8 @@ struct EightBitProductOnDevice {
 /// cudaErrorNotSupported: this build has none of that architecture for this card.
 cudaError_t launch_eight_bit_product(const EightBitProductOnDevice& product, int architecture, cudaStream_t stream);
 
-/// The architecture whose kernel is the fastest that this build has for a card of this compute capability (86).
-int eight_bit_architecture(EightBit codes, int capability);
+/// The architecture whose kernel is the fastest of those that a card runs of this build; 0 where there is none, which
+/// is so of e4m3 in code that was compiled for cards before Ada.
+int eight_bit_architecture(EightBit codes, const CompiledCode& code);
 
 }  // namespace flux

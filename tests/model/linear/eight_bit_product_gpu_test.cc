@@ -84,12 +84,18 @@ at::Tensor product(const Operands& o, int64_t rows, at::ScalarType dtype, bool g
   return y;
 }
 
+/// Those that this card runs of this build: of its own code all that are no newer, of PTX what that was written for.
 std::vector<int> architectures(const Operands& operands) {
-  const bool integers = eight_bit_of(operands.x) == EightBit::int8;
+  const EightBit codes = eight_bit_of(operands.x);
+  CompiledCode code;
+  C10_CUDA_CHECK(compiled_code(&code));
+  const int newest = eight_bit_architecture(codes, code);
   std::vector<int> supported;
-  for (const int architecture : integers ? std::vector<int>{75, 80, 90} : std::vector<int>{89, 90})
-    if (product(operands, 1, at::kFloat, false, architecture).defined()) supported.push_back(architecture);
-  EXPECT_FALSE(supported.empty());
+  for (const int architecture : codes == EightBit::int8 ? std::vector<int>{75, 80, 90} : std::vector<int>{89, 90}) {
+    const bool defined = product(operands, 1, at::kFloat, false, architecture).defined();
+    EXPECT_EQ(defined, architecture <= newest) << architecture;
+    if (defined) supported.push_back(architecture);
+  }
   return supported;
 }
 
