@@ -59,6 +59,10 @@ Agreement agree(World& world, const ModelFolder& folder, const PlacementOptions&
   together(world, [&] {
     const std::vector<Placement> possible = placements(settled, threads, facts, workload);
     agreement.placement = agreement.drawable ? fit_to_cards(possible, folder, settled, facts) : possible.front();
+    const auto& by_speed = possible.front().demand.shares;
+    if (world.rank() == Placement::coordinator && agreement.placement.demand.shares != by_speed)
+      spdlog::warn("--shares-from: by speed shares would be {}, for which a card lacks the memory",
+                   fmt::join(by_speed, ", "));
   });
   return agreement;
 }

@@ -50,6 +50,12 @@ CardSteps read_card_steps(const std::filesystem::path& file) {
   return steps;
 }
 
+CardSteps evened(const CardSteps& steps, double by) {
+  CardSteps result;
+  for (const auto& [card, milliseconds] : steps) result[card] = std::pow(milliseconds, 1 - by);
+  return result;
+}
+
 std::vector<RankFacts> largest_cards_first(std::vector<RankFacts> facts) {
   for (RankFacts& rank : facts) {
     const std::vector<Card> as_numbered = rank.cards;

@@ -14,6 +14,9 @@ namespace flux {
 /// Invalid naming file and line.
 CardSteps read_card_steps(const std::filesystem::path& file);
 
+/// Of shares that are less uneven: by 0 as measured, by 1 all alike.
+CardSteps evened(const CardSteps& steps, double by);
+
 /// The same ranks, whose cards with the most memory come first: they are dealt first, to those that hold text.
 std::vector<RankFacts> largest_cards_first(std::vector<RankFacts> facts);
 

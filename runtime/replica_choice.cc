@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "parallel/rank/errors.h"
+#include "runtime/card_steps.h"
 
 namespace flux {
 namespace {
@@ -124,6 +125,14 @@ bool leave_replicas_open(const PlacementOptions& options) {
   return options.replicas.empty() && !options.ranks_per_replica && options.shares.empty() && options.card_steps.empty();
 }
 
+/// What --shares-from says, and less and less uneven: a card may lack the memory for the share that its speed gives it.
+std::vector<CardSteps> less_and_less_uneven(const CardSteps& steps) {
+  std::vector<CardSteps> all = {steps};
+  if (!steps.empty())
+    for (const double by : {0.25, 0.5, 0.75, 1.0}) all.push_back(evened(steps, by));
+  return all;
+}
+
 /// What the options leave open, said in every way for so many encoders; where encoders decode, first.
 std::vector<PlacementOptions> said(const PlacementOptions& options, const std::vector<RankFacts>& facts, int encoders) {
   std::vector<PlacementOptions> all;
@@ -135,7 +144,10 @@ std::vector<PlacementOptions> said(const PlacementOptions& options, const std::v
     for (const auto& replicas : leave_replicas_open(options) ? ways_to_share(facts, encoders)
                                                              : std::vector<std::vector<int>>{options.replicas}) {
       asked.replicas = replicas;
-      all.push_back(asked);
+      for (const CardSteps& steps : less_and_less_uneven(options.card_steps)) {
+        asked.card_steps = steps;
+        all.push_back(asked);
+      }
     }
   }
   return all;

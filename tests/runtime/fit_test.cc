@@ -6,6 +6,7 @@
 
 #include "parallel/rank/errors.h"
 #include "runtime/arrangements.h"
+#include "runtime/replica_choice.h"
 #include "tests/reference.h"
 
 namespace flux {
@@ -226,6 +227,27 @@ TEST(Fit, FourBitsAndTheLikeAreTakenOnlyWhereTheyAreAskedFor) {
         << "T5 of a folder in fp8 says nothing of the modulation";
   EXPECT_EQ((FormatChoices{{}, Format::int8}.resolved(Format::dense)),
             (Formats{Format::dense, Format::int8, Format::int8}));
+}
+
+/// The fast card's share takes more memory than it has, an even one does not.
+TEST(Fit, SharesBySpeedAreAsUnevenAsCardsHold) {
+  std::vector<RankFacts> facts = world(3, 2, 80 * gib);
+  for (RankFacts& rank : facts) rank.cards[1].name = "Card Y";
+  PlacementOptions options{.card_steps = {{"Card X", 1000}, {"Card Y", 100}}, .decode = DecodeOn::encoder};
+  const Demand large{16'384, 512};
+  const auto shares = [&] {
+    const auto possible = placements(options, 0, facts, {large, 1});
+    return fit_to_cards(possible, model(), options, facts).demand.shares;
+  };
+  options.formats.transformer = Format::dense;
+  EXPECT_EQ(shares(), (std::vector<int64_t>{10, 100}));
+
+  std::vector<int64_t> found = {10, 100};
+  for (int64_t bytes = 24 * gib; found.front() == 10; bytes -= gib / 16) {  // until it is too small, by a little
+    for (RankFacts& rank : facts) rank.cards[1].total_bytes = bytes;
+    found = shares();
+  }
+  EXPECT_LT(found.front(), 100) << "no more even than needed";
 }
 
 TEST(Fit, ALimitIsSharedByTheRanksOfACard) {
