@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kBetweenChecks = 20ms;
+constexpr auto kBetweenChecks = 2ms;  // mpirun kills some 10 ms after its signal, if that ended a rank at once
 constexpr Clock::duration kBetweenLooks = 400ms;  // twice before a launcher tells of a death
 constexpr Clock::duration kOftenWhenLate = 100ms;
 constexpr auto kTold = 100ms;  // in which the signal ends those that are still being loaded

@@ -6,7 +6,6 @@
 #include "model/decoder.h"
 #include "model/denoiser.h"
 #include "model/encoder.h"
-#include "model/reproducible_arithmetic.h"
 #include "model/transformer/cut.h"
 #include "tests/model/comparison.h"
 #include "tests/parallel/ranks.h"
@@ -105,7 +104,6 @@ INSTANTIATE_TEST_SUITE_P(Ranks, Pipeline, testing::ValuesIn(rank_counts({1, 3}))
 
 TEST(PipelineGpu, DrawsThePicturesOfFluxPipeline) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-  demand_reproducible_arithmetic();
   run_ranks(1, [](World& world) { check_pictures_on(at::kCUDA, world); });
 }
 

@@ -6,7 +6,6 @@
 #include "model/denoiser.h"
 #include "model/encoder.h"
 #include "model/encoder_modules.h"
-#include "model/reproducible_arithmetic.h"
 #include "model/transformer/cut.h"
 #include "tests/model/comparison.h"
 #include "tests/parallel/ranks.h"
@@ -95,7 +94,6 @@ class QuantizedPipelineGpu : public testing::TestWithParam<Kind> {};
 
 TEST_P(QuantizedPipelineGpu, DrawsWhatDiffusersDrawsWithTheSameValues) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-  demand_reproducible_arithmetic();
   run_ranks(1, [](World& world) { check_picture(GetParam(), world, at::kCUDA); });
 }
 

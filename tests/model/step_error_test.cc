@@ -17,7 +17,6 @@
 
 #include "built_with.h"
 #include "model/denoiser.h"
-#include "model/reproducible_arithmetic.h"
 #include "model/transformer/modulation_layout.h"
 #include "tests/model/checkpoint/recorder.h"
 #include "tests/model/comparison.h"
@@ -148,7 +147,6 @@ std::vector<at::Tensor> velocities(const Checkpoint& checkpoint, const Size& siz
 class StepError : public testing::TestWithParam<Size> {
  protected:
   void SetUp() override {
-    demand_reproducible_arithmetic();
     if (GetParam().device.is_cpu()) return;
     if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
 #if FLUX_CUDA

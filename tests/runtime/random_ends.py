@@ -41,10 +41,11 @@ def left_in_shared_memory(before, patience=5):
         time.sleep(0.1)
 
 
-def answers_signals(process):
-    """Whether it has come as far as MPI_Init: until then a signal that it is told to end by ends it without a word."""
+def has_thread(process, name):
+    """"departure" from main on, which speaks of siblings; "mpi" from MPI_Init on: until then a signal that it is told to
+    end by ends it without a word."""
     try:
-        return any((thread / "comm").read_text() == "mpi\n" for thread in Path(f"/proc/{process}/task").iterdir())
+        return any((thread / "comm").read_text() == f"{name}\n" for thread in Path(f"/proc/{process}/task").iterdir())
     except OSError:  # it has ended meanwhile
         return False
 
@@ -98,10 +99,13 @@ class Trial:
             return False
         try:
             if self.everybody:
-                self.may_be_silent = not answers_signals(processes_of(out).get(0))
+                self.may_be_silent = not has_thread(processes_of(out).get(0), "mpi")
                 job.send_signal(self.blow)
                 return True
-            os.kill(processes_of(out)[self.rank], self.blow)
+            processes = processes_of(out)
+            others = [process for rank, process in processes.items() if rank != self.rank]
+            self.may_be_silent = not any(has_thread(process, "departure") for process in others)
+            os.kill(processes[self.rank], self.blow)
             return True
         except (KeyError, ProcessLookupError):  # not there yet, or not any more
             return False
@@ -119,7 +123,7 @@ class Trial:
             return f"{len(found)} lines name an error, exit code {code}\n{said}"
         if code == 0 and found:
             return f"exit code 0 with an error\n{said}"
-        if not self.everybody and code != 0 and not alone_killed and f"rank {self.rank}" not in found[0]:
+        if not self.everybody and code != 0 and not alone_killed and found and f"rank {self.rank}" not in found[0]:
             return f"another rank is blamed\n{said}"
         if leftovers:
             return f"left in /dev/shm: {leftovers}"

@@ -5,7 +5,6 @@
 #include "built_with.h"
 #include "model/kernels/dequantize_4bit.h"
 #include "model/kernels/quantize_operand.h"
-#include "model/reproducible_arithmetic.h"
 #include "tests/model/comparison.h"
 #include "tests/model/linear/given.h"
 
@@ -18,7 +17,6 @@ class FourBitProductGpu : public testing::TestWithParam<std::tuple<at::ScalarTyp
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-    demand_reproducible_arithmetic();
   }
 };
 

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "model/kernels/llm_int8.h"
-#include "model/reproducible_arithmetic.h"
 #include "tests/model/comparison.h"
 #include "tests/model/linear/given.h"
 #include "tests/reference.h"
@@ -116,7 +115,6 @@ class Int8OutliersSizesGpu : public testing::TestWithParam<std::tuple<at::Scalar
 /// Every row has an outlier in the same columns, so that they are those of any rows.
 TEST_P(Int8OutliersSizesGpu, IsTheTwinsAndNoRowDependsOnOthersWithTheSameColumns) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-  demand_reproducible_arithmetic();
   const auto [dtype, shape] = GetParam();
   const auto [columns, inputs] = shape;
   const auto weight = at::randn({columns, inputs}) / std::sqrt(static_cast<double>(inputs));

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "model/reproducible_arithmetic.h"
 #include "model/text/clip_text.h"
 #include "model/text/t5_encoder.h"
 #include "tests/model/comparison.h"
@@ -94,7 +93,6 @@ class TextEncodersGpu : public testing::TestWithParam<Run> {
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-    demand_reproducible_arithmetic();
   }
 };
 

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "model/reproducible_arithmetic.h"
 #include "tests/model/comparison.h"
 #include "tests/reference.h"
 
@@ -65,7 +64,6 @@ TEST(VaeDecoder, AsExactAsDiffusersInFp16) { expect_as_exact(at::kCPU, "fp16", a
 
 TEST(VaeDecoderGpu, EqualsDiffusers) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
-  demand_reproducible_arithmetic();
   expect_equal_in_fp32(at::kCUDA);
   expect_as_exact(at::kCUDA, "bf16", at::kBFloat16);
   expect_as_exact(at::kCUDA, "fp16", at::kHalf);
