@@ -2,17 +2,19 @@
 
   python tests/benchmarks/beside.py diffusers-compiled -o compiled.json
   python tests/benchmarks/beside.py diffusers-ulysses --gpus 2 -o ulysses.json
+  python tests/benchmarks/beside.py none --correctness RANDOM_FOLDER
 
 PEER is diffusers-eager or diffusers-compiled (one card), diffusers-ulysses or diffusers-ring, each also -compiled (--gpus
 cards through torchrun), or none: flux-dist and the floor alone. bitsandbytes-nf4, bitsandbytes-int8 and torchao-fp8-compiled
 are diffusers on one card with the matrices of the blocks quantized, beside flux-dist in the formats like it. In this order,
 each in processes of its own: the floor (what the step's matrix products and attention take by torch's library kernels, in
 bf16 and with fp8 products), flux-dist's `bench step`, the peer's transformer, and the floor again, as clocks drift. The
-output has versions, cards, clocks, power,
-warnings, and of each measurement the median of a step, how many times the floor that is, and its peak memory. Without
---model all draw random weights of FLUX.1-dev's sizes. merge.py makes one table of several outputs.
+output has versions, cards, clocks, power, warnings, and of each measurement the median of a step, how many times the
+floor that is, and its peak memory. Without --model all draw random weights of FLUX.1-dev's sizes. --correctness holds
+pictures against FluxPipeline's besides (correctness.py). merge.py makes one table of several outputs.
 
-Exit codes: 0; 1 something failed, named in the output; 2 the request is wrong, or there are no cards.
+Exit codes: 0; 1 something failed, named in the output, or pictures are less exact than they should be; 2 the request is
+wrong, or there are no cards.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import datetime
 import importlib.util
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +62,8 @@ def read_arguments(words):
     parser.add_argument("--width", type=int, default=1024, help="pixels [1024]")
     parser.add_argument("--text-tokens", type=int, default=512, help="T5's [512]")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu tries this command at small size")
+    parser.add_argument("--correctness", type=Path, metavar="FOLDER", help="of pictures of this model, --height pixels wide "
+                        "and high; written with random weights of FLUX.1-dev's sizes (34 GB) where it is not there")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="JSON [standard output]")
     arguments = parser.parse_args(words)
     if arguments.peer not in PEERS:
@@ -73,7 +78,7 @@ def read_arguments(words):
         raise Wrong(f"{arguments.peer} wants cards: diffusers splits a model over accelerators alone")
     if arguments.model and not (arguments.model / "transformer" / "config.json").is_file():
         raise Wrong(f"{arguments.model}: no model folder in diffusers' layout")
-    if (arguments.peer != "none" or not arguments.model) and not importlib.util.find_spec("diffusers"):
+    if (arguments.peer != "none" or not arguments.model or arguments.correctness) and not importlib.util.find_spec("diffusers"):
         raise Wrong("diffusers is not installed: launch/setup.sh tests does it")
     if arguments.peer in LIKE and not importlib.util.find_spec(library_of(arguments.peer)):
         raise Wrong(f"{library_of(arguments.peer)} is not installed")
@@ -151,6 +156,19 @@ def measure_peer(job, ids):
     return {**measurement, "cards": cards.summary(watch.samples, began, ended)}
 
 
+def held_against_diffusers(arguments, ids):
+    """correctness.py's errors, or why there are none; and its report."""
+    with tempfile.TemporaryDirectory() as folder:
+        errors = Path(folder) / "errors.json"
+        result = subprocess.run(
+            [sys.executable, Path(__file__).with_name("correctness.py"), arguments.correctness, "--flux-dist",
+             arguments.flux_dist, "--device", arguments.device, "--size", str(arguments.height), "--text-tokens",
+             str(arguments.text_tokens), "-o", errors], capture_output=True, text=True, env=child.environment(ids))
+        if errors.exists():
+            return json.loads(errors.read_text()), result.stdout
+        return {"error": child.last_line(result.stderr), "holds": False}, result.stderr
+
+
 def add_ratios(output):
     """How many times the floor, in bf16 and in fp8, each measurement took."""
     for one in output["measurements"]:
@@ -198,6 +216,9 @@ def measure(arguments, model):
         for library in {"diffusers", library_of(arguments.peer)}:
             versions[library] = version(library)
     output["floor"] = join_floors([first, floor_pass(job, step_sizes, ids)])
+    if arguments.correctness:
+        output["correctness"], report = held_against_diffusers(arguments, ids)
+        print(report, end="", file=sys.stderr)
     output["versions"] = {**versions, "torch": version("torch"), "cuda": first["cuda"], "driver": driver}
     output["warnings"] = warnings_of(add_ratios(output))
     return output
@@ -224,7 +245,8 @@ def main(words=None):
         print(table.as_markdown(table.rows_of(output)), end="")
     else:
         print(text, end="")
-    return int(any("error" in one for one in [*output["measurements"], output["floor"]["bf16"]]))
+    failed = any("error" in one for one in [*output["measurements"], output["floor"]["bf16"]])
+    return int(failed or not output.get("correctness", {"holds": True})["holds"])
 
 
 if __name__ == "__main__":

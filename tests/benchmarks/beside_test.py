@@ -23,9 +23,12 @@ class OnACpu(unittest.TestCase):
     def test_beside_diffusers(self):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "out.json"
-            result = started("diffusers-eager", *SMALL, "-o", file)
-            self.assertEqual(result.returncode, 0, result.stderr)
+            result = started("diffusers-eager", *SMALL, "--correctness", DEMO, "-o", file)
             output = json.loads(file.read_text())
+        correctness = output["correctness"]
+        self.assertEqual(result.returncode, 0 if correctness["holds"] else 1, result.stderr)
+        self.assertTrue(all(0 < correctness[name] < 5 for name in ("flux-dist", "exact", "plain")), correctness)
+        self.assertIn("of the bf16 pipeline's error, 1.05 allowed", result.stderr)
         self.assertEqual(output["rows"], 16 + 32)
         ours, theirs = output["measurements"]
         self.assertEqual((ours["name"], theirs["name"]), ("flux-dist", "diffusers-eager"))
@@ -56,6 +59,12 @@ class OnACpu(unittest.TestCase):
         self.assertEqual((ours["name"], ours["rows"]), ("flux-dist --quantize nf4", [48]))
         dense, _ = beside.measure_flux_dist(job, PROGRAM, [])
         self.assertLess(ours["peak_bytes"], dense["peak_bytes"])
+
+    def test_pictures_that_cannot_be_compared(self):
+        with tempfile.TemporaryDirectory() as empty:
+            arguments = beside.read_arguments(["none", *SMALL, "--correctness", empty])
+            errors, report = beside.held_against_diffusers(arguments, [])
+        self.assertEqual((errors["holds"], errors["error"] in report), (False, True))
 
     def test_a_peer_that_fails_is_in_the_output(self):
         result = child.measure("peer.py", {"peer": "diffusers-eager", "model": "/nowhere", "device": "cpu",
