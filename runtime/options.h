@@ -84,7 +84,7 @@ enum class Previous { refuse, overwrite, resume };
 
 struct OutputOptions {
   std::filesystem::path folder;
-  ImageFormat format = ImageFormat::png;
+  std::optional<ImageFormat> format{};  // absent: that of the run that is resumed, else png
   Previous previous = Previous::refuse;
   bool allow_changes = false;  // to resume where the pictures' bits may not be the same
   Part part{};                 // its folder lies in the one of all parts

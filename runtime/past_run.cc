@@ -180,6 +180,11 @@ std::string PastRun::difference(const Drawn& drawn, const Request& request, int6
   return "for a prompt that had more said of it";
 }
 
+std::optional<ImageFormat> PastRun::format() const {
+  if (drawn_.empty()) return std::nullopt;
+  return drawn_.begin()->second.file.ends_with(".png") ? ImageFormat::png : ImageFormat::jpg;
+}
+
 std::vector<std::string> PastRun::changes(const Parsed& run) const {
   std::vector<std::string> all;
   if (run_.is_null()) return all;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/journal_reader.h"
+#include "runtime/options.h"
 #include "runtime/source/source.h"
 
 namespace flux {
@@ -23,6 +24,7 @@ class PastRun {
 
   int64_t journal_bytes() const { return journal_bytes_; }  // of whole lines
   std::optional<uint64_t> seed() const { return seed_; }    // of the run
+  std::optional<ImageFormat> format() const;                // of its first picture
 
   /// The file of the k-th picture of a request; empty where it is missing, or its file is. Throws Invalid where another
   /// picture was drawn in its place.

@@ -276,10 +276,11 @@ QuantizeFor quantize_for(const Settings& settings) {
 OutputOptions output_options(const Settings& settings) {
   const proto::Options& options = settings.message();
   OutputOptions output{.folder = options.output_dir(),
-                       .format = options.format() == proto::Format::png ? ImageFormat::png : ImageFormat::jpg,
                        .previous = previous(options),
                        .allow_changes = options.allow_changes(),
                        .part = part(settings)};
+  if (settings.has("format"))
+    output.format = options.format() == proto::Format::png ? ImageFormat::png : ImageFormat::jpg;
   if (!output.part.whole()) output.folder /= part_name(output.part);
   return output;
 }

@@ -13,6 +13,7 @@
 #include "runtime/sink/gallery.h"
 #include "runtime/sink/new_file.h"
 #include "runtime/sink/parts.h"
+#include "runtime/warn.h"
 
 namespace flux {
 namespace {
@@ -77,6 +78,8 @@ std::optional<PastRun> run_to_resume(const OutputOptions& options) {
   return PastRun(options.folder);
 }
 
+const char* image_extension(ImageFormat format) { return format == ImageFormat::png ? ".png" : ".jpg"; }
+
 /// The files that go when the new run begins.
 std::vector<std::string> files_that_go(const OutputOptions& options, const std::optional<PastRun>& past) {
   const fs::path& folder = options.folder;
@@ -105,6 +108,10 @@ OutputFolder::OutputFolder(const OutputOptions& options)
       lock_(options.folder),
       past_(run_to_resume(options)),
       previous_(files_that_go(options, past_)) {
+  const std::optional<ImageFormat> before = past_ ? past_->format() : std::nullopt;
+  format_ = options.format.value_or(before.value_or(ImageFormat::png));
+  if (before && before != format_)
+    log_warning(fmt::format("--format: pictures that were drawn before are {} and stay so", image_extension(*before)));
   if (!options_.part.whole()) require_room_for_parts(options_.folder.parent_path(), options_.part.of);
   const fs::path probe = options_.folder / kProbeName;
   write_new_file(probe, "?");
@@ -142,7 +149,7 @@ std::function<void()> OutputFolder::last_act() const {
 std::string OutputFolder::file_name(int64_t picture, uint64_t seed, const std::string& id) const {
   std::ostringstream name;
   name << std::setw(5) << std::setfill('0') << picture << '-' << seed << (id.empty() ? "" : "-") << id
-       << (options_.format == ImageFormat::png ? ".png" : ".jpg");
+       << image_extension(format_);
   return name.str();
 }
 

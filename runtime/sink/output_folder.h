@@ -39,7 +39,7 @@ class OutputFolder {
 
   const std::filesystem::path& path() const { return options_.folder; }
   const Part& part() const { return options_.part; }
-  ImageFormat format() const { return options_.format; }
+  ImageFormat format() const { return format_; }
   const FolderLock& lock() const { return lock_; }
 
   /// `00000-<seed>.png`, or `00000-<seed>-<id>.png`: nothing of the prompt.
@@ -52,6 +52,7 @@ class OutputFolder {
   FolderLock lock_;
   std::optional<PastRun> past_;
   std::vector<std::string> previous_;  // files that go
+  ImageFormat format_ = ImageFormat::png;
 };
 
 }  // namespace flux

@@ -74,6 +74,17 @@ class Resume(unittest.TestCase):
         for name in whole:  # the gallery shows all
             self.assertIn(name, (self.out / "index.html").read_text())
 
+    def test_the_format_of_the_run_stays_unless_another_is_asked_for(self):
+        self.assertEqual(self.generate("--format", "jpg", steps=1).returncode, 0)
+        first, second, third = sorted(path.name for path in self.out.glob("*.jpg"))
+        (self.out / first).unlink()
+        result = self.generate("--resume", steps=1)
+        self.assertEqual(result.stdout.split(), [str(self.out / first)], result.stderr)
+        (self.out / second).unlink()
+        result = self.generate("--resume", "--format", "png", steps=1)
+        self.assertIn("--format: pictures that were drawn before are .jpg and stay so", result.stderr)
+        self.assertEqual({path.name for path in self.out.glob("0*")}, {first, second.replace("jpg", "png"), third})
+
     def test_an_empty_folder_begins_a_run(self):
         self.assertEqual(self.generate("--resume").returncode, 0)
         self.assertEqual(len(self.files()), 3)
