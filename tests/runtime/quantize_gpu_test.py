@@ -1,34 +1,23 @@
 """flux-dist quantize on a card: the folder that a CPU writes, byte for byte."""
 
-import tempfile
 import unittest
-from pathlib import Path
 
 from runtime import cards
 
 cards.require()
 
 import torch
-from reference import pipeline, quantized
-from runtime.program import PROGRAM, run
-from runtime.quantize_test import KINDS
+from runtime.quantize_test import KINDS, OfADenseModel
 from safetensors.torch import load_file
 
 
-class QuantizeOnACard(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = Path(temporary.name)
-        pipeline.write_model(cls.folder / "dense", quantized.MODEL)
-
+class QuantizeOnACard(OfADenseModel):
     def made(self, kind, device, *flags):
         """Files by component."""
-        folder = self.folder / f"{kind}-{device}"
-        result = run([PROGRAM, "quantize", "--model", self.folder / "dense", "--output-dir", folder, "--device", device, *flags])
+        result = self.quantize(f"{kind}-{device}", *flags, device=device)
         self.assertEqual(result.returncode, 0, result.stderr)
-        return [next((folder / component).glob("*.safetensors")) for component in ("transformer", "text_encoder_2")]
+        return [next((self.folder / f"{kind}-{device}" / component).glob("*.safetensors"))
+                for component in ("transformer", "text_encoder_2")]
 
     def test_as_on_a_cpu(self):
         for kind, flags in KINDS.items():

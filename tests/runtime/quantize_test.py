@@ -25,19 +25,27 @@ KINDS = {
 }
 
 
-class Quantize(unittest.TestCase):
+class OfADenseModel(unittest.TestCase):
+    """A folder with a model to be quantized, for tests on CPUs and on cards."""
+
     @classmethod
     def setUpClass(cls):
         temporary = tempfile.TemporaryDirectory()
         cls.addClassCleanup(temporary.cleanup)
         cls.folder = Path(temporary.name)
         pipeline.write_model(cls.folder / "dense", quantized.MODEL)
+
+    def quantize(self, to, *flags, model="dense", device="cpu"):
+        return run([PROGRAM, "quantize", "--model", self.folder / model, "--output-dir", self.folder / to, "--device", device,
+                    *flags])
+
+
+class Quantize(OfADenseModel):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         cls.prompts = cls.folder / "prompts.jsonl"
         cls.prompts.write_text(json.dumps(quantized.REQUEST))
-
-    def quantize(self, to, *flags, model="dense"):
-        return run([PROGRAM, "quantize", "--model", self.folder / model, "--output-dir", self.folder / to, "--device", "cpu",
-                    *flags])
 
     def generate(self, model, *flags, launcher=()):
         out = Path(tempfile.mkdtemp(dir=self.folder))

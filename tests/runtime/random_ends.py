@@ -103,8 +103,9 @@ class Trial:
                 job.send_signal(self.blow)
                 return True
             processes = processes_of(out)
-            others = [process for rank, process in processes.items() if rank != self.rank]
-            self.may_be_silent = not any(has_thread(process, "departure") for process in others)
+            if self.blow == signal.SIGKILL:  # of which the launcher ends the others; of one that stopped they tell later
+                others = [process for rank, process in processes.items() if rank != self.rank]
+                self.may_be_silent = not any(has_thread(process, "departure") for process in others)
             os.kill(processes[self.rank], self.blow)
             return True
         except (KeyError, ProcessLookupError):  # not there yet, or not any more
