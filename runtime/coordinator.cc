@@ -10,6 +10,7 @@
 
 #include "model/files/printable.h"
 #include "parallel/rank/errors.h"
+#include "parallel/rank/host_addresses.h"
 
 namespace flux {
 namespace {
@@ -325,26 +326,27 @@ void Coordinator::obey(const command::Stop&) {
   parts_.sink.finish(finished_);
 }
 
-/// That several ranks of a host fall silent together is no request's fault.
-bool Coordinator::host_is_gone(int rank) const {
-  const std::string& host = placement_.ranks[rank].host;
-  int silent = 0;
-  for (const auto& place : placement_.ranks) {
-    if (place.host != host) continue;
-    const auto heard = heard_.find(place.rank);
-    if (heard == heard_.end() || Clock::now() - heard->second <= kSilence) return false;
-    ++silent;
-  }
-  return silent > 1;
+/// One whose ranks have fallen silent, all together; a single one may also have died, but then its host answers. Empty:
+/// none.
+std::string Coordinator::lost_host() const {
+  std::map<std::string, std::vector<const RankPlace*>> hosts;
+  for (const auto& place : placement_.ranks) hosts[place.host].push_back(&place);
+  const auto silent = [&](const RankPlace* place) {
+    const auto heard = heard_.find(place->rank);
+    return heard != heard_.end() && Clock::now() - heard->second > kSilence;
+  };
+  for (const auto& [host, places] : hosts)
+    if (std::ranges::all_of(places, silent) && (places.size() > 1 || !host_answers(places.front()->host_addresses)))
+      return host;
+  return {};
 }
 
-bool Coordinator::a_host_is_gone() const {
-  return std::ranges::any_of(placement_.ranks, [this](const RankPlace& place) { return host_is_gone(place.rank); });
-}
-
+/// Who notices may be another rank, of another host, that waited for one of those.
 void Coordinator::obey(const command::Abort& abort) {
-  blames_a_request_ = !host_is_gone(abort.rank);
-  end({kFailed, placement_.named(abort.rank) + " " + abort.why});
+  const std::string lost = lost_host();
+  blames_a_request_ = lost.empty();
+  const std::string because = lost.empty() ? "" : fmt::format("; nothing is heard of {}", printable_line(lost));
+  end({kFailed, placement_.named(abort.rank) + " " + abort.why + because});
 }
 
 /// The launcher sends SIGTERM a second after a rank has died; the heartbeat tells which, on whatever host.

@@ -52,8 +52,8 @@ class Coordinator {
   /// Whether what the rank was working on that ended the run may be why.
   bool blames_a_request() const { return blames_a_request_; }
 
-  /// Several ranks of some host, all it has, are silent: no request's fault.
-  bool a_host_is_gone() const;
+  /// Whether a host was lost, which is no request's fault.
+  bool a_host_is_gone() const { return !lost_host().empty(); }
 
   /// After an early ending: takes from the sink what it still finishes, for at most `patience`, then everything is
   /// shown.
@@ -101,7 +101,7 @@ class Coordinator {
   void end(Ending ending);
   std::optional<int> silent_rank() const;
   void answer(int signal);
-  bool host_is_gone(int rank) const;
+  std::string lost_host() const;
 
   // What ranks say.
   void on(int from, Ready&& ready);

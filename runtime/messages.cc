@@ -230,6 +230,7 @@ std::string pack(const Hello& hello) {
   out.set_host(hello.facts.host);
   out.set_process(hello.facts.process);
   out.set_cores(hello.facts.cores);
+  for (const auto& address : hello.facts.host_addresses) out.add_host_addresses(address);
   for (const auto& card : hello.facts.cards) {
     auto& to = *out.add_cards();
     to.set_index(card.index);
@@ -248,7 +249,7 @@ std::string pack(const Hello& hello) {
 
 Hello unpack_hello(const std::string& bytes) {
   const auto in = parsed<wire::Hello>(bytes);
-  Hello hello{{in.host(), in.process(), in.cores(), {}},
+  Hello hello{{in.host(), in.process(), in.cores(), {}, {in.host_addresses().begin(), in.host_addresses().end()}},
               {{in.image_tokens(), in.text_tokens()}, in.pictures(), in.steps()}};
   for (const auto& card : in.cards()) {
     if (card.distances_size() != 0 && card.distances_size() != in.cards_size()) not_ours();

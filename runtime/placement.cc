@@ -247,6 +247,7 @@ Placement laid_out(const std::vector<int>& sizes, int first, const PlacementOpti
     RankPlace place;
     place.rank = static_cast<int>(rank);
     place.host = facts[rank].host;
+    place.host_addresses = facts[rank].host_addresses;
     place.threads = threads > 0 ? threads : std::max(1, facts[rank].cores / ranks_on_host[facts[rank].host]);
     placement.ranks.push_back(place);
   }

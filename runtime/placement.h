@@ -26,12 +26,14 @@ struct RankFacts {
   int64_t process = 0;  // id on the host: ranks as threads share it
   int cores = 1;        // usable by this process
   std::vector<Card> cards;
+  std::vector<std::string> host_addresses{};
 };
 
 /// One rank's row.
 struct RankPlace {
   int rank = 0;
   std::string host;
+  std::vector<std::string> host_addresses;
   bool encodes = false;  // holds the text encoders and the modulation
   bool decodes = false;  // holds the VAE
   int replica = -1;      // -1: denoises nothing

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "parallel/rank/device.h"
+#include "parallel/rank/host_addresses.h"
 
 namespace flux {
 
 RankFacts rank_facts(DeviceChoice device) {
-  RankFacts facts{host_name(), getpid(), usable_cores(), {}};
+  RankFacts facts{host_name(), getpid(), usable_cores(), {}, host_addresses()};
   if (device == DeviceChoice::cpu) return facts;
   facts.cards = visible_cards();
   std::vector<std::string> uuids;

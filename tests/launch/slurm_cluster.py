@@ -1,6 +1,7 @@
 """A Slurm of several nodes on this machine: its own daemons, in a folder of its own."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +18,8 @@ SlurmctldPort={port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+# A job that is queued again begins a second after its credentials have expired: otherwise after two minutes.
+AuthInfo=socket={folder}/munge.socket,cred_expire=8
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
@@ -129,6 +131,11 @@ class Cluster:
     def run(self, *command, **environment):
         return subprocess.run([str(word) for word in command], env={**self.environment, **environment},
                               capture_output=True, text=True, timeout=300)
+
+    def log_of(self, number):
+        """What the daemons said of a job."""
+        lines = (self.folder / "daemons.log").read_text().splitlines()
+        return "\n".join(line for line in lines if re.search(rf"(JobId=|[Jj]ob ){number}\b", line))
 
     def job(self, number):
         """What Slurm knows of a job."""

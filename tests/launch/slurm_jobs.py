@@ -18,18 +18,6 @@ PROMPTS = ["a red circle on a white background", "a blue square on a yellow back
 UNDER_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED", "PREEMPTED")
 
 
-def has_steps(number):
-    """Whether nodes, all of this machine, hold a step of the job."""
-    title = f"slurmstepd: [{number}."
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cmdline").read_text(errors="replace").startswith(title):
-                return True
-        except OSError:  # it has ended
-            continue
-    return False
-
-
 class SlurmJobs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -70,23 +58,12 @@ class SlurmJobs(unittest.TestCase):
         """Until something is there of a job. If it ends before or takes too long, what Slurm and the job say is said."""
         deadline = time.monotonic() + patience
         while not there():
-            job = self.hurried(number)
+            job = self.cluster.job(number)
             if time.monotonic() > deadline or (job["JobState"] not in UNDER_WAY and not there()):
                 log = self.here / f"flux-dist-{number}.log"
-                self.fail(f"{job}\n{log.read_text() if log.exists() else ''}\n{processes_of(self.out)}")
+                self.fail(f"{job}\n{log.read_text() if log.exists() else ''}\n{processes_of(self.out)}\n"
+                          f"{self.cluster.log_of(number)}")
             time.sleep(0.1)
-
-    def hurried(self, number):
-        """The job. Slurm lets one that is queued again wait for two minutes, for its nodes to be done with the start
-        before; here it is seen when they are, and some seconds later they have told the controller."""
-        job = self.cluster.job(number)
-        if job["JobState"] == "PENDING" and job["Restarts"] != "0":
-            deadline = time.monotonic() + 60
-            while has_steps(number) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            time.sleep(2)
-            self.cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
-        return job
 
     def ended(self, number):
         """What Slurm says of the job, and what the job said, without srun's own lines."""

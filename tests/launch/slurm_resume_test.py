@@ -107,7 +107,7 @@ class SlurmResume(SlurmJobs):
 
     def check_that_it_was_given_up(self, job, said):
         self.assertEqual((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "3:0", "2"),
-                         Path(job["StdOut"]).read_text())
+                         f'{Path(job["StdOut"]).read_text()}\n{self.cluster.log_of(job["JobId"])}')
         self.assertIn("3 starts without a new picture: not queued again", said[-1])
         self.assertEqual(list(self.here.glob("*.tries")), [])
 

@@ -91,9 +91,11 @@ TEST(Messages, WhatARankStandsOnArrivesAsItWas) {
       "de",
       77,
       8,
-      {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30, {40, 0}}}};
+      {{0, "GPU-a", "card", 90, 80LL << 30}, {1, "GPU-b", "card", 75, 16LL << 30, {40, 0}}},
+      {"10.0.0.1", "fd00::1"}};
   const Hello arrived = unpack_hello(pack(Hello{facts, {{64, 32}, 10, 4.5}}));
   EXPECT_EQ(arrived.facts.host, facts.host) << "not every name is UTF-8";
+  EXPECT_EQ(arrived.facts.host_addresses, facts.host_addresses);
   EXPECT_EQ(arrived.facts.process, 77);
   EXPECT_EQ(arrived.facts.cores, 8);
   ASSERT_EQ(arrived.facts.cards.size(), 2u);

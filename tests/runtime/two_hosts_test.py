@@ -70,11 +70,12 @@ class TwoHosts(unittest.TestCase):
         self.agent.write_text(f'#!/bin/sh\nshift # the name of the host\nexec {there} "$*"\n')
         self.agent.chmod(0o755)
 
-    def command(self, here, there, *arguments, out=None):
+    def command(self, here, there, *arguments, out=None, mca=()):
         """A run of flux-dist with so many ranks here, the first ones, and there."""
+        settings = [word for name, value in mca for word in ("--mca", name, value)]
         launcher = [*on_host(HERE), "mpirun", "-q", "-H", f"{HOSTS[HERE]}:{here},{HOSTS[THERE]}:{there}", "--bind-to",
                     "none", "--mca", "plm", "rsh", "--mca", "plm_rsh_agent", self.agent, "--mca", "btl_tcp_if_include",
-                    "cable", "-x", "OMP_NUM_THREADS"]
+                    "cable", *settings, "-x", "OMP_NUM_THREADS"]
         return [str(word) for word in [*launcher, *DRAW, "--output-dir", out or self.out, *arguments]]
 
     def test_the_picture_is_that_of_one_host(self):
@@ -88,16 +89,24 @@ class TwoHosts(unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertLessEqual(np.abs(pixels(out / "00000-7.png") - expected).max(), 1)
 
+    def wait_for(self, there, what, patience=60):
+        deadline = time.monotonic() + patience
+        while not there():
+            self.assertLess(time.monotonic(), deadline, f"{what} within {patience} s")
+            time.sleep(0.05)
+
+    def start(self, *command, said, mca=()):
+        """A run of many pictures, when one is drawn."""
+        job = subprocess.Popen(self.command(*command, "--num-images-per-prompt", 500, mca=mca), stdout=subprocess.DEVNULL,
+                               stderr=said)
+        self.addCleanup(lambda: job.poll() is None and job.kill())
+        self.wait_for(lambda: list(self.out.glob("*.png")) or job.poll() is not None, "no picture")
+        return job
+
     def strike(self, here, there, ranks, blow, *arguments):
         """A run of many pictures, of which these ranks get a signal: what it says, and how it ends."""
         with tempfile.TemporaryFile("w+") as said:
-            job = subprocess.Popen(self.command(here, there, "--num-images-per-prompt", 500, *arguments),
-                                   stdout=subprocess.DEVNULL, stderr=said)
-            self.addCleanup(lambda: job.poll() is None and job.terminate())
-            deadline = time.monotonic() + 60
-            while not list(self.out.glob("*.png")) and job.poll() is None:
-                self.assertLess(time.monotonic(), deadline, "no picture within a minute")
-                time.sleep(0.05)
+            job = self.start(here, there, *arguments, said=said)
             processes = processes_of(self.out)
             for rank in ranks:
                 os.kill(processes[rank], blow)
@@ -125,6 +134,8 @@ class TwoHosts(unittest.TestCase):
                 # Who kills rank 0 may do so between a picture and its line.
                 self.assertLessEqual(pictures, begun if rank == 0 else done)
                 self.assertEqual(processes_of(self.out), {})
+                if there == 1:  # its host answers
+                    self.assertIn("suspects", journal_lines(self.out)[-1])
 
     def test_a_host_whose_ranks_are_all_stopped_is_named(self):
         said, code = self.strike(1, 2, [1, 2], signal.SIGSTOP, "--timeout", "3s")
@@ -134,6 +145,42 @@ class TwoHosts(unittest.TestCase):
         self.assertNotIn("suspects", journal_lines(self.out)[-1], "a lost host is no request's fault")
         self.assertEqual(code, 3)
         self.assertEqual(processes_of(self.out), {})
+
+    def test_a_host_whose_cable_is_cut_is_no_requests_fault(self):
+        for here, there, noticed in ((2, 1, "by the rank that waits for it"), (1, 2, "by the coordinator")):
+            with self.subTest(noticed), tempfile.TemporaryDirectory() as folder, self.cable_cut_in(
+                    Path(folder) / "out", here, there, "--timeout", "3s") as (job, said):
+                self.wait_for(lambda: journal_lines(self.out)[-1]["event"] == "end", "no end", 20)
+                self.check_that_a_host_was_lost(said)
+                self.wait_for(lambda: not processes_of(self.out), "ranks", 20)
+
+    def test_mpirun_ends_too_where_it_is_told_to_notice(self):
+        quickly = [(f"oob_tcp_keepalive_{name}", value) for name, value in (("time", 2), ("intvl", 1), ("probes", 2))]
+        with self.cable_cut_in(self.out, 2, 1, "--timeout", "60s", mca=quickly) as (job, said):
+            self.assertNotEqual(job.wait(30), 0)
+            self.check_that_a_host_was_lost(said)
+
+    @contextlib.contextmanager
+    def cable_cut_in(self, out, here, there, *arguments, mca=()):
+        self.out = out
+        with tempfile.TemporaryFile("w+") as said:
+            job = self.start(here, there, *arguments, mca=mca, said=said)
+            ip("link", "set", "cable", "down", network=inside(namespace(THERE)))
+            try:
+                yield job, said
+            finally:
+                job.kill()
+                ip("link", "set", "cable", "up", network=inside(namespace(THERE)))  # mpirun's daemon there then ends
+                job.wait(10)
+
+    def check_that_a_host_was_lost(self, said):
+        end = journal_lines(self.out)[-1]
+        self.assertIn(f"nothing is heard of {THERE}", end["why"])
+        self.assertNotIn("suspects", end)
+        said.seek(0)
+        found = errors(said.read())
+        self.assertEqual(len(found), 1, found)
+        self.assertIn(end["why"], found[0])
 
 
 def why_not():
