@@ -2,10 +2,12 @@
 
 import contextlib
 import http.client
+import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -122,6 +124,17 @@ class Metrics(unittest.TestCase):
                 self.assertEqual(result.returncode, 2, result.stderr)
                 self.assertEqual(len(re.findall("--metrics-address: .*" + what, result.stderr)), 1, result.stderr)
                 self.assertFalse((self.folder / "out").exists())
+
+    def test_a_port_that_one_has_no_right_to_is_refused(self):
+        without = [] if os.getuid() else ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"]
+        probe = subprocess.run([*without, sys.executable, "-c", "import socket; socket.create_server(('127.0.0.1', 1))"],
+                               capture_output=True, text=True)
+        if "PermissionError" not in probe.stderr:
+            self.skipTest("ports below 1024 are everybody's here")
+        result = run([*without, *self.command, "--metrics-address", "1"])
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(len(re.findall("--metrics-address: 127.0.0.1:1: Permission denied", result.stderr)), 1, result.stderr)
+        self.assertFalse((self.folder / "out").exists())
 
     def test_what_cannot_be_written_is_refused_once(self):
         result = run(mpirun(2) + self.command + ["--metrics-file", self.folder / "none" / "flux.prom"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime.program import DEMO, PROGRAM, journal, mpirun, run
+from side_by_side import SideBySide, alone
 
 SMALL = ["--model", DEMO, "--device", "cpu", "--height", 64, "--width", 64, "--num-inference-steps", 4,
          "--max-sequence-length", 32, "--progress", "none", "--threads", 1]
@@ -140,16 +141,17 @@ class Throughput(unittest.TestCase):
         self.assertEqual(result["ranks"][1]["encode_percent"], 0)
         self.assertFalse(Path("pictures").exists())
 
+    @alone
     def test_a_server_that_is_asked_for_more_than_it_draws_has_a_queue(self):
         """Rates over and far over what the machine draws: the same requests wait longer the faster they come."""
-        slow, fast = self.results("--num-prompts", 12, "--scenario", "server", "--request-rate", "0.8,1000",
+        slow, fast = self.results("--num-prompts", 12, "--scenario", "server", "--request-rate", "1.6,1000",
                                   "--burstiness", 100, "--slo", "1ms")
         for result in (slow, fast):
             self.check(result, requests=12, ranks=1)
             self.assertEqual(result["slo_attainment"], 0)
         arrivals = [request["arrival"] for request in slow["requests"]]
         self.assertEqual((arrivals[0], arrivals), (0, sorted(arrivals)))
-        self.assertAlmostEqual(arrivals[-1], 11 / 0.8, places=3)
+        self.assertAlmostEqual(arrivals[-1], 11 / 1.6, places=3)
         self.assertLess(slow["stages"]["queue"]["mean"], slow["stages"]["denoise"]["mean"])
         self.assertLess(slow["stages"]["queue"]["p50"], 0.03)  # the coordinator, which else looks up every 0.1 s, wakes up
         waited = [request["queue"] for request in fast["requests"]]
@@ -182,6 +184,7 @@ class Throughput(unittest.TestCase):
                          (ranks, len(result["replicas"]), 40, 1))
         return simulated["images_per_hour"] / result["images_per_hour"]
 
+    @alone
     def test_a_simulation_draws_as_fast_as_the_run_it_is_made_of(self):
         """A machine that does something else meanwhile slows some of the run down: one of three runs is undisturbed."""
         for ranks, flags in ((1, ()), (3, ("--replicas", 2))):
@@ -336,6 +339,10 @@ class Throughput(unittest.TestCase):
         result = run([PROGRAM, "bench", "compare", bad, bad])
         self.assertEqual(result.returncode, 2)
         self.assertIn('bad.jsonl:1: "benchmark" is missing', result.stderr)
+
+
+def load_tests(_loader, tests, _pattern):
+    return SideBySide(tests)
 
 
 if __name__ == "__main__":
