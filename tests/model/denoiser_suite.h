@@ -4,10 +4,6 @@
 // under mpirun and over NCCL.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "model/denoiser.h"
 #include "model/reproducible_arithmetic.h"
@@ -22,30 +18,16 @@
 
 namespace flux::denoising {
 
-/// The configs of the embedded default with a transformer of another shape, in a folder that goes with it.
-class SmallModel {
- public:
-  SmallModel() : path_(std::filesystem::temp_directory_path() / ("flux_denoiser_" + std::to_string(getpid()))) {
-    const std::filesystem::path demo = std::filesystem::path(FLUX_SOURCE_DIR) / "configs" / "demo";
-    for (const std::string name : {"", "transformer", "text_encoder", "text_encoder_2", "vae", "scheduler"}) {
-      std::filesystem::create_directories(path_ / name);
-      for (const auto& entry : std::filesystem::directory_iterator(demo / name)) {
-        if (entry.path().extension() == ".json") std::filesystem::copy(entry, path_ / name, overwrite);
-      }
-    }
-    auto fields = json(path_ / "transformer" / "config.json");
-    fields.update({{"num_layers", 2}, {"num_single_layers", 2}, {"num_attention_heads", 12}});
-    fields.update({{"attention_head_dim", 16}, {"axes_dims_rope", {4, 4, 8}}});
-    std::ofstream(path_ / "transformer" / "config.json") << fields;
-  }
-  ~SmallModel() { std::filesystem::remove_all(path_); }
-
-  Checkpoint checkpoint() const { return random_weights(ModelFolder(path_), 7); }
-
- private:
-  static constexpr auto overwrite = std::filesystem::copy_options::overwrite_existing;
-  std::filesystem::path path_;
-};
+/// The demo with a transformer of another shape and random weights.
+inline Checkpoint small_model() {
+  ModelFolder folder(source_folder() / "configs/demo");
+  TransformerConfig& shape = folder.transformer;
+  shape.num_layers = shape.num_single_layers = 2;
+  shape.num_attention_heads = 12;
+  shape.attention_head_dim = 16;
+  shape.axes_dims_rope = {4, 4, 8};
+  return random_weights(folder, 7);
+}
 
 struct Request {
   Picture picture;
@@ -99,7 +81,7 @@ class DenoiserRanks : public testing::TestWithParam<std::tuple<int, Setting>> {
   Setting setting() const { return std::get<1>(GetParam()); }
   int text_ranks() const { return flux::text_ranks(largest.text_tokens, largest.image_tokens, ranks()); }
 
-  const SmallModel model_;
+  const Checkpoint checkpoint_ = small_model();
 };
 
 /// A code that comes out otherwise on a card changes a value by a rounding to 8 bits, the sums of fp32 by less. Those
@@ -169,15 +151,14 @@ inline std::vector<at::Tensor> drawn_by_one_rank(const Checkpoint& checkpoint, F
 }
 
 TEST_P(DenoiserRanks, EqualOneRank) {
-  const auto checkpoint = model_.checkpoint();
-  const auto& config = checkpoint.folder.transformer;
+  const auto& config = checkpoint_.folder.transformer;
   for (const auto& [format, exchange] : formats) {
     if (!possible(exchange, config, ranks()) || (told_by_one_number_of_ranks(format) && ranks() != 2)) continue;
     run_ranks(ranks(), [&](World& world) {
       const auto device = setting().device(world.rank());
       const auto sequence = setting().group(world);
-      const auto expected = drawn_by_one_rank(checkpoint, format, exchange, *sequence, device);
-      Denoiser shared(checkpoint, {device, at::kFloat, format}, *sequence, largest, exchange);
+      const auto expected = drawn_by_one_rank(checkpoint_, format, exchange, *sequence, device);
+      Denoiser shared(checkpoint_, {device, at::kFloat, format}, *sequence, largest, exchange);
       for (size_t index = 0; index < requests.size(); ++index) {
         const auto latents = draw(shared, requests[index], config, device);
         const auto where = testing::Message()
@@ -190,8 +171,7 @@ TEST_P(DenoiserRanks, EqualOneRank) {
 }
 
 TEST_P(DenoiserRanks, OfUnequalSharesEqualOneRank) {
-  const auto checkpoint = model_.checkpoint();
-  const auto& config = checkpoint.folder.transformer;
+  const auto& config = checkpoint_.folder.transformer;
   Demand uneven = largest;
   for (int rank = 0; rank < ranks(); ++rank) uneven.shares.push_back(1 + (rank * 5 + 2) % 4);
   for (const Exchange& exchange : {Exchange{}, Exchange{gather, Format::int8}, Exchange{ulysses, Format::int8},
@@ -200,8 +180,8 @@ TEST_P(DenoiserRanks, OfUnequalSharesEqualOneRank) {
     run_ranks(ranks(), [&](World& world) {
       const auto device = setting().device(world.rank());
       const auto sequence = setting().group(world);
-      const auto expected = drawn_by_one_rank(checkpoint, Format::dense, exchange, *sequence, device);
-      Denoiser shared(checkpoint, {device}, *sequence, uneven, exchange);
+      const auto expected = drawn_by_one_rank(checkpoint_, Format::dense, exchange, *sequence, device);
+      Denoiser shared(checkpoint_, {device}, *sequence, uneven, exchange);
       for (size_t index = 0; index < requests.size(); ++index) {
         const auto latents = draw(shared, requests[index], config, device);
         EXPECT_LE(relative_to_largest(latents, expected[index]), difference_on_cards(exchange));
@@ -215,13 +195,12 @@ TEST_P(DenoiserRanks, OfUnequalSharesEqualOneRank) {
 /// exact one, and is another.
 TEST_P(DenoiserRanks, WhatTravelsAsInt8IsRounded) {
   if (ranks() > 2) GTEST_SKIP() << "the same on any number of ranks";
-  const auto checkpoint = model_.checkpoint();
   run_ranks(ranks(), [&](World& world) {
     const auto device = setting().device(world.rank());
     const auto sequence = setting().group(world);
-    Denoiser exact(checkpoint, {device, at::kFloat}, *sequence, largest);
-    Denoiser rounded(checkpoint, {device, at::kFloat}, *sequence, largest, {gather, Format::int8});
-    const auto& config = checkpoint.folder.transformer;
+    Denoiser exact(checkpoint_, {device, at::kFloat}, *sequence, largest);
+    Denoiser rounded(checkpoint_, {device, at::kFloat}, *sequence, largest, {gather, Format::int8});
+    const auto& config = checkpoint_.folder.transformer;
     const double error =
         relative_rms(draw(rounded, requests[0], config, device), draw(exact, requests[0], config, device));
     EXPECT_GT(error, 1e-5);
@@ -233,8 +212,7 @@ TEST_P(DenoiserRanks, WhatTravelsAsInt8IsRounded) {
 /// stream they are not.
 TEST_P(DenoiserRanks, ReplayedStepsHaveTheSameBits) {
   if (setting().device(0).is_cpu()) GTEST_SKIP() << "CPUs record no steps";
-  const auto checkpoint = model_.checkpoint();
-  const auto& config = checkpoint.folder.transformer;
+  const auto& config = checkpoint_.folder.transformer;
   run_ranks(ranks(), [&](World& world) {
     const auto device = setting().device(world.rank());
     const auto sequence = setting().group(world);
@@ -243,7 +221,7 @@ TEST_P(DenoiserRanks, ReplayedStepsHaveTheSameBits) {
           std::pair(Format::dense, Exchange{ulysses}), std::pair(Format::dense, Exchange{ulysses, Format::int8}),
           std::pair(Format::dense, Exchange{gather, Format::dense, Format::fp8})}) {
       if (!possible(exchange, config, ranks())) continue;
-      Denoiser denoiser(checkpoint, {device, at::kFloat, format}, *sequence, largest, exchange);
+      Denoiser denoiser(checkpoint_, {device, at::kFloat, format}, *sequence, largest, exchange);
       std::vector<at::Tensor> expected;
       for (const auto& request : requests) expected.push_back(draw(denoiser, request, config, device));
       const StageStream stream(device);
@@ -293,11 +271,10 @@ inline void expect_reads(Communicator& sequence, const Checkpoint& checkpoint, c
 }
 
 TEST_P(DenoiserRanks, ReadOnlyWhatTheyNeed) {
-  const auto checkpoint = model_.checkpoint();
   run_ranks(ranks(), [&](World& world) {
     const auto sequence = setting().group(world);
     for (const Format format : {Format::dense, Format::int8_outliers})
-      expect_reads(*sequence, checkpoint, {setting().device(world.rank()), at::kFloat, format},
+      expect_reads(*sequence, checkpoint_, {setting().device(world.rank()), at::kFloat, format},
                    world.rank() < text_ranks());
   });
 }

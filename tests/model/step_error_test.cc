@@ -2,12 +2,10 @@
 // CPU, at FLUX.1-dev's on a card.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -36,7 +34,7 @@ using enum Format;
 struct Size {
   at::Device device;
   int64_t doubles, singles, heads, head_dim;
-  std::vector<int64_t> axes;
+  std::array<int64_t, 3> axes;
   Picture picture;
   int64_t text_tokens;
   std::vector<Format> formats;
@@ -58,26 +56,6 @@ const std::vector<Outliers> kinds = {
     {"SmoothQuant (arXiv:2211.10438): a few channels, about 100 times as large", 3, 100},
 };
 
-/// The demo's folder with a transformer of this size.
-class Model {
- public:
-  explicit Model(const Size& size)
-      : path_(std::filesystem::temp_directory_path() / ("flux_step_error_" + std::to_string(getpid()))) {
-    std::filesystem::copy(source_folder() / "configs" / "demo", path_, std::filesystem::copy_options::recursive);
-    auto fields = json(path_ / "transformer" / "config.json");
-    fields.update({{"num_layers", size.doubles}, {"num_single_layers", size.singles}});
-    fields.update({{"num_attention_heads", size.heads}, {"attention_head_dim", size.head_dim}});
-    fields.update({{"axes_dims_rope", size.axes}, {"in_channels", 64}});
-    std::ofstream(path_ / "transformer" / "config.json") << fields;
-  }
-  ~Model() { std::filesystem::remove_all(path_); }
-
-  Checkpoint checkpoint() const;
-
- private:
-  std::filesystem::path path_;
-};
-
 /// Random weights of the variance that PyTorch gives new layers, a third of what keeps an activation's size: beside the
 /// residual stream a branch is small, as in a model that was trained.
 class OfNewLayers : public Recorder {
@@ -90,9 +68,16 @@ class OfNewLayers : public Recorder {
   }
 };
 
-Checkpoint Model::checkpoint() const {
-  const Checkpoint random = random_weights(ModelFolder(path_), 7);
-  return {random.folder, [random](const std::string& name) -> std::shared_ptr<const TensorSource> {
+/// The demo with a transformer of this size.
+Checkpoint model_of(const Size& size) {
+  ModelFolder folder(source_folder() / "configs/demo");
+  TransformerConfig& shape = folder.transformer;
+  shape.num_layers = size.doubles;
+  shape.num_single_layers = size.singles;
+  shape.num_attention_heads = size.heads;
+  shape.attention_head_dim = size.head_dim;
+  shape.axes_dims_rope = size.axes;
+  return {folder, [random = random_weights(folder, 7)](const std::string& name) -> std::shared_ptr<const TensorSource> {
             return std::make_shared<OfNewLayers>(random.open(name));
           }};
 }
@@ -161,8 +146,7 @@ class StepError : public testing::TestWithParam<Size> {
 
 TEST_P(StepError, OfInt8IsLessThanHalfOfFp8) {
   const Size& size = GetParam();
-  const Model model(size);
-  const Checkpoint checkpoint = model.checkpoint();
+  const Checkpoint checkpoint = model_of(size);
   const std::vector<at::Tensor> exact = velocities(checkpoint, size, at::kFloat, Format::dense);
   std::map<Format, std::vector<double>> errors;
   for (const Format format : size.formats) {

@@ -171,6 +171,33 @@ TEST(Plan, RanksOnOneCardAddUp) {
   EXPECT_THAT(as_text(plan), ::testing::HasSubstr("DOES NOT FIT"));
 }
 
+TEST(Plan, SaysWhatIsPinnedAndWhatNoAllocatorCounts) {
+  const PlanRequest request = request_of(128);
+  Placement placement = placed(2, 2, request);
+  placement.encoder_residency = Residency::streamed;
+  const Plan plan = make_plan(demo(), placement, request);
+  const RankBytes &streams = plan.ranks[0], &draws = plan.ranks[1];
+  EXPECT_GT(streams.host, 0);
+  EXPECT_EQ(draws.host, 0);
+  for (const RankBytes* rank : {&streams, &draws}) {
+    int64_t weights = 0;
+    for (const auto& [kind, bytes] : rank->weights) weights += bytes;
+    EXPECT_GT(rank->outside, 0);
+    EXPECT_EQ(rank->total(), weights + rank->buffers + rank->workspace + rank->outside);
+  }
+  const auto ranks = nlohmann::json::parse(as_json(plan))["ranks"];
+  EXPECT_EQ(ranks[0]["pinned_on_host"], streams.host);
+  EXPECT_EQ(ranks[1]["outside"], draws.outside);
+  const std::string text = as_text(plan);
+  const auto lines_with = [&](const std::string& words) {
+    int lines = 0;
+    for (size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) ++lines;
+    return lines;
+  };
+  EXPECT_EQ(lines_with("of the host's memory, pinned: what is streamed to the card"), 1) << text;
+  EXPECT_EQ(lines_with("the driver, libraries and NCCL"), 2) << text;
+}
+
 TEST(Plan, CpusHaveNoCards) {
   const Plan plan = make_plan(demo(), placed(2, 0, request_of(64)), request_of(64));
   EXPECT_TRUE(plan.cards.empty());
