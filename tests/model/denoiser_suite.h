@@ -92,9 +92,11 @@ inline double difference_on_cards(const Exchange& exchange, Format format = Form
   return format == Format::int8 || exchange.keys_values == Format::int8 ? 1e-2 : 1e-5;
 }
 
-/// Of those that are widened for a product, rows know nothing of the others: one number of ranks stands for all.
-inline bool told_by_one_number_of_ranks(Format format) {
-  return format != Format::dense && input_of(format) == Format::dense && format != Format::int8_outliers;
+/// Of matrices that are widened for a product, rows know nothing of the others: two ranks stand for all. A group of one
+/// is told by one format.
+inline bool tells(int ranks, Format format) {
+  const bool widened = format != Format::dense && input_of(format) == Format::dense && format != Format::int8_outliers;
+  return widened ? ranks == 2 : ranks > 1 || format == Format::dense;
 }
 
 /// How matrices are kept, and what travels: what one rank draws does not depend on the way.
@@ -153,7 +155,7 @@ inline std::vector<at::Tensor> drawn_by_one_rank(const Checkpoint& checkpoint, F
 TEST_P(DenoiserRanks, EqualOneRank) {
   const auto& config = checkpoint_.folder.transformer;
   for (const auto& [format, exchange] : formats) {
-    if (!possible(exchange, config, ranks()) || (told_by_one_number_of_ranks(format) && ranks() != 2)) continue;
+    if (!possible(exchange, config, ranks()) || !tells(ranks(), format)) continue;
     run_ranks(ranks(), [&](World& world) {
       const auto device = setting().device(world.rank());
       const auto sequence = setting().group(world);
