@@ -326,9 +326,9 @@ void Coordinator::obey(const command::Stop&) {
   parts_.sink.finish(finished_);
 }
 
-/// One whose ranks have fallen silent, all together; a single one may also have died, but then its host answers. Empty:
-/// none.
-std::string Coordinator::lost_host() const {
+/// The ranks of a host that is lost have fallen silent, all together; a single one may also have died, but then its
+/// host answers.
+std::string Coordinator::loss() const {
   std::map<std::string, std::vector<const RankPlace*>> hosts;
   for (const auto& place : placement_.ranks) hosts[place.host].push_back(&place);
   const auto silent = [&](const RankPlace* place) {
@@ -337,16 +337,15 @@ std::string Coordinator::lost_host() const {
   };
   for (const auto& [host, places] : hosts)
     if (std::ranges::all_of(places, silent) && (places.size() > 1 || !host_answers(places.front()->host_addresses)))
-      return host;
+      return fmt::format("; nothing is heard of {}", printable_line(host));
   return {};
 }
 
 /// Who notices may be another rank, of another host, that waited for one of those.
 void Coordinator::obey(const command::Abort& abort) {
-  const std::string lost = lost_host();
+  const std::string lost = loss();
   blames_a_request_ = lost.empty();
-  const std::string because = lost.empty() ? "" : fmt::format("; nothing is heard of {}", printable_line(lost));
-  end({kFailed, placement_.named(abort.rank) + " " + abort.why + because});
+  end({kFailed, placement_.named(abort.rank) + " " + abort.why + lost});
 }
 
 /// The launcher sends SIGTERM a second after a rank has died; the heartbeat tells which, on whatever host.

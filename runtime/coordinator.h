@@ -52,8 +52,8 @@ class Coordinator {
   /// Whether what the rank was working on that ended the run may be why.
   bool blames_a_request() const { return blames_a_request_; }
 
-  /// Whether a host was lost, which is no request's fault.
-  bool a_host_is_gone() const { return !lost_host().empty(); }
+  /// Where a host was lost, which is no request's fault, that it was, to be added to why the run ends; else empty.
+  std::string loss() const;
 
   /// After an early ending: takes from the sink what it still finishes, for at most `patience`, then everything is
   /// shown.
@@ -101,7 +101,6 @@ class Coordinator {
   void end(Ending ending);
   std::optional<int> silent_rank() const;
   void answer(int signal);
-  std::string lost_host() const;
 
   // What ranks say.
   void on(int from, Ready&& ready);

@@ -155,8 +155,9 @@ int coordinate(const GenerateRequest& request, const Placement& placement, Desk&
       if (const std::optional<int> culprit = desk.suspects.culprit()) ending.why += departure.work_of(*culprit);
     }
   } catch (const Aborted& error) {  // by a rank that nobody can name
-    ending = {kFailed, error.what()};
-    if (!coordinator.a_host_is_gone()) suspects = desk.suspects.of_all();
+    const std::string lost = coordinator.loss();
+    ending = {kFailed, error.what() + lost};
+    if (lost.empty()) suspects = desk.suspects.of_all();
   } catch (const std::exception& error) {
     ending = {kFailed, error.what()};
   }
