@@ -31,6 +31,7 @@ Coordinator::Coordinator(Parts parts, const Placement& placement, const Operatio
     : parts_(parts), placement_(placement), scheduler_(setup_of(placement, operation)) {}
 
 void Coordinator::handle(int from, Report&& report) {
+  notice_sleep();
   if (from != parts_.world.rank()) heard_[from] = Clock::now();
   std::visit([&]<typename Kind>(Kind&& kind) { on(from, std::forward<Kind>(kind)); }, std::move(report));
 }
@@ -83,7 +84,10 @@ void Coordinator::settle(std::chrono::milliseconds patience) {
 
 void Coordinator::notice_sleep() {
   const auto look = Clock::now();
-  if (look - looked_ > kSleep) slept_ += look - looked_;
+  if (const auto slept = look - looked_; slept > kSleep) {
+    slept_ += slept;
+    for (auto& [rank, when] : heard_) when += slept;
+  }
   looked_ = look;
 }
 
