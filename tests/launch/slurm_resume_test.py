@@ -40,12 +40,24 @@ class SlurmResume(SlurmJobs):
         return [line["exit_code"] for line in journal_lines(self.out) if line["event"] == "end"]
 
     def test_drains_before_its_time_is_up(self):
-        self.pictures = 300  # for more than the quarter of a minute that is left before the signal
-        number = self.start(slurm=("--time=1", "--signal=B:USR1@45"))
+        self.pictures = 300  # for more than the half minute that may pass before the signal
+        number = self.start(slurm=("--time=2", "--signal=B:USR1@88"))  # Slurm looks every 30 s, and acts 30 s ahead
         said = self.complete(number)
         drained = self.endings()[:-1]
         self.assertEqual(drained, [75] * len(drained))
         self.assertIn("drained (SIGUSR1)", "\n".join(said))
+
+    def test_told_to_drain_before_its_ranks_start(self):
+        slow, asked = self.here / "slow" / "flux-dist", self.here / "asked"
+        slow.parent.mkdir()
+        slow.write_text(f'#!/bin/sh\n[ "$1" = --help ] && touch {asked} && sleep 3\nexec {self.installed}/bin/flux-dist "$@"\n')
+        slow.chmod(0o755)
+        number = self.submit("--num-images-per-prompt", self.pictures // 2, slurm=(),
+                             PATH=f"{slow.parent}:{self.cluster.environment['PATH']}")
+        self.wait_for(asked.exists, number)
+        self.cluster.run("scancel", "--batch", "--signal=USR1", number)
+        self.complete(number)
+        self.assertEqual(self.endings()[-1], 0)
 
     def test_a_rank_that_is_killed(self):
         number = self.start()
