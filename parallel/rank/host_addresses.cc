@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 
 namespace flux {
@@ -19,6 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kPort = "22";
+constexpr std::chrono::milliseconds kPatience{300};
 
 /// In digits; empty of what has no place in them.
 std::string digits(const sockaddr* address) {
@@ -47,7 +49,7 @@ class Knock {
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> released(found, freeaddrinfo);
     socket_ = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (socket_ < 0) return;
-    settle(connect(socket_, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno);
+    result_ = connect(socket_, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
   }
   ~Knock() {
     if (socket_ >= 0) close(socket_);
@@ -55,31 +57,21 @@ class Knock {
   Knock(const Knock&) = delete;
   Knock& operator=(const Knock&) = delete;
 
-  bool answered() const { return answered_; }
-  bool unanswered() const { return waits_ || unreachable_; }
+  bool waits() const { return result_ == EINPROGRESS; }
+  bool answered() const { return result_ == 0 || result_ == ECONNREFUSED; }
+  bool unanswered() const { return waits() || unreachable(result_); }
 
   /// Of poll().
-  pollfd wish() const { return {waits_ ? socket_ : -1, POLLOUT, 0}; }
+  pollfd wish() const { return {waits() ? socket_ : -1, POLLOUT, 0}; }
 
   void look(const pollfd& seen) {
-    if (!waits_ || seen.revents == 0) return;
-    int error = 0;
-    socklen_t size = sizeof error;
-    getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size);
-    settle(error);
+    socklen_t size = sizeof result_;
+    if (waits() && seen.revents != 0) getsockopt(socket_, SOL_SOCKET, SO_ERROR, &result_, &size);
   }
 
  private:
-  void settle(int error) {
-    waits_ = error == EINPROGRESS;
-    answered_ = error == 0 || error == ECONNREFUSED;
-    unreachable_ = unreachable(error);
-  }
-
   int socket_ = -1;
-  bool waits_ = false;
-  bool answered_ = false;
-  bool unreachable_ = false;
+  int result_ = EINVAL;  // of the connection; at first: nobody could be asked
 };
 
 }  // namespace
@@ -96,12 +88,12 @@ std::vector<std::string> host_addresses() {
   return addresses;
 }
 
-bool host_answers(const std::vector<std::string>& addresses, std::chrono::milliseconds patience) {
+bool host_answers(const std::vector<std::string>& addresses) {
   const std::vector<std::string> own = host_addresses();
   std::vector<std::unique_ptr<Knock>> knocks;
   for (const std::string& address : addresses)
     if (std::ranges::find(own, address) == own.end()) knocks.push_back(std::make_unique<Knock>(address));
-  const auto end = Clock::now() + patience;
+  const auto end = Clock::now() + kPatience;
   for (;;) {
     if (std::ranges::any_of(knocks, [](const auto& knock) { return knock->answered(); })) return true;
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());

@@ -126,7 +126,8 @@ class CommandLine(unittest.TestCase):
     def test_a_verb_that_runs_alone_prints_in_a_shell_of_any_task(self):
         """Slurm's variables say which process they were made for."""
         task = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}
-        for verb in (["inspect", "--model", DEMO], ["--version"]):
+        for verb in (["plan", "--model", DEMO], ["inspect", "--model", DEMO], ["tokenize", "--model", DEMO, "-p", "a"],
+                     ["--version"]):
             with self.subTest(verb=verb):
                 for variables in (task, {"SLURM_PROCID": "3"}, {**task, "SLURM_TASK_PID": "1"}):
                     result = flux_dist(*verb, env={**os.environ, **variables})

@@ -52,7 +52,7 @@ class Generate(unittest.TestCase):
         self.assertEqual(expected[0].shape, (64, 96, 3))
         self.assertGreater(np.abs(expected[0] - expected[1]).max(), 8, "another prompt and seed, another picture")
         encoders = ("--replicas", 2, "--encoders", 2, "--decode", "replica")
-        for ranks, flags in ((2, ()), (3, ()), (5, ("--replicas", 2)), (4, ("--replicas", "1,2")), (6, encoders)):
+        for ranks, flags in ((2, ()), (3, ()), (5, ("--replicas", 2)), (4, ("--replicas", "1,2")), (6, ()), (6, encoders)):
             with self.subTest(ranks=ranks, flags=flags):
                 out = self.folder / f"ranks{ranks}{len(flags)}"
                 result = self.generate("--prompts", prompts, "--threads", 1, *flags, ranks=ranks, out=out)
