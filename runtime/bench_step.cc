@@ -163,6 +163,7 @@ StepTimes measure_step(const Checkpoint& checkpoint, const Placement& placement,
   at::set_num_threads(place.threads);
   const c10::InferenceMode no_gradients;
   const c10::DeviceGuard current(place.device);
+  DeviceMemory::keep_stacks_small(place.device);
   const StageStream stream(place.device);
 
   StepTimes times;

@@ -7,6 +7,8 @@
 #if FLUX_CUDA
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
 
 #include <algorithm>
 #endif
@@ -42,8 +44,16 @@ void DeviceMemory::limit(at::Device device, int64_t bytes) {
   const auto total = static_cast<double>(at::cuda::getDeviceProperties(device.index())->totalGlobalMem);
   c10::cuda::CUDACachingAllocator::setMemoryFraction(std::min(1.0, static_cast<double>(bytes) / total), device.index());
 }
+
+void DeviceMemory::keep_stacks_small(at::Device device) {
+  if (device.is_cpu()) return;
+  constexpr size_t bytes = 256;  // of a thread
+  const c10::cuda::CUDAGuard current(device);
+  C10_CUDA_CHECK(cudaDeviceSetLimit(cudaLimitStackSize, bytes));
+}
 #else
 void DeviceMemory::limit(at::Device, int64_t) {}
+void DeviceMemory::keep_stacks_small(at::Device) {}
 #endif
 
 void DeviceMemory::give_back() const {

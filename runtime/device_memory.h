@@ -23,6 +23,11 @@ class DeviceMemory {
   /// ATen takes no more than so many bytes.
   static void limit(at::Device device, int64_t bytes);
 
+  /// Before anything else is done on a card. A card keeps the stacks of all threads that it can run at a time, of
+  /// CUDA's 1 KiB each where nobody says less, and gives kernels that need more what they need: 0.19 GiB less on an
+  /// H200.
+  static void keep_stacks_small(at::Device device);
+
   /// What ATen holds and nobody uses goes back to the driver.
   void give_back() const;
 

@@ -1,6 +1,7 @@
 #include "parallel/nccl/group.h"
 
 #include <ATen/cuda/CUDAEvent.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <fmt/format.h>
@@ -26,8 +27,13 @@ namespace {
 
 using c10::cuda::CUDAStream;
 
-/// Bytes from which copy engines gather sooner than kernels do: an engine takes 30 us longer to begin.
-constexpr int64_t kWorthAnEngine = 4 << 20;
+/// Bytes from which copy engines gather between cards that reach each other. From 4 MiB on they are sooner than
+/// kernels; below, no later than 10 us, and the first of NCCL's kernels takes 0.4 GiB of a card for good: the stacks,
+/// of 2 KB, of all threads that could run at a time.
+constexpr int64_t kWorthAnEngine = 64 << 10;
+
+/// Bytes of each rank that travel at a time where they are not alike.
+constexpr size_t kPiece = 4 << 20;
 
 ncclDataType_t type_of(const at::Tensor& value) {
   static const std::map<at::ScalarType, ncclDataType_t> types = {
@@ -41,6 +47,12 @@ ncclDataType_t type_of(const at::Tensor& value) {
 
 bool even(const std::vector<ByteRange>& ranges) {
   return std::ranges::all_of(ranges, [&](const ByteRange& range) { return range.size == ranges.front().size; });
+}
+
+/// What is copied before and after it travels waits for products in between: more than a piece travels sooner by
+/// kernels.
+bool in_one_piece(const std::vector<ByteRange>& ranges) {
+  return std::ranges::all_of(ranges, [](const ByteRange& range) { return range.size <= kPiece; });
 }
 
 /// Of several calls, the result that counts.
@@ -65,6 +77,7 @@ class NcclCommunicator : public Communicator {
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
         nccl_(std::make_shared<NcclHandle>(*host_, group, device, deadlines)),
         staged_(host_staging()),
+        pieces_(room_for_pieces()),
         monitor_(start_thread("nccl watch", [this] { watch(); })) {}
 
   ~NcclCommunicator() override {
@@ -92,10 +105,12 @@ class NcclCommunicator : public Communicator {
   using Call = std::function<ncclResult_t(ncclComm_t, cudaStream_t)>;
 
   Pending queue(const std::string& name, const at::Tensor& tensor, const Call& call);
+  Pending in_pieces(const std::string& name, const at::Tensor& all, const std::vector<ByteRange>& ranges);
   Pending pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved);
   void go_on(const std::string& name, const at::Tensor& tensor) const;
   void throw_if_aborted(const std::string& name) const;
   std::optional<HostStaging> host_staging() const;
+  at::Tensor room_for_pieces() const;
   void watch();
 
   std::unique_ptr<HostGroup> host_;
@@ -107,6 +122,7 @@ class NcclCommunicator : public Communicator {
   std::condition_variable changed_;
   bool closing_ = false;
   std::optional<HostStaging> staged_;
+  at::Tensor pieces_;  // by rank, in memory that copy engines reach
   std::thread monitor_;
 };
 
@@ -134,6 +150,12 @@ std::optional<HostStaging> NcclCommunicator::host_staging() const {
   return std::nullopt;
 }
 
+/// Collective.
+at::Tensor NcclCommunicator::room_for_pieces() const {
+  if (way_ != Way::peers) return {};
+  return nccl_memory(nccl_, {size(), static_cast<int64_t>(kPiece)}, at::dtype(at::kByte).device(device_));
+}
+
 Pending NcclCommunicator::queue(const std::string& name, const at::Tensor& tensor, const Call& call) {
   go_on(name, tensor);
   const c10::cuda::CUDAGuard guard(device_);
@@ -155,23 +177,25 @@ Pending NcclCommunicator::pending(const std::string& name, std::shared_ptr<at::c
 
 at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions options) {
   const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
-  if (way_ == Way::peers && bytes >= kWorthAnEngine) return nccl_memory(nccl_, sizes, options);
+  if (way_ == Way::peers && options.device() == device_ && bytes >= kWorthAnEngine)
+    return nccl_memory(nccl_, sizes, options);
   return at::empty(sizes, options);
 }
 
 std::string NcclCommunicator::carrier(const at::Tensor& all, at::IntArrayRef rows) const {
-  if (static_cast<int64_t>(all.nbytes()) < kWorthAnEngine) return "NCCL's kernels";
   if (staged_) return "copy engines, through the host";
-  const bool registered = way_ == Way::peers && even(gathered_ranges(all, rows, size()));
-  return registered ? "copy engines, card to card" : "NCCL's kernels";
+  const std::vector<ByteRange> ranges = gathered_ranges(all, rows, size());
+  const bool worth_engines = even(ranges) ? static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine : in_one_piece(ranges);
+  return way_ == Way::peers && worth_engines ? "copy engines, card to card" : "NCCL's kernels";
 }
 
 Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {
   const std::vector<ByteRange> ranges = gathered_ranges(all, rows, size());
-  if (staged_ && static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine) {
+  if (staged_) {
     go_on("all_gather", all);
     return pending("all_gather", staged_->all_gather(all, ranges));
   }
+  if (way_ == Way::peers && !even(ranges) && in_one_piece(ranges)) return in_pieces("all_gather", all, ranges);
   auto* data = static_cast<char*>(all.data_ptr());
   return queue("all_gather", all, [=, this](ncclComm_t comm, cudaStream_t stream) {
     const ByteRange mine = ranges[rank()];
@@ -216,8 +240,42 @@ Pending NcclCommunicator::all_to_all(const at::Tensor& received, at::IntArrayRef
 
 Pending NcclCommunicator::broadcast(const at::Tensor& value, int root) {
   check_broadcast(value, root, size());
+  std::vector<ByteRange> ranges(static_cast<size_t>(size()), {0, 0});
+  ranges[static_cast<size_t>(root)].size = value.nbytes();
+  if (staged_) {
+    go_on("broadcast", value);
+    return pending("broadcast", staged_->all_gather(value, ranges));
+  }
+  if (way_ == Way::peers) return in_pieces("broadcast", value, ranges);
   return queue("broadcast", value, [&](ncclComm_t comm, cudaStream_t stream) {
     return ncclBroadcast(value.data_ptr(), value.data_ptr(), value.nbytes(), ncclInt8, root, comm, stream);
+  });
+}
+
+/// By copy engines, which NCCL has for alike parts in registered memory alone: everybody's travel in pieces as large as
+/// the largest rank's, through such memory.
+Pending NcclCommunicator::in_pieces(const std::string& name, const at::Tensor& all,
+                                    const std::vector<ByteRange>& ranges) {
+  return queue(name, all, [&](ncclComm_t comm, cudaStream_t stream) {
+    FirstError error;
+    auto* const data = static_cast<char*>(all.data_ptr());
+    auto* const pieces = static_cast<char*>(pieces_.data_ptr());
+    const auto own = static_cast<size_t>(rank());
+    const auto copy = [&](char* to, const char* from, size_t bytes) {
+      if (bytes > 0) C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream));
+    };
+    const size_t most = std::ranges::max(ranges, {}, &ByteRange::size).size;
+    for (size_t done = 0; done < most; done += kPiece) {
+      const size_t bytes = std::min(kPiece, most - done);
+      const auto left = [&](size_t peer) {
+        return std::min(bytes, ranges[peer].size - std::min(done, ranges[peer].size));
+      };
+      copy(pieces + own * bytes, data + ranges[own].offset + done, left(own));
+      error.note(ncclAllGather(pieces + own * bytes, pieces, bytes, ncclInt8, comm, stream));
+      for (size_t peer = 0; peer < ranges.size(); ++peer)
+        if (peer != own) copy(data + ranges[peer].offset + done, pieces + peer * bytes, left(peer));
+    }
+    return error.result();
   });
 }
 

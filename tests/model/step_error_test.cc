@@ -162,6 +162,8 @@ TEST_P(StepError, OfInt8IsLessThanHalfOfFp8) {
     EXPECT_GT(errors[Format::int8][kind], errors[Format::dense][kind]);
     EXPECT_GT(exact[kind].square().mean().sqrt().item<double>(), 0.1);  // of nothing there is no error
   }
+  // Outliers make a step in 16 bit more exact, not less: what is large hides what is rounded beside it.
+  EXPECT_LE(errors[Format::int8].front(), 1.8 * errors[Format::dense].front());
 }
 
 const Size small{.device = at::kCPU,

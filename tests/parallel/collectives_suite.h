@@ -264,6 +264,19 @@ TEST_P(Collectives, BroadcastFromEveryRoot) {
   });
 }
 
+/// More than a transport may take at a time, one right after the other.
+TEST_P(Collectives, BroadcastOfMuch) {
+  on_ranks([](World&, Group group, at::Device device) {
+    constexpr int64_t bytes = (9 << 20) + 5;
+    std::vector<at::Tensor> values;
+    for (int root = 0; root < group.size(); ++root)
+      values.push_back(bytes_of(group.rank(), root, {bytes}, at::kByte).to(device).clone());
+    for (int root = 0; root < group.size(); ++root) group.broadcast(values[root], root).wait();
+    for (int root = 0; root < group.size(); ++root)
+      EXPECT_TRUE(at::equal(raw(values[root]), raw(bytes_of(root, root, {bytes}, at::kByte)))) << "root " << root;
+  });
+}
+
 TEST_P(Collectives, ReduceKeepsTheLargest) {
   on_ranks([](World&, Group group, at::Device device) {
     const int size = group.size();

@@ -11,6 +11,7 @@ from runtime import faults_test
 
 class FaultsOnCards(faults_test.Faults):
     device = "cuda"
+    steps = 300  # a picture is being drawn at any moment
 
 
 if __name__ == "__main__":

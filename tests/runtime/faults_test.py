@@ -16,6 +16,7 @@ from runtime.program import DEMO, PROGRAM, errors, journal, mpirun, processes_of
 
 class Faults(unittest.TestCase):
     device = "cpu"
+    steps = 4
 
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
@@ -27,7 +28,7 @@ class Faults(unittest.TestCase):
     def start(self, ranks, *flags):
         """A run of many pictures, of which at least one is there when this returns."""
         command = [PROGRAM, "generate", "--model", DEMO, "-p", "a red circle", "--num-images-per-prompt", "500",
-                   "--num-inference-steps", "4", "--output-dir", self.out, "--height", "64", "--width", "64",
+                   "--num-inference-steps", self.steps, "--output-dir", self.out, "--height", "64", "--width", "64",
                    "--seed", "1", "--device", self.device, "--optimize", "latency", *flags]
         run = subprocess.Popen([str(part) for part in (mpirun(ranks) + command if ranks else command)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
