@@ -1,4 +1,4 @@
-"""The same on cards: with two of them the ranks that die or hang are in the middle of NCCL's collectives."""
+"""The same on cards: with two of them the ranks that die or hang are in the middle of gathers that are replayed."""
 
 import unittest
 
@@ -11,7 +11,7 @@ from runtime import faults_test
 
 class FaultsOnCards(faults_test.Faults):
     device = "cuda"
-    steps = 300  # a picture is being drawn at any moment
+    steps, side = 300, 512  # some picture is always being drawn, and copy engines gather its keys and values
 
 
 if __name__ == "__main__":

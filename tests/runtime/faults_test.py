@@ -16,7 +16,7 @@ from runtime.program import DEMO, PROGRAM, errors, journal, mpirun, processes_of
 
 class Faults(unittest.TestCase):
     device = "cpu"
-    steps = 4
+    steps, side = 4, 64  # of a picture
 
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
@@ -28,8 +28,8 @@ class Faults(unittest.TestCase):
     def start(self, ranks, *flags):
         """A run of many pictures, of which at least one is there when this returns."""
         command = [PROGRAM, "generate", "--model", DEMO, "-p", "a red circle", "--num-images-per-prompt", "500",
-                   "--num-inference-steps", self.steps, "--output-dir", self.out, "--height", "64", "--width", "64",
-                   "--seed", "1", "--device", self.device, "--optimize", "latency", *flags]
+                   "--num-inference-steps", self.steps, "--height", self.side, "--width", self.side,
+                   "--output-dir", self.out, "--seed", "1", "--device", self.device, "--optimize", "latency", *flags]
         run = subprocess.Popen([str(part) for part in (mpirun(ranks) + command if ranks else command)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: run.poll() is None and run.kill())
