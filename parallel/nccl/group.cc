@@ -77,8 +77,10 @@ class NcclCommunicator : public Communicator {
         stream_(c10::cuda::getStreamFromPool(true, device.index())),
         nccl_(std::make_shared<NcclHandle>(*host_, group, device, deadlines)),
         staged_(host_staging()),
-        pieces_(room_for_pieces()),
         monitor_(start_thread("nccl watch", [this] { watch(); })) {}
+
+  /// Collective, once, and before anything else.
+  void make_room();
 
   ~NcclCommunicator() override {
     {
@@ -110,7 +112,6 @@ class NcclCommunicator : public Communicator {
   void go_on(const std::string& name, const at::Tensor& tensor) const;
   void throw_if_aborted(const std::string& name) const;
   std::optional<HostStaging> host_staging() const;
-  at::Tensor room_for_pieces() const;
   void watch();
 
   std::unique_ptr<HostGroup> host_;
@@ -150,10 +151,9 @@ std::optional<HostStaging> NcclCommunicator::host_staging() const {
   return std::nullopt;
 }
 
-/// Collective.
-at::Tensor NcclCommunicator::room_for_pieces() const {
-  if (way_ != Way::peers) return {};
-  return nccl_memory(nccl_, {size(), static_cast<int64_t>(kPiece)}, at::dtype(at::kByte).device(device_));
+void NcclCommunicator::make_room() {
+  if (way_ == Way::peers)
+    pieces_ = buffer({size(), static_cast<int64_t>(kPiece)}, at::dtype(at::kByte).device(device_));
 }
 
 Pending NcclCommunicator::queue(const std::string& name, const at::Tensor& tensor, const Call& call) {
@@ -309,7 +309,9 @@ void NcclCommunicator::watch() {
 
 std::unique_ptr<Communicator> nccl_group(std::unique_ptr<HostGroup> host, at::Device device, Deadlines deadlines) {
   const Introduction group = introduce(*host, device);
-  return std::make_unique<NcclCommunicator>(std::move(host), group, device, deadlines);
+  auto communicator = std::make_unique<NcclCommunicator>(std::move(host), group, device, deadlines);
+  communicator->make_room();  // watched already, for it may hang
+  return communicator;
 }
 
 }  // namespace flux

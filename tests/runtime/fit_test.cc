@@ -167,7 +167,7 @@ TEST(Arrangements, NameWhatFitsTheBestFirst) {
 
 TEST(Fit, NamesTheCardAndTheSmallestChange) {
   const Demand large{.image_tokens = 128 * 128};
-  EXPECT_THAT(Case(10 * gib, {}, large).problem(),
+  EXPECT_THAT(Case(9 * gib + gib / 2, {}, large).problem(),
               ::testing::AllOf(HasSubstr("rank 1 on host would take"), HasSubstr("X: give --quantize nf4")));
   EXPECT_THAT(Case(5 * gib + 3 * gib / 4, {}, large).problem(),
               HasSubstr("X: give --quantize nf4 and pictures of at most"));
