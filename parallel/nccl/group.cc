@@ -177,7 +177,7 @@ Pending NcclCommunicator::pending(const std::string& name, std::shared_ptr<at::c
 
 at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions options) {
   const auto bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize());
-  if (way_ == Way::peers && options.device() == device_ && bytes >= kWorthAnEngine)
+  if (way_ == Way::peers && options.device().is_cuda() && bytes >= kWorthAnEngine)
     return nccl_memory(nccl_, sizes, options);
   return at::empty(sizes, options);
 }
