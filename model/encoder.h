@@ -20,7 +20,8 @@ class Encoder {
   ~Encoder();
 
   /// Throws Invalid for a prompt that cannot be encoded (an id past the embedding).
-  /// `warn` gets a sentence for text that truncation dropped.
+  /// `warn` gets a sentence for text that truncation dropped. What it returns lies on the device and is complete: any
+  /// stream may read it.
   Conditioning operator()(const Prompt& prompt, const std::function<void(const std::string&)>& warn) const;
 
  private:

@@ -71,11 +71,13 @@ void add_decoder(const Checkpoint& shapes, const Placement& placement, RankBytes
   bytes.workspace += decoder_workspace(shapes.folder, placement);
 }
 
-/// Of one prompt: embedded text and the modulation of all steps.
-int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& request, at::ScalarType dtype) {
+/// Of one prompt: embedded text and the modulation of all steps. One rank alone holds four, those of the picture that
+/// it draws, of the next, and of two that are encoded or being so.
+int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& request, const Placement& placement) {
+  const int64_t prompts = placement.ranks.size() == 1 ? 4 : 1;
   const int64_t values = request.max_sequence_length * config.hidden_size() +
                          request.num_inference_steps * ModulationLayout(config).size();
-  return values * static_cast<int64_t>(c10::elementSize(dtype));
+  return prompts * values * static_cast<int64_t>(c10::elementSize(placement.dtype));
 }
 
 /// A context, kernels, the handles of libraries, and what ATen takes beside the weights' own bytes: 750 MiB of a
@@ -113,7 +115,7 @@ RankBytes bytes_of_rank(const Checkpoint& shapes, const Placement& placement, co
   bytes.outside = outside_bytes(placement, place);
   if (place.encodes) add_encoder(shapes, placement, bytes);
   if (place.decodes) add_decoder(shapes, placement, bytes);
-  bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement.dtype);
+  bytes.buffers = conditioning_bytes(shapes.folder.transformer, request, placement);
   if (place.replica < 0) return bytes;
   const Replica& replica = placement.replicas[place.replica];
   const int ranks = static_cast<int>(replica.ranks.size());

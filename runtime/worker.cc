@@ -42,7 +42,7 @@ Conditioning with_tensors(Conditioning conditioning, const Make& make) {
   return conditioning;
 }
 
-/// Messages carry tensors of the host.
+/// Messages to other ranks carry tensors of the host. To oneself they pass as they are, and never leave the card.
 Conditioning on_host(Conditioning conditioning) {
   return with_tensors(std::move(conditioning), [](const at::Tensor& values) { return values.cpu().contiguous(); });
 }
@@ -162,7 +162,8 @@ void Worker::encode() {
     Encoded encoded{task->request, 0, {}, {}};
     try {
       const auto warn = [&](const std::string& warning) { encoded.warnings.push_back(warning); };
-      encoded.conditioning = on_host(encoder(task->prompt, warn));
+      Conditioning conditioning = encoder(task->prompt, warn);
+      encoded.conditioning = world_.size() == 1 ? std::move(conditioning) : on_host(std::move(conditioning));
     } catch (const Invalid& error) {
       report(RequestFailed{task->request, error.what()});
       continue;
