@@ -32,8 +32,8 @@ using c10::cuda::CUDAStream;
 /// of 2 KB, of all threads that could run at a time.
 constexpr int64_t kWorthAnEngine = 64 << 10;
 
-/// Bytes of each rank that travel at a time where they are not alike.
-constexpr size_t kPiece = 4 << 20;
+/// Bytes of each rank that travel at a time where they are not alike, and up to which an uneven gather does.
+constexpr size_t kPiece = 4 << 20, kSmall = 1 << 20;
 
 ncclDataType_t type_of(const at::Tensor& value) {
   static const std::map<at::ScalarType, ncclDataType_t> types = {
@@ -49,10 +49,10 @@ bool even(const std::vector<ByteRange>& ranges) {
   return std::ranges::all_of(ranges, [&](const ByteRange& range) { return range.size == ranges.front().size; });
 }
 
-/// What is copied before and after it travels waits for products in between: more than a piece travels sooner by
-/// kernels.
-bool in_one_piece(const std::vector<ByteRange>& ranges) {
-  return std::ranges::all_of(ranges, [](const ByteRange& range) { return range.size <= kPiece; });
+/// Whether an uneven gather goes in pieces. What is copied before and after it travels waits for products that run
+/// meanwhile, so that keys and values travel sooner by kernels.
+bool small(const std::vector<ByteRange>& ranges) {
+  return std::ranges::all_of(ranges, [](const ByteRange& range) { return range.size <= kSmall; });
 }
 
 /// Of several calls, the result that counts.
@@ -185,7 +185,7 @@ at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions opt
 std::string NcclCommunicator::carrier(const at::Tensor& all, at::IntArrayRef rows) const {
   if (staged_) return "copy engines, through the host";
   const std::vector<ByteRange> ranges = gathered_ranges(all, rows, size());
-  const bool worth_engines = even(ranges) ? static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine : in_one_piece(ranges);
+  const bool worth_engines = even(ranges) ? static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine : small(ranges);
   return way_ == Way::peers && worth_engines ? "copy engines, card to card" : "NCCL's kernels";
 }
 
@@ -195,7 +195,7 @@ Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows
     go_on("all_gather", all);
     return pending("all_gather", staged_->all_gather(all, ranges));
   }
-  if (way_ == Way::peers && !even(ranges) && in_one_piece(ranges)) return in_pieces("all_gather", all, ranges);
+  if (way_ == Way::peers && !even(ranges) && small(ranges)) return in_pieces("all_gather", all, ranges);
   auto* data = static_cast<char*>(all.data_ptr());
   return queue("all_gather", all, [=, this](ncclComm_t comm, cudaStream_t stream) {
     const ByteRange mine = ranges[rank()];
