@@ -108,6 +108,17 @@ struct Denoiser::Parts {
     on.latents.addcmul_(velocity, arena.sigma_step);  // Euler, in fp32
   }
 
+  /// Of the finished picture every rank gets the others' rows. They are uneven, for text comes first, and of uneven
+  /// gathers NCCL's kernels would take 0.4 GiB of a card; few bytes are broadcast as soon.
+  void share(Canvas& on) const {
+    int64_t begin = 0;
+    const std::vector<int64_t> rows = on.cut.image_rows_by_rank();
+    for (int rank = 0; rank < sequence.size(); ++rank) {
+      sequence.broadcast(on.all_latents.narrow(0, begin, rows[rank]), rank).wait();
+      begin += rows[rank];
+    }
+  }
+
   TransformerConfig config;
   Communicator& sequence;
   int text_ranks;
@@ -145,7 +156,7 @@ at::Tensor Denoiser::operator()(const Conditioning& conditioning, const Picture&
     on_step(step + 1, steps);
   }
 
-  parts_->sequence.all_gather(canvas.all_latents, canvas.cut.image_rows_by_rank()).wait();
+  parts_->share(canvas);
   return canvas.all_latents.clone();
 }
 

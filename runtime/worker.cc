@@ -196,6 +196,7 @@ void Worker::denoise() {
   while (auto task = to_denoise_.take()) {
     const Stopwatch watch;
     heartbeat_.at({task->picture, 0, static_cast<int64_t>(task->conditioning.sigmas.size()) - 1});
+    // Kept until the card is done with the picture: of a rank alone it is memory of the encoder's stream.
     const Conditioning conditioning = for_replica(std::move(task->conditioning), place());
     broadcast(conditioning, *sequence);
     StepReports steps(place().device, task->picture, [&](const Step& step) { heartbeat_.at(step); });

@@ -35,13 +35,11 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
   const int64_t tokens = demand.image_tokens + demand.text_tokens;
   const int64_t rows = most_rows(tokens, sequence.rank(), sequence.size(), demand.shares);
   const int64_t image_rows = std::min(rows, demand.image_tokens), text_rows = std::min(rows, demand.text_tokens);
-  const auto counted = [&](at::Tensor memory) {
-    bytes_ += static_cast<int64_t>(memory.nbytes());
-    return memory;
-  };
   const auto options = [&](at::ScalarType dtype) { return at::dtype(dtype).device(placing.device); };
   const auto take = [&](at::IntArrayRef sizes, at::ScalarType dtype) {
-    return counted(at::empty(sizes, options(dtype)));
+    at::Tensor memory = at::empty(sizes, options(dtype));
+    bytes_ += static_cast<int64_t>(memory.nbytes());
+    return memory;
   };
 
   attention = attention_memory({heads, head_dim, options(compute)}, demand, exchange, sequence);
@@ -61,7 +59,7 @@ Arena::Arena(const TransformerConfig& config, const Demand& demand, const Placin
     normed = take({rows, d}, compute);
   }
 
-  all_latents = counted(sequence.buffer({demand.image_tokens, config.in_channels}, options(at::kFloat)));
+  all_latents = take({demand.image_tokens, config.in_channels}, at::kFloat);
   latents = take({image_rows, config.in_channels}, compute);
   velocity = take({image_rows, config.in_channels}, at::kFloat);
   positive = take({image_rows, config.in_channels}, at::kFloat);

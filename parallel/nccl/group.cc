@@ -1,7 +1,6 @@
 #include "parallel/nccl/group.h"
 
 #include <ATen/cuda/CUDAEvent.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <fmt/format.h>
@@ -32,8 +31,8 @@ using c10::cuda::CUDAStream;
 /// of 2 KB, of all threads that could run at a time.
 constexpr int64_t kWorthAnEngine = 64 << 10;
 
-/// Bytes of each rank that travel at a time where they are not alike, and up to which an uneven gather does.
-constexpr size_t kPiece = 4 << 20, kSmall = 1 << 20;
+/// Bytes of a broadcast that travel at a time.
+constexpr size_t kPiece = 4 << 20;
 
 ncclDataType_t type_of(const at::Tensor& value) {
   static const std::map<at::ScalarType, ncclDataType_t> types = {
@@ -47,12 +46,6 @@ ncclDataType_t type_of(const at::Tensor& value) {
 
 bool even(const std::vector<ByteRange>& ranges) {
   return std::ranges::all_of(ranges, [&](const ByteRange& range) { return range.size == ranges.front().size; });
-}
-
-/// Whether an uneven gather goes in pieces. What is copied before and after it travels waits for products that run
-/// meanwhile, so that keys and values travel sooner by kernels.
-bool small(const std::vector<ByteRange>& ranges) {
-  return std::ranges::all_of(ranges, [](const ByteRange& range) { return range.size <= kSmall; });
 }
 
 /// Of several calls, the result that counts.
@@ -83,6 +76,7 @@ class NcclCommunicator : public Communicator {
   void make_room();
 
   ~NcclCommunicator() override {
+    pieces_.reset();  // while somebody watches, for it may wait for the card
     {
       const std::lock_guard lock(mutex_);
       closing_ = true;
@@ -107,7 +101,7 @@ class NcclCommunicator : public Communicator {
   using Call = std::function<ncclResult_t(ncclComm_t, cudaStream_t)>;
 
   Pending queue(const std::string& name, const at::Tensor& tensor, const Call& call);
-  Pending in_pieces(const std::string& name, const at::Tensor& all, const std::vector<ByteRange>& ranges);
+  Pending broadcast_in_pieces(const at::Tensor& value, int root);
   Pending pending(const std::string& name, std::shared_ptr<at::cuda::CUDAEvent> moved);
   void go_on(const std::string& name, const at::Tensor& tensor) const;
   void throw_if_aborted(const std::string& name) const;
@@ -184,9 +178,9 @@ at::Tensor NcclCommunicator::buffer(at::IntArrayRef sizes, at::TensorOptions opt
 
 std::string NcclCommunicator::carrier(const at::Tensor& all, at::IntArrayRef rows) const {
   if (staged_) return "copy engines, through the host";
-  const std::vector<ByteRange> ranges = gathered_ranges(all, rows, size());
-  const bool worth_engines = even(ranges) ? static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine : small(ranges);
-  return way_ == Way::peers && worth_engines ? "copy engines, card to card" : "NCCL's kernels";
+  const bool registered = way_ == Way::peers && static_cast<int64_t>(all.nbytes()) >= kWorthAnEngine &&
+                          even(gathered_ranges(all, rows, size()));
+  return registered ? "copy engines, card to card" : "NCCL's kernels";
 }
 
 Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows) {
@@ -195,7 +189,6 @@ Pending NcclCommunicator::all_gather(const at::Tensor& all, at::IntArrayRef rows
     go_on("all_gather", all);
     return pending("all_gather", staged_->all_gather(all, ranges));
   }
-  if (way_ == Way::peers && !even(ranges) && small(ranges)) return in_pieces("all_gather", all, ranges);
   auto* data = static_cast<char*>(all.data_ptr());
   return queue("all_gather", all, [=, this](ncclComm_t comm, cudaStream_t stream) {
     const ByteRange mine = ranges[rank()];
@@ -240,40 +233,35 @@ Pending NcclCommunicator::all_to_all(const at::Tensor& received, at::IntArrayRef
 
 Pending NcclCommunicator::broadcast(const at::Tensor& value, int root) {
   check_broadcast(value, root, size());
-  std::vector<ByteRange> ranges(static_cast<size_t>(size()), {0, 0});
-  ranges[static_cast<size_t>(root)].size = value.nbytes();
   if (staged_) {
     go_on("broadcast", value);
+    std::vector<ByteRange> ranges(static_cast<size_t>(size()), {0, 0});
+    ranges[static_cast<size_t>(root)].size = value.nbytes();
     return pending("broadcast", staged_->all_gather(value, ranges));
   }
-  if (way_ == Way::peers) return in_pieces("broadcast", value, ranges);
+  if (way_ == Way::peers) return broadcast_in_pieces(value, root);
   return queue("broadcast", value, [&](ncclComm_t comm, cudaStream_t stream) {
     return ncclBroadcast(value.data_ptr(), value.data_ptr(), value.nbytes(), ncclInt8, root, comm, stream);
   });
 }
 
-/// By copy engines, which NCCL has for alike parts in registered memory alone: everybody's travel in pieces as large as
-/// the largest rank's, through such memory.
-Pending NcclCommunicator::in_pieces(const std::string& name, const at::Tensor& all,
-                                    const std::vector<ByteRange>& ranges) {
-  return queue(name, all, [&](ncclComm_t comm, cudaStream_t stream) {
+/// By copy engines, which NCCL has for even gathers of registered memory alone: a piece of every rank's travels, and
+/// the root's is taken.
+Pending NcclCommunicator::broadcast_in_pieces(const at::Tensor& value, int root) {
+  return queue("broadcast", value, [&](ncclComm_t comm, cudaStream_t stream) {
     FirstError error;
-    auto* const data = static_cast<char*>(all.data_ptr());
-    auto* const pieces = static_cast<char*>(pieces_.data_ptr());
-    const auto own = static_cast<size_t>(rank());
     const auto copy = [&](char* to, const char* from, size_t bytes) {
-      if (bytes > 0) C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream));
+      const cudaError_t copied = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+      error.note(copied == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError);
     };
-    const size_t most = std::ranges::max(ranges, {}, &ByteRange::size).size;
-    for (size_t done = 0; done < most; done += kPiece) {
-      const size_t bytes = std::min(kPiece, most - done);
-      const auto left = [&](size_t peer) {
-        return std::min(bytes, ranges[peer].size - std::min(done, ranges[peer].size));
-      };
-      copy(pieces + own * bytes, data + ranges[own].offset + done, left(own));
-      error.note(ncclAllGather(pieces + own * bytes, pieces, bytes, ncclInt8, comm, stream));
-      for (size_t peer = 0; peer < ranges.size(); ++peer)
-        if (peer != own) copy(data + ranges[peer].offset + done, pieces + peer * bytes, left(peer));
+    auto* const data = static_cast<char*>(value.data_ptr());
+    auto* const pieces = static_cast<char*>(pieces_.data_ptr());
+    for (size_t done = 0; done < value.nbytes() && error.result() == ncclSuccess; done += kPiece) {
+      const size_t bytes = std::min(kPiece, value.nbytes() - done);
+      char* const travels = pieces + static_cast<size_t>(root) * bytes;
+      if (rank() == root) copy(travels, data + done, bytes);
+      error.note(ncclAllGather(pieces + static_cast<size_t>(rank()) * bytes, pieces, bytes, ncclInt8, comm, stream));
+      if (rank() != root) copy(data + done, travels, bytes);
     }
     return error.result();
   });

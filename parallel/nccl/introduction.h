@@ -7,7 +7,7 @@
 
 namespace flux {
 
-/// What gathers of large buffers go by.
+/// What gathers and broadcasts go by.
 enum class Way {
   kernels,   // NCCL's: between hosts
   peers,     // copy engines from card to card
