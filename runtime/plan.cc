@@ -74,10 +74,10 @@ void add_decoder(const Checkpoint& shapes, const Placement& placement, RankBytes
 /// Of one prompt, and with true CFG of its negative: embedded text and the modulation of all steps. One rank alone
 /// holds those of three pictures: of the one that it draws, of the next, and of one that is encoded or being so.
 int64_t conditioning_bytes(const TransformerConfig& config, const PlanRequest& request, const Placement& placement) {
-  const int64_t prompts = 2 * (placement.ranks.size() == 1 ? 3 : 1);
+  const int64_t pictures = placement.ranks.size() == 1 ? 3 : 1;
   const int64_t values = request.max_sequence_length * config.hidden_size() +
                          request.num_inference_steps * ModulationLayout(config).size();
-  return prompts * values * static_cast<int64_t>(c10::elementSize(placement.dtype));
+  return 2 * pictures * values * static_cast<int64_t>(c10::elementSize(placement.dtype));
 }
 
 /// A context, kernels, the handles of libraries, and what ATen takes beside the weights' own bytes: 750 MiB of a
