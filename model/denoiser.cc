@@ -34,13 +34,15 @@ struct Canvas {
         branches(static_cast<int64_t>(number_of_branches)),
         scratch(config, cut, picture, arena, sequence),
         all_latents(arena.all_latents.narrow(0, 0, cut.image_tokens())),
-        latents(all_latents.narrow(0, cut.image_begin(sequence.rank()), cut.image_rows(sequence.rank()))),
+        latents(latents_of(sequence.rank())),
         txt(arena.txt.narrow(1, 0, cut.text_rows(sequence.rank()))) {}
 
   bool fits(const Picture& size, int64_t text_tokens, size_t number_of_branches) const {
     return picture.height == size.height && picture.width == size.width && cut.text_tokens() == text_tokens &&
            branches == static_cast<int64_t>(number_of_branches);
   }
+
+  at::Tensor latents_of(int rank) const { return all_latents.narrow(0, cut.image_begin(rank), cut.image_rows(rank)); }
 
   Replay::Shape shape() const { return {picture.height, picture.width, cut.text_tokens(), branches}; }
 
@@ -110,13 +112,8 @@ struct Denoiser::Parts {
 
   /// Of the finished picture every rank gets the others' rows. They are uneven, for text comes first, and of uneven
   /// gathers NCCL's kernels would take 0.4 GiB of a card; few bytes are broadcast as soon.
-  void share(Canvas& on) const {
-    int64_t begin = 0;
-    const std::vector<int64_t> rows = on.cut.image_rows_by_rank();
-    for (int rank = 0; rank < sequence.size(); ++rank) {
-      sequence.broadcast(on.all_latents.narrow(0, begin, rows[rank]), rank).wait();
-      begin += rows[rank];
-    }
+  void share(const Canvas& on) const {
+    for (int rank = 0; rank < sequence.size(); ++rank) sequence.broadcast(on.latents_of(rank), rank).wait();
   }
 
   TransformerConfig config;

@@ -98,9 +98,9 @@ Worker::Worker(Checkpoint checkpoint, const Placement& placement, World& world)
       }) {
   const RankPlace& mine = place();
   loading_ = (mine.encodes ? 1 : 0) + (mine.decodes ? 1 : 0) + (mine.replica >= 0 ? 1 : 0);
-  DeviceMemory::keep_stacks_small(mine.device);
-  if (mine.memory > 0) DeviceMemory::limit(mine.device, mine.memory);
   try {
+    DeviceMemory::keep_stacks_small(mine.device);
+    if (mine.memory > 0) DeviceMemory::limit(mine.device, mine.memory);
     if (mine.encodes) start("the encoder", &Worker::encode, StageStream::Turn::brief);
     if (mine.decodes) start("the decoder", &Worker::decode, StageStream::Turn::brief);
     if (mine.replica >= 0) start("the denoiser", &Worker::denoise, StageStream::Turn::ordinary);

@@ -75,10 +75,4 @@ std::vector<int64_t> Cut::rows_by_rank() const {
   return all;
 }
 
-std::vector<int64_t> Cut::image_rows_by_rank() const {
-  std::vector<int64_t> all;
-  for (int rank = 0; rank < ranks(); ++rank) all.push_back(image_rows(rank));
-  return all;
-}
-
 }  // namespace flux

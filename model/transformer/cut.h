@@ -27,7 +27,6 @@ class Cut {
   int64_t image_begin(int rank) const;  // where they start among the picture's tokens
 
   std::vector<int64_t> rows_by_rank() const;
-  std::vector<int64_t> image_rows_by_rank() const;
 
  private:
   int64_t text_tokens_;

@@ -18,8 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Blocks that a kernel of NCCL may take where copy engines move nearly everything: each has buffers, 0.5 GiB of a card
-/// for as many as NCCL would have. Large uneven gathers between cards that reach each other are its kernels' all the
-/// same.
+/// for as many as NCCL would have. Uneven gathers between cards that reach each other are its kernels' all the same.
 constexpr int kBlocks = 8;
 
 }  // namespace

@@ -30,7 +30,8 @@ TEST(Cut, EvenCutWhereItKeepsTextInPlace) {
 TEST(Cut, SmallerPictureKeepsTextOnItsRanks) {
   const Cut cut(512, 256, 3, text_ranks(512, 4096, 3));
   EXPECT_EQ(cut.rows_by_rank(), (std::vector<int64_t>{512, 128, 128}));
-  EXPECT_EQ(cut.image_rows_by_rank(), (std::vector<int64_t>{0, 128, 128}));
+  EXPECT_EQ((std::vector{cut.image_rows(0), cut.image_rows(1), cut.image_rows(2)}),
+            (std::vector<int64_t>{0, 128, 128}));
 }
 
 TEST(Cut, MoreRanksThanTokens) {
